@@ -1,0 +1,3 @@
+//! The domains, each a supervised actor that owns one PostgreSQL schema.
+
+pub mod runtime;

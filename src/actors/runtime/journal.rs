@@ -1,0 +1,343 @@
+//! The journal: decisions of many actors made durable together, in one statement, before anyone is answered.
+//!
+//! A lane takes whatever gathered while its previous commit was in flight; no timer stands in front of it, so a lone
+//! caller waits for one commit and a thousand callers share one. What a journal writes is the business of its
+//! [`Book`]. When nobody can know whether a commit happened (the connection broke around it), nobody guesses: every
+//! entry in it is answered with [`CommitError::Unknown`].
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use actix_rt::ArbiterHandle;
+use futures_util::FutureExt;
+use metrics::{Counter, Gauge, Histogram};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::storage::{Connection, Database, StorageError};
+
+const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// What a journal writes, and how.
+pub trait Book: Send + Sync + 'static {
+    type Entry: Send + Sync + 'static;
+    /// Why one entry was kept out while its neighbours were committed.
+    type Refusal: fmt::Debug + Send + 'static;
+
+    /// Writes the batch in one round trip; either all of it is rolled back or the answer says, entry by entry, what
+    /// is in and what was kept out.
+    fn write(
+        &self,
+        connection: &Connection,
+        batch: &[Self::Entry],
+    ) -> impl Future<Output = Result<Vec<Result<(), Self::Refusal>>, StorageError>> + Send;
+
+    /// Whether `next` may share a statement with `batch`; if not, it opens the following one.
+    fn may_join(&self, batch: &[Self::Entry], next: &Self::Entry) -> bool {
+        let _ = (batch, next);
+        true
+    }
+
+    /// The refusal for an entry that, written alone, ran against a constraint.
+    fn refusal(&self, entry: &Self::Entry, constraint: &str) -> Self::Refusal;
+}
+
+/// The bounds of a lane.
+#[derive(Debug, Clone, Copy)]
+pub struct JournalLimits {
+    /// Entries that may wait.
+    pub queue_max: usize,
+    /// Entries in one commit.
+    pub batch_max: usize,
+    /// How long a commit may take before its outcome counts as unknown.
+    pub commit_within: Duration,
+}
+
+/// Why an entry is not, or not surely, durable.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError<R: fmt::Debug> {
+    /// Kept out by the database; its neighbours are in.
+    #[error("the entry was refused: {0:?}")]
+    Refused(R),
+    /// May have been committed.
+    #[error("the outcome of the commit is not known")]
+    Unknown,
+    /// Surely not committed, because the database could not be reached.
+    #[error("the database cannot be reached")]
+    Unreachable,
+    /// Surely not committed, because the database said that something is wrong with the statement or with itself.
+    #[error("the commit failed: {0}")]
+    Broken(String),
+}
+
+type Answer<B> = oneshot::Sender<Result<(), CommitError<<B as Book>::Refusal>>>;
+
+struct Pending<B: Book> {
+    entry: B::Entry,
+    answer: Answer<B>,
+}
+
+/// Where entries are handed in; cheap to clone.
+pub struct Journal<B: Book> {
+    queue: mpsc::Sender<Pending<B>>,
+}
+
+impl<B: Book> Clone for Journal<B> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone() }
+    }
+}
+
+impl<B: Book> Journal<B> {
+    /// A place in the queue, or nothing when the queue is full. Take the place first, then decide: a decision that
+    /// was made must be entered, and entries are committed in the order in which they were entered.
+    pub fn place(&self) -> Option<Place<'_, B>> {
+        self.queue.try_reserve().ok().map(|permit| Place { permit })
+    }
+
+    /// Waits until everything that was entered has been answered.
+    pub async fn flush(&self) {
+        let all = self.queue.max_capacity();
+        let _ = self.queue.reserve_many(all).await;
+    }
+}
+
+/// A place in the queue that is sure to be free.
+pub struct Place<'a, B: Book> {
+    permit: mpsc::Permit<'a, Pending<B>>,
+}
+
+impl<B: Book> Place<'_, B> {
+    /// Hands the entry in; the future resolves when the entry is durable or surely, or perhaps, is not.
+    pub fn enter(
+        self,
+        entry: B::Entry,
+    ) -> impl Future<Output = Result<(), CommitError<B::Refusal>>> + Send + use<B> {
+        let (answer, outcome) = oneshot::channel();
+        self.permit.send(Pending { entry, answer });
+        // A lane that died with the entry in hand cannot say what became of it.
+        async move { outcome.await.unwrap_or(Err(CommitError::Unknown)) }
+    }
+}
+
+/// One connection that commits one batch after the other.
+pub struct Lane<B: Book> {
+    book: B,
+    database: Database,
+    limits: JournalLimits,
+    meters: Meters,
+    /// Taken from the queue and not yet committed.
+    waiting: VecDeque<Pending<B>>,
+}
+
+struct Meters {
+    batch: Histogram,
+    seconds: Histogram,
+    depth: Gauge,
+    unknown: Counter,
+    refused: Counter,
+    restarts: Counter,
+}
+
+impl Meters {
+    fn of(name: &'static str) -> Self {
+        Self {
+            batch: metrics::histogram!("shobai_journal_batch_entries", "journal" => name),
+            seconds: metrics::histogram!("shobai_journal_commit_seconds", "journal" => name),
+            depth: metrics::gauge!("shobai_journal_queue_entries", "journal" => name),
+            unknown: metrics::counter!("shobai_journal_unknown_total", "journal" => name),
+            refused: metrics::counter!("shobai_journal_refused_total", "journal" => name),
+            restarts: metrics::counter!("shobai_journal_restarts_total", "journal" => name),
+        }
+    }
+}
+
+impl<B: Book> Lane<B> {
+    /// Starts a lane on the arbiter; it ends when the last [`Journal`] for it is dropped.
+    pub fn start(
+        name: &'static str,
+        arbiter: &ArbiterHandle,
+        database: Database,
+        limits: JournalLimits,
+        book: B,
+    ) -> Journal<B> {
+        let (queue, mut entries) = mpsc::channel(limits.queue_max);
+        let mut lane = Lane { book, database, limits, meters: Meters::of(name), waiting: VecDeque::new() };
+        let life = async move {
+            // A panic loses the batch in hand (its callers hear "unknown") but never the queue.
+            while AssertUnwindSafe(lane.run(&mut entries)).catch_unwind().await.is_err() {
+                lane.waiting.clear();
+                lane.meters.restarts.increment(1);
+                tracing::error!(journal = name, "the journal panicked; it goes on with a new connection");
+            }
+        };
+        arbiter.spawn_fn(move || drop(actix_rt::spawn(life)));
+        Journal { queue }
+    }
+
+    async fn run(&mut self, entries: &mut mpsc::Receiver<Pending<B>>) {
+        let mut connection = None;
+        let mut back_off = BACK_OFF_FIRST;
+        loop {
+            let ready = match connection.take() {
+                Some(ready) => ready,
+                None => match self.database.connect_lane(self.limits.commit_within).await {
+                    Ok(ready) => {
+                        back_off = BACK_OFF_FIRST;
+                        ready
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a journal cannot reach the database");
+                        if !self.turn_away(entries, back_off).await {
+                            return;
+                        }
+                        back_off = (back_off * 2).min(BACK_OFF_MAX);
+                        continue;
+                    }
+                },
+            };
+            if self.waiting.is_empty() && !self.take(entries).await {
+                return;
+            }
+            if ready.is_closed() {
+                continue;
+            }
+            if self.commit_next(&ready).await {
+                connection = Some(ready);
+            }
+        }
+    }
+
+    /// Waits for entries and takes all that are there; false when nobody can enter anything any more.
+    async fn take(&mut self, entries: &mut mpsc::Receiver<Pending<B>>) -> bool {
+        let mut taken = Vec::new();
+        if entries.recv_many(&mut taken, self.limits.batch_max).await == 0 {
+            return false;
+        }
+        self.waiting.extend(taken);
+        // What came while these were being woken for belongs to the same commit.
+        while self.waiting.len() < self.limits.batch_max
+            && let Ok(pending) = entries.try_recv()
+        {
+            self.waiting.push_back(pending);
+        }
+        self.meters.depth.set(entries.len() as f64);
+        true
+    }
+
+    /// While the database is away: answers at once that nothing was committed. False when the journal has ended.
+    async fn turn_away(&mut self, entries: &mut mpsc::Receiver<Pending<B>>, pause: Duration) -> bool {
+        let until = tokio::time::Instant::now() + pause;
+        loop {
+            for pending in self.waiting.drain(..) {
+                let _ = pending.answer.send(Err(CommitError::Unreachable));
+            }
+            match tokio::time::timeout_at(until, entries.recv()).await {
+                Ok(Some(pending)) => self.waiting.push_back(pending),
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Commits the next batch; false when the connection must not be used again.
+    async fn commit_next(&mut self, connection: &Connection) -> bool {
+        let mut batch = Vec::with_capacity(self.waiting.len());
+        let mut answers = Vec::with_capacity(self.waiting.len());
+        while let Some(pending) = self.waiting.pop_front() {
+            if batch.is_empty() || self.book.may_join(&batch, &pending.entry) {
+                batch.push(pending.entry);
+                answers.push(pending.answer);
+            } else {
+                self.waiting.push_front(pending);
+                break;
+            }
+        }
+        self.meters.batch.record(batch.len() as f64);
+        let began = std::time::Instant::now();
+        let written = self.write(connection, &batch).await;
+        self.meters.seconds.record(began.elapsed().as_secs_f64());
+        match written {
+            Ok(outcomes) => {
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                    if outcome.is_err() {
+                        self.meters.refused.increment(1);
+                    }
+                    let _ = answer.send(outcome.map_err(CommitError::Refused));
+                }
+                true
+            }
+            Err(StorageError::Refused { .. }) => self.commit_singly(connection, &batch, answers).await,
+            Err(error) => {
+                self.fail(answers, &error);
+                matches!(error, StorageError::Broken(_))
+            }
+        }
+    }
+
+    /// One entry ran against a constraint and took the batch with it: each is written alone, to find out which.
+    async fn commit_singly(
+        &mut self,
+        connection: &Connection,
+        batch: &[B::Entry],
+        answers: Vec<Answer<B>>,
+    ) -> bool {
+        let mut answers = answers.into_iter();
+        for entry in batch {
+            let Some(answer) = answers.next() else { break };
+            match self.write(connection, std::slice::from_ref(entry)).await {
+                Ok(outcomes) => {
+                    let outcome = outcomes.into_iter().next().unwrap_or(Ok(()));
+                    let _ = answer.send(outcome.map_err(CommitError::Refused));
+                }
+                Err(StorageError::Refused { constraint }) => {
+                    self.meters.refused.increment(1);
+                    let _ = answer.send(Err(CommitError::Refused(self.book.refusal(entry, &constraint))));
+                }
+                Err(error) => {
+                    self.fail(vec![answer], &error);
+                    if !matches!(error, StorageError::Broken(_)) {
+                        // Those behind it were rolled back with the batch and were not tried again.
+                        for answer in answers {
+                            let _ = answer.send(Err(CommitError::Unreachable));
+                        }
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    async fn write(
+        &self,
+        connection: &Connection,
+        batch: &[B::Entry],
+    ) -> Result<Vec<Result<(), B::Refusal>>, StorageError> {
+        match tokio::time::timeout(self.limits.commit_within, self.book.write(connection, batch)).await {
+            Ok(written) => written,
+            Err(_) => Err(StorageError::Unknown(format!(
+                "no answer to a commit within {:?}",
+                self.limits.commit_within
+            ))),
+        }
+    }
+
+    fn fail(&self, answers: Vec<Answer<B>>, error: &StorageError) {
+        tracing::error!(%error, entries = answers.len(), "a commit failed");
+        for answer in answers {
+            let outcome = match error {
+                StorageError::Unreachable(_) => CommitError::Unreachable,
+                StorageError::Broken(text) => CommitError::Broken(text.clone()),
+                StorageError::Unknown(_) | StorageError::Refused { .. } => {
+                    self.meters.unknown.increment(1);
+                    CommitError::Unknown
+                }
+            };
+            let _ = answer.send(Err(outcome));
+        }
+    }
+}

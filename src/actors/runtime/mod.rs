@@ -1,0 +1,14 @@
+//! What every actor of the engine stands on: supervision, bounded questions, ports between domains, the journal.
+//!
+//! Outside this folder and the actor files nothing knows actix. See `supervisor.rs` for why actix's own supervisor
+//! and mailbox bounds are not used.
+
+mod handle;
+mod journal;
+mod port;
+mod supervisor;
+
+pub use handle::{AskError, AskLimits, Handle};
+pub use journal::{Book, CommitError, Journal, JournalLimits, Lane, Place};
+pub use port::Port;
+pub use supervisor::{run_guarded, supervise};

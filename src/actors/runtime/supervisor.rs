@@ -1,0 +1,72 @@
+//! Keeps an actor alive: builds it from a closure, catches its panic, backs off, builds it again.
+//!
+//! `actix::Supervisor` neither catches a panic nor builds a new actor, so one panic would take the actor and every
+//! address of it away for good. Here the address is published in a watch channel, and a [`Handle`] finds the new one.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context};
+use actix_rt::ArbiterHandle;
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::handle::{AskLimits, Handle};
+
+const BACK_OFF_FIRST: Duration = Duration::from_millis(10);
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// An actor that ran this long without a panic starts over with the shortest back-off.
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+
+/// Runs the actor that `build` makes on the arbiter, and builds it anew whenever it ends.
+///
+/// `build` is called on the arbiter's own thread; an actor keeps no state that it cannot load again.
+pub fn supervise<A, F>(name: &'static str, arbiter: &ArbiterHandle, limits: AskLimits, build: F) -> Handle<A>
+where
+    A: Actor<Context = Context<A>>,
+    F: Fn() -> A + Send + 'static,
+{
+    let (publish, address) = watch::channel(None);
+    arbiter.spawn_fn(move || drop(actix_rt::spawn(live_again_and_again(name, publish, build))));
+    Handle::new(name, address, limits)
+}
+
+async fn live_again_and_again<A, F>(name: &'static str, publish: watch::Sender<Option<Addr<A>>>, build: F)
+where
+    A: Actor<Context = Context<A>>,
+    F: Fn() -> A,
+{
+    let restarts = metrics::counter!("shobai_actor_restarts_total", "actor" => name);
+    let mut back_off = BACK_OFF_FIRST;
+    loop {
+        let context = unbounded_context::<A>();
+        publish.send_replace(Some(context.address()));
+        let began = Instant::now();
+        let panicked = run_guarded(context, &build).await;
+        publish.send_replace(None);
+        restarts.increment(1);
+        if began.elapsed() > STEADY_AFTER {
+            back_off = BACK_OFF_FIRST;
+        }
+        tracing::error!(actor = name, panicked, ?back_off, "actor ended; building it again");
+        tokio::time::sleep(back_off).await;
+        back_off = (back_off * 2).min(BACK_OFF_MAX);
+    }
+}
+
+/// Runs one life of an actor to its end; true when a panic ended it.
+pub async fn run_guarded<A, F>(context: Context<A>, build: F) -> bool
+where
+    A: Actor<Context = Context<A>>,
+    F: FnOnce() -> A,
+{
+    AssertUnwindSafe(async move { context.into_future(build()).await }).catch_unwind().await.is_err()
+}
+
+/// A context whose mailbox has no bound of its own: actix's bound does not hold for `send`, so slots bound it instead.
+pub(crate) fn unbounded_context<A: Actor<Context = Context<A>>>() -> Context<A> {
+    let mut context = Context::new();
+    context.set_mailbox_capacity(0);
+    context
+}

@@ -1,0 +1,366 @@
+//! The typed mirror of `config.toml`: every key with its default, its bound, and the check that keeps it possible.
+//!
+//! Only this file reads the environment. An unknown key, a wrong type or an impossible value stops the start with a
+//! message that names the key.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+/// Sections and keys as in `config.toml`, where each is explained.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub http: Http,
+    pub metrics: Metrics,
+    pub storage: Storage,
+    pub postgres: Postgres,
+    pub seed: Seed,
+    pub rate_limit: RateLimit,
+    pub actors: Actors,
+    pub journal: Journal,
+    pub inventory: Inventory,
+    pub orders: Orders,
+    pub users: Users,
+    pub payments: Payments,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub workers: usize,
+    pub connections_max: usize,
+    pub body_bytes_max: usize,
+    pub request_within_ms: u64,
+    pub shutdown_within_seconds: u64,
+    pub allowed_origins: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    pub data_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Postgres {
+    /// Empty: the embedded cluster. A secret, since it may hold a password.
+    #[serde(serialize_with = "expose")]
+    pub url: SecretString,
+    pub bin_dir: Option<PathBuf>,
+    pub start_within_seconds: u64,
+    pub stop_within_seconds: u64,
+    pub connections_max: usize,
+    pub connect_within_ms: u64,
+    pub statement_within_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seed {
+    pub demo: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimit {
+    pub enabled: bool,
+    pub per_second: u32,
+    pub burst: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Actors {
+    pub asks_max: usize,
+    pub answer_within_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    pub queue_max: usize,
+    pub batch_max: usize,
+    pub commit_within_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inventory {
+    pub shards: usize,
+    pub skus_active_max: usize,
+    pub sku_idle_after_seconds: u64,
+    pub expire_every_ms: u64,
+    pub hold_seconds_max: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Orders {
+    pub lines_max: usize,
+    pub konbini_pay_within_seconds: u64,
+    pub reconcile_every_ms: u64,
+    pub orphan_after_seconds: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Users {
+    pub access_token_seconds: u64,
+    pub refresh_token_seconds: u64,
+    pub hashes_at_once: usize,
+    pub hashes_waiting_max: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Payments {
+    pub webhook_tolerance_seconds: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            workers: 0,
+            connections_max: 20_000,
+            body_bytes_max: 64 * 1024,
+            request_within_ms: 10_000,
+            shutdown_within_seconds: 20,
+            allowed_origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { data_dir: PathBuf::from("var") }
+    }
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            url: SecretString::default(),
+            bin_dir: None,
+            start_within_seconds: 60,
+            stop_within_seconds: 30,
+            connections_max: 16,
+            connect_within_ms: 3_000,
+            statement_within_ms: 5_000,
+        }
+    }
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self { demo: true }
+    }
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { enabled: true, per_second: 50, burst: 200 }
+    }
+}
+
+impl Default for Actors {
+    fn default() -> Self {
+        Self { asks_max: 10_000, answer_within_ms: 8_000 }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { queue_max: 20_000, batch_max: 1_024, commit_within_ms: 5_000 }
+    }
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self {
+            shards: 2,
+            skus_active_max: 100_000,
+            sku_idle_after_seconds: 300,
+            expire_every_ms: 250,
+            hold_seconds_max: 30 * 24 * 3600,
+        }
+    }
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            lines_max: 50,
+            konbini_pay_within_seconds: 3 * 24 * 3600,
+            reconcile_every_ms: 500,
+            orphan_after_seconds: 60,
+        }
+    }
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self {
+            access_token_seconds: 3_600,
+            refresh_token_seconds: 24 * 3600,
+            hashes_at_once: 2,
+            hashes_waiting_max: 64,
+        }
+    }
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Self { webhook_tolerance_seconds: 300 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// Why the engine does not start with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("there is no configuration file {0}")]
+    NoFile(PathBuf),
+    #[error("configuration: {0}")]
+    Unreadable(#[from] Box<figment::Error>),
+    #[error("configuration: {key} = {value} is impossible: {problem}")]
+    Impossible { key: &'static str, value: String, problem: String },
+}
+
+impl Config {
+    /// The name of the file that is read when none is given; it may be missing.
+    pub const FILE: &str = "config.toml";
+
+    /// Reads the file, then the environment (`SHOBAI_<SECTION>__<KEY>`), and checks every value.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        if let Some(file) = file
+            && !file.is_file()
+        {
+            return Err(ConfigError::NoFile(file.to_owned()));
+        }
+        let file = file.unwrap_or(Path::new(Self::FILE));
+        let config: Config = Figment::from(Serialized::defaults(Config::default()))
+            .merge(Toml::file_exact(file))
+            .merge(Env::prefixed("SHOBAI_").split("__"))
+            .extract()
+            .map_err(Box::new)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values with which the engine could not run as promised.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bounds = [
+            ("http.workers", self.http.workers as u64, 0, 256),
+            ("http.connections_max", self.http.connections_max as u64, 1, 1_000_000),
+            ("http.body_bytes_max", self.http.body_bytes_max as u64, 1_024, 64 * 1024 * 1024),
+            ("http.request_within_ms", self.http.request_within_ms, 100, 120_000),
+            ("http.shutdown_within_seconds", self.http.shutdown_within_seconds, 1, 600),
+            ("postgres.start_within_seconds", self.postgres.start_within_seconds, 1, 3_600),
+            ("postgres.stop_within_seconds", self.postgres.stop_within_seconds, 1, 3_600),
+            ("postgres.connections_max", self.postgres.connections_max as u64, 2, 1_000),
+            ("postgres.connect_within_ms", self.postgres.connect_within_ms, 10, 60_000),
+            ("postgres.statement_within_ms", self.postgres.statement_within_ms, 10, 600_000),
+            ("rate_limit.per_second", u64::from(self.rate_limit.per_second), 1, 1_000_000),
+            ("rate_limit.burst", u64::from(self.rate_limit.burst), 1, 1_000_000),
+            ("actors.asks_max", self.actors.asks_max as u64, 1, 1_000_000),
+            ("actors.answer_within_ms", self.actors.answer_within_ms, 10, 120_000),
+            ("journal.queue_max", self.journal.queue_max as u64, 1, 1_000_000),
+            ("journal.batch_max", self.journal.batch_max as u64, 1, 10_000),
+            ("journal.commit_within_ms", self.journal.commit_within_ms, 10, 120_000),
+            ("inventory.shards", self.inventory.shards as u64, 1, 256),
+            ("inventory.skus_active_max", self.inventory.skus_active_max as u64, 1, 10_000_000),
+            ("inventory.sku_idle_after_seconds", self.inventory.sku_idle_after_seconds, 1, 86_400),
+            ("inventory.expire_every_ms", self.inventory.expire_every_ms, 10, 1_000),
+            ("inventory.hold_seconds_max", self.inventory.hold_seconds_max, 1, 365 * 86_400),
+            ("orders.lines_max", self.orders.lines_max as u64, 1, 1_000),
+            ("orders.konbini_pay_within_seconds", self.orders.konbini_pay_within_seconds, 1, 60 * 86_400),
+            ("orders.reconcile_every_ms", self.orders.reconcile_every_ms, 10, 60_000),
+            ("orders.orphan_after_seconds", self.orders.orphan_after_seconds, 1, 86_400),
+            ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
+            ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
+            ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),
+            ("users.hashes_waiting_max", self.users.hashes_waiting_max as u64, 1, 100_000),
+            ("payments.webhook_tolerance_seconds", self.payments.webhook_tolerance_seconds, 1, 86_400),
+        ];
+        for (key, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                let problem = format!("it must be between {least} and {most}");
+                return Err(ConfigError::Impossible { key, value: value.to_string(), problem });
+            }
+        }
+        if self.orders.konbini_pay_within_seconds > self.inventory.hold_seconds_max {
+            return Err(ConfigError::Impossible {
+                key: "orders.konbini_pay_within_seconds",
+                value: self.orders.konbini_pay_within_seconds.to_string(),
+                problem: "stock is held at most inventory.hold_seconds_max".to_owned(),
+            });
+        }
+        if !self.postgres.url.expose_secret().is_empty() {
+            self.postgres.url.expose_secret().parse::<tokio_postgres::Config>().map_err(|error| {
+                ConfigError::Impossible {
+                    key: "postgres.url",
+                    value: "(secret)".to_owned(),
+                    problem: error.to_string(),
+                }
+            })?;
+        }
+        if self.log.filter.parse::<tracing_subscriber::EnvFilter>().is_err() {
+            return Err(ConfigError::Impossible {
+                key: "log.filter",
+                value: self.log.filter.clone(),
+                problem: "it is not a tracing filter".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn expose<S: serde::Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}
+
+/// Milliseconds of the configuration as a duration.
+pub const fn milliseconds(count: u64) -> Duration {
+    Duration::from_millis(count)
+}

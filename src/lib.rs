@@ -1,0 +1,7 @@
+//! Shobai: an actor-system commerce engine.
+
+pub mod actors;
+pub mod config;
+pub mod error;
+pub mod storage;
+pub mod types;

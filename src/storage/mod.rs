@@ -1,0 +1,10 @@
+//! PostgreSQL for the engine: connections, the pool, migrations, and the private cluster of the embedded default.
+//!
+//! Nothing else opens a connection. SQL stands in `sql/`, one statement a file, and is read by the domains' stores.
+
+mod database;
+mod error;
+pub mod migrations;
+
+pub use database::{Connection, Database, DatabaseLimits, PooledConnection};
+pub use error::StorageError;

@@ -1,0 +1,69 @@
+//! Typed identifiers, all UUIDv7 made in Rust, so that their order is the order of their making.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id, later in order than every id that this process made before.
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::try_parse(text).map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// Who buys; also the id of a staff member or an admin, since all of them sign in the same way.
+    CustomerId
+);
+id!(OrderId);
+id!(ProductId);
+id!(
+    /// Pieces set aside under one id. An order's reservation carries the order's own id.
+    ReservationId
+);
+id!(SessionId);
+
+impl From<OrderId> for ReservationId {
+    fn from(order: OrderId) -> Self {
+        Self(order.0)
+    }
+}
+
+impl From<ReservationId> for OrderId {
+    fn from(reservation: ReservationId) -> Self {
+        Self(reservation.0)
+    }
+}

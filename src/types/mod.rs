@@ -1,0 +1,37 @@
+//! Words that every domain shares: ids, money, quantity, SKU, page, clock.
+
+mod ids;
+mod money;
+mod page;
+mod quantity;
+mod sku;
+
+pub use ids::{CustomerId, OrderId, ProductId, ReservationId, SessionId};
+pub use money::{Currency, Money, TaxRate};
+pub use page::{Cursor, Limit, Page};
+pub use quantity::Quantity;
+pub use sku::Sku;
+
+/// A value from outside that is not what its type promises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {problem}")]
+pub struct InvalidValue {
+    pub what: &'static str,
+    pub problem: String,
+}
+
+impl InvalidValue {
+    pub fn new(what: &'static str, problem: impl Into<String>) -> Self {
+        Self { what, problem: problem.into() }
+    }
+}
+
+impl crate::error::Fault for InvalidValue {
+    fn kind(&self) -> crate::error::Kind {
+        crate::error::Kind::Invalid
+    }
+
+    fn code(&self) -> &'static str {
+        "invalid-value"
+    }
+}

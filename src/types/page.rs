@@ -1,0 +1,73 @@
+//! Lists in pages: a limit, an opaque cursor, and what follows.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::InvalidValue;
+
+/// How many items a page may have, 1 to [`Limit::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(i64);
+
+impl Limit {
+    pub const MAX: i64 = 100;
+    pub const DEFAULT: Limit = Limit(20);
+
+    pub fn new(items: i64) -> Result<Self, InvalidValue> {
+        if (1..=Self::MAX).contains(&items) {
+            Ok(Self(items))
+        } else {
+            Err(InvalidValue::new("limit", format!("{items} is not between 1 and {}", Self::MAX)))
+        }
+    }
+
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// Where the next page begins: the last key of the page before, opaque to clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    pub fn after(key: impl ToString) -> Self {
+        Self(key.to_string())
+    }
+
+    /// The key itself, parsed back; a cursor that was tampered with is refused.
+    pub fn key<T: std::str::FromStr>(&self) -> Result<T, InvalidValue> {
+        self.0.parse().map_err(|_| Self::invalid())
+    }
+
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
+
+    pub fn decode(text: &str) -> Result<Self, InvalidValue> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Self::invalid())?;
+        String::from_utf8(bytes).map(Self).map_err(|_| Self::invalid())
+    }
+
+    fn invalid() -> InvalidValue {
+        InvalidValue::new("cursor", "was not given out by this shop")
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of what a query for `limit + 1` rows brought: the extra row only tells that there is more.
+    pub fn from_rows(mut rows: Vec<T>, limit: Limit, key: impl Fn(&T) -> String) -> Self {
+        let wanted = usize::try_from(limit.get()).unwrap_or(usize::MAX);
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let next = if more { rows.last().map(|last| Cursor::after(key(last))) } else { None };
+        Self { items: rows, next }
+    }
+}

@@ -1,0 +1,29 @@
+//! A number of pieces of one SKU.
+
+use super::InvalidValue;
+
+/// At least one piece, at most [`Quantity::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quantity(i64);
+
+impl Quantity {
+    /// More pieces than any one movement of stock has; keeps every sum far away from overflow.
+    pub const MAX: i64 = 1_000_000_000;
+
+    pub fn new(pieces: i64) -> Result<Self, InvalidValue> {
+        if (1..=Self::MAX).contains(&pieces) {
+            Ok(Self(pieces))
+        } else {
+            Err(InvalidValue::new("quantity", format!("{pieces} is not between 1 and {}", Self::MAX)))
+        }
+    }
+
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Both together; refused above the maximum.
+    pub fn plus(self, other: Self) -> Result<Self, InvalidValue> {
+        Self::new(self.0 + other.0)
+    }
+}
