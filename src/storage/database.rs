@@ -102,7 +102,8 @@ fn with_settings(config: &Config, connect_within: Duration, statement_within: Du
     let mut config = config.clone();
     config.connect_timeout(connect_within);
     config.application_name("shobai");
-    let ours = format!("-c statement_timeout={}", statement_within.as_millis());
+    // `shobai.journal` tells the database that stock is moved by the journal and not by hand.
+    let ours = format!("-c statement_timeout={} -c shobai.journal=on", statement_within.as_millis());
     let options = match config.get_options() {
         Some(given) => format!("{given} {ours}"),
         None => ours,

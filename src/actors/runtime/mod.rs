@@ -3,6 +3,7 @@
 //! Outside this folder and the actor files nothing knows actix. See `supervisor.rs` for why actix's own supervisor
 //! and mailbox bounds are not used.
 
+pub mod faults;
 mod handle;
 mod journal;
 mod port;
@@ -11,4 +12,5 @@ mod supervisor;
 pub use handle::{AskError, AskLimits, Handle};
 pub use journal::{Book, CommitError, Journal, JournalLimits, Lane, Place};
 pub use port::Port;
-pub use supervisor::{run_guarded, supervise};
+pub use supervisor::supervise;
+pub(crate) use supervisor::{run_guarded, unbounded_context};

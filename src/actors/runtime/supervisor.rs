@@ -56,7 +56,7 @@ where
 }
 
 /// Runs one life of an actor to its end; true when a panic ended it.
-pub async fn run_guarded<A, F>(context: Context<A>, build: F) -> bool
+pub(crate) async fn run_guarded<A, F>(context: Context<A>, build: F) -> bool
 where
     A: Actor<Context = Context<A>>,
     F: FnOnce() -> A,

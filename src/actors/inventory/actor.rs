@@ -1,0 +1,347 @@
+//! The front of inventory: takes a reservation apart, asks the SKUs' shards line by line, undoes what it must.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use metrics::Counter;
+
+use super::error::InventoryError;
+use super::messages::*;
+use super::model::{Command, Hold, Line, Movement, MovementKind, Reservation, ReservationState, Stock};
+use super::shard::{Instruct, Instructed, ReadSku, ShardActor};
+use super::store::InventoryStore;
+use crate::actors::runtime::Handle;
+use crate::types::{Page, Quantity, ReservationId, Sku};
+
+/// How often a question is put to a SKU's next actor when the one before had to end.
+const ATTEMPTS: usize = 4;
+
+/// The shard that a SKU belongs to, the same in every process of one build.
+pub fn shard_of(sku: &Sku, shards: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    sku.hash(&mut hasher);
+    usize::try_from(hasher.finish() % shards.max(1) as u64).unwrap_or(0)
+}
+
+#[derive(Clone)]
+pub struct InventoryActor {
+    front: Front,
+}
+
+/// What the answers on their way share with the actor.
+#[derive(Clone)]
+struct Front {
+    store: InventoryStore,
+    shards: Vec<Handle<ShardActor>>,
+    outcomes: Outcomes,
+}
+
+#[derive(Clone)]
+struct Outcomes {
+    reserved: Counter,
+    out_of_stock: Counter,
+    failed: Counter,
+}
+
+impl InventoryActor {
+    pub fn new(store: InventoryStore, shards: Vec<Handle<ShardActor>>) -> Self {
+        let outcome = |outcome| metrics::counter!("shobai_reservations_total", "outcome" => outcome);
+        let outcomes = Outcomes {
+            reserved: outcome("reserved"),
+            out_of_stock: outcome("out_of_stock"),
+            failed: outcome("failed"),
+        };
+        Self { front: Front { store, shards, outcomes } }
+    }
+}
+
+impl Front {
+    fn shard(&self, sku: &Sku) -> Option<&Handle<ShardActor>> {
+        self.shards.get(shard_of(sku, self.shards.len()))
+    }
+
+    /// Tells the SKU's actor, or its successor when it had to end; every command may be told again.
+    async fn instruct(&self, sku: &Sku, mut command: Command) -> Result<Instructed, InventoryError> {
+        for _ in 1..ATTEMPTS {
+            match self.instruct_once(sku, command.clone()).await {
+                Err(error) if error.is_for_the_successor() => {}
+                told => return told,
+            }
+            // The one before may have got as far as the journal with it.
+            if let Command::Reserve { id_is_new, .. } = &mut command {
+                *id_is_new = false;
+            }
+        }
+        self.instruct_once(sku, command).await
+    }
+
+    async fn instruct_once(&self, sku: &Sku, command: Command) -> Result<Instructed, InventoryError> {
+        let shard = self.shard(sku).ok_or_else(|| InventoryError::UnknownSku(sku.clone()))?;
+        shard.ask(Instruct { sku: sku.clone(), command }).await?
+    }
+
+    async fn read(&self, sku: &Sku) -> Result<Stock, InventoryError> {
+        let shard = self.shard(sku).ok_or_else(|| InventoryError::UnknownSku(sku.clone()))?;
+        for _ in 1..ATTEMPTS {
+            match shard.ask(ReadSku { sku: sku.clone() }).await? {
+                Err(error) if error.is_for_the_successor() => {}
+                read => return read,
+            }
+        }
+        shard.ask(ReadSku { sku: sku.clone() }).await?
+    }
+
+    async fn reserve(&self, wanted: ReserveStock) -> Result<Reservation, InventoryError> {
+        let lines = summed(wanted.lines)?;
+        let mut reservation = Reservation {
+            id: wanted.id,
+            lines: Vec::with_capacity(lines.len()),
+            state: ReservationState::Held,
+            expires_at: wanted.expires_at,
+        };
+        for line in lines {
+            let command = Command::Reserve {
+                id: wanted.id,
+                quantity: line.quantity,
+                purpose: wanted.purpose,
+                expires_at: wanted.expires_at,
+                id_is_new: wanted.id_is_new,
+            };
+            match self.instruct(&line.sku, command).await {
+                Ok(Instructed::Hold(hold)) => {
+                    reservation.state = hold.state;
+                    reservation.expires_at = hold.expires_at;
+                    reservation.lines.push(line);
+                }
+                Ok(Instructed::Done) => {}
+                Err(error) => {
+                    self.undo(&reservation).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(reservation)
+    }
+
+    /// Gives back what the lines before the refused one got. What cannot be given back now (a crash, a database that
+    /// is away) lapses by its time, or is swept when it was for an order.
+    async fn undo(&self, reservation: &Reservation) {
+        for line in &reservation.lines {
+            let command = Command::Release { id: reservation.id, even_if_committed: false };
+            if let Err(error) = self.instruct(&line.sku, command).await {
+                tracing::warn!(reservation = %reservation.id, sku = %line.sku, %error, "a line could not be undone");
+            }
+        }
+    }
+
+    /// Brings every line of a reservation to the same end.
+    async fn end(
+        &self,
+        id: ReservationId,
+        skus: Vec<Sku>,
+        command: Command,
+    ) -> Result<Reservation, InventoryError> {
+        let skus = if skus.is_empty() {
+            self.store.list_holds(id).await?.into_iter().map(|(sku, _)| sku).collect()
+        } else {
+            skus
+        };
+        let mut lines = Vec::with_capacity(skus.len());
+        let mut last: Option<Hold> = None;
+        for sku in skus {
+            if let Instructed::Hold(hold) = self.instruct(&sku, command.clone()).await? {
+                lines.push(Line { sku, quantity: hold.quantity });
+                last = Some(hold);
+            }
+        }
+        let Hold { state, expires_at, .. } = last.ok_or(InventoryError::UnknownReservation(id))?;
+        Ok(Reservation { id, lines, state, expires_at })
+    }
+
+    /// Moves pieces on hand under a reference; the movement of the first time is the answer of every time.
+    async fn move_on_hand(
+        &self,
+        sku: Sku,
+        kind: MovementKind,
+        reference: String,
+        command: Command,
+        is_same: impl Fn(&Movement) -> bool,
+    ) -> Result<Movement, InventoryError> {
+        let known = |movement: Movement| {
+            if is_same(&movement) {
+                Ok(movement)
+            } else {
+                Err(InventoryError::ReferenceTaken { sku: sku.clone(), reference: reference.clone() })
+            }
+        };
+        for _ in 1..ATTEMPTS {
+            if let Some(movement) = self.store.find_movement(&sku, kind, &reference).await? {
+                return known(movement);
+            }
+            match self.instruct_once(&sku, command.clone()).await {
+                Ok(_) => {}
+                // Perhaps the reference was taken by somebody who asked at the same time.
+                Err(error) if error.is_for_the_successor() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match self.store.find_movement(&sku, kind, &reference).await? {
+            Some(movement) => known(movement),
+            None => Err(InventoryError::Reloading(sku)),
+        }
+    }
+}
+
+/// The lines in the one order in which everybody decides them, each SKU once.
+fn summed(lines: Vec<Line>) -> Result<Vec<Line>, InventoryError> {
+    if lines.len() == 1 {
+        return Ok(lines);
+    }
+    let mut sums: BTreeMap<Sku, Quantity> = BTreeMap::new();
+    for Line { sku, quantity } in lines {
+        let sum = match sums.get(&sku) {
+            Some(before) => before.plus(quantity)?,
+            None => quantity,
+        };
+        sums.insert(sku, sum);
+    }
+    Ok(sums.into_iter().map(|(sku, quantity)| Line { sku, quantity }).collect())
+}
+
+impl Actor for InventoryActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<TrackSku> for InventoryActor {
+    type Result = ResponseFuture<Result<Stock, InventoryError>>;
+
+    fn handle(&mut self, TrackSku { sku }: TrackSku, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move {
+            front.store.insert_sku(&sku).await?;
+            for _ in 1..ATTEMPTS {
+                match front.read(&sku).await {
+                    // That actor looked before the row was there; it makes way for one that finds it.
+                    Err(InventoryError::UnknownSku(_)) => {}
+                    read => return read,
+                }
+            }
+            front.read(&sku).await
+        })
+    }
+}
+
+impl Handler<ReceiveStock> for InventoryActor {
+    type Result = ResponseFuture<Result<Movement, InventoryError>>;
+
+    fn handle(&mut self, received: ReceiveStock, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move {
+            let ReceiveStock { sku, quantity, reference } = received;
+            let command = Command::Receive { quantity, reference: reference.clone() };
+            let is_same = |movement: &Movement| movement.on_hand_delta == quantity.get();
+            front.move_on_hand(sku, MovementKind::Received, reference, command, is_same).await
+        })
+    }
+}
+
+impl Handler<AdjustStock> for InventoryActor {
+    type Result = ResponseFuture<Result<Movement, InventoryError>>;
+
+    fn handle(&mut self, adjusted: AdjustStock, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move {
+            let AdjustStock { sku, delta, reason, expected_version, reference } = adjusted;
+            let reference = reference.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+            let command = Command::Adjust {
+                delta,
+                reason: reason.clone(),
+                reference: reference.clone(),
+                expected_version,
+            };
+            let is_same = |movement: &Movement| {
+                movement.on_hand_delta == delta && movement.reason.as_deref() == Some(&*reason)
+            };
+            front.move_on_hand(sku, MovementKind::Adjusted, reference, command, is_same).await
+        })
+    }
+}
+
+impl Handler<ReserveStock> for InventoryActor {
+    type Result = ResponseFuture<Result<Reservation, InventoryError>>;
+
+    fn handle(&mut self, wanted: ReserveStock, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move {
+            let reserved = front.reserve(wanted).await;
+            match &reserved {
+                Ok(_) => front.outcomes.reserved.increment(1),
+                Err(InventoryError::OutOfStock { .. }) => front.outcomes.out_of_stock.increment(1),
+                Err(_) => front.outcomes.failed.increment(1),
+            }
+            reserved
+        })
+    }
+}
+
+impl Handler<CommitReservation> for InventoryActor {
+    type Result = ResponseFuture<Result<Reservation, InventoryError>>;
+
+    fn handle(&mut self, message: CommitReservation, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        let CommitReservation { id, skus, even_if_ended } = message;
+        Box::pin(async move { front.end(id, skus, Command::Commit { id, even_if_ended }).await })
+    }
+}
+
+impl Handler<ReleaseReservation> for InventoryActor {
+    type Result = ResponseFuture<Result<Reservation, InventoryError>>;
+
+    fn handle(&mut self, message: ReleaseReservation, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        let ReleaseReservation { id, skus, even_if_committed } = message;
+        Box::pin(async move { front.end(id, skus, Command::Release { id, even_if_committed }).await })
+    }
+}
+
+impl Handler<GetStock> for InventoryActor {
+    type Result = ResponseFuture<Result<Stock, InventoryError>>;
+
+    fn handle(&mut self, GetStock { sku }: GetStock, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.read(&sku).await })
+    }
+}
+
+impl Handler<ListAvailable> for InventoryActor {
+    type Result = ResponseFuture<Result<Vec<i64>, InventoryError>>;
+
+    fn handle(&mut self, ListAvailable { skus }: ListAvailable, _: &mut Self::Context) -> Self::Result {
+        let store = self.front.store.clone();
+        Box::pin(async move { Ok(store.list_available(&skus).await?) })
+    }
+}
+
+impl Handler<ListMovements> for InventoryActor {
+    type Result = ResponseFuture<Result<Page<Movement>, InventoryError>>;
+
+    fn handle(&mut self, message: ListMovements, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        let ListMovements { sku, limit, cursor } = message;
+        Box::pin(async move {
+            front.read(&sku).await?;
+            front.store.list_movements(&sku, limit, cursor).await
+        })
+    }
+}
+
+impl Handler<ListHeldForOrders> for InventoryActor {
+    type Result = ResponseFuture<Result<Vec<ReservationId>, InventoryError>>;
+
+    fn handle(&mut self, message: ListHeldForOrders, _: &mut Self::Context) -> Self::Result {
+        let store = self.front.store.clone();
+        let ListHeldForOrders { made_before, after, limit } = message;
+        Box::pin(async move { Ok(store.list_held_for_orders(made_before, after, limit).await?) })
+    }
+}

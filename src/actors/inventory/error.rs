@@ -1,0 +1,115 @@
+//! Why inventory says no, and what can break in it.
+
+use serde_json::{Map, Value, json};
+
+use super::model::ReservationState;
+use crate::actors::runtime::AskError;
+use crate::error::{Fault, Kind};
+use crate::storage::StorageError;
+use crate::types::{InvalidValue, ReservationId, Sku};
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InventoryError {
+    #[error("there is no sku {0} in stock")]
+    UnknownSku(Sku),
+    #[error("{requested} pieces of {sku} are wanted and {available} are available")]
+    OutOfStock { sku: Sku, requested: i64, available: i64 },
+    #[error("there is no reservation {0}")]
+    UnknownReservation(ReservationId),
+    #[error("reservation {0} exists with other lines")]
+    ReservationDiffers(ReservationId),
+    #[error("reservation {id} is {state} already", state = state.as_str())]
+    ReservationEnded { id: ReservationId, state: ReservationState },
+    #[error("reservation {0} is committed already")]
+    ReservationCommitted(ReservationId),
+    #[error("reference {reference} of {sku} was used for another movement")]
+    ReferenceTaken { sku: Sku, reference: String },
+    #[error("{sku} is at version {actual}, not {expected}")]
+    VersionDiffers { sku: Sku, expected: i64, actual: i64 },
+    #[error("{sku} would have {on_hand} pieces on hand, fewer than the {reserved} reserved")]
+    BelowReserved { sku: Sku, on_hand: i64, reserved: i64 },
+    #[error("{sku} would have more pieces than can be counted")]
+    TooMany { sku: Sku },
+    #[error(transparent)]
+    Invalid(#[from] InvalidValue),
+    /// The actor's picture of the row was out of date; nothing was changed, and its successor knows better.
+    #[error("the stock of {0} was changed by somebody else")]
+    Stale(Sku),
+    /// The actor ended before it could answer.
+    #[error("the stock of {0} is being loaded again")]
+    Reloading(Sku),
+    #[error("inventory has too much to do")]
+    Busy,
+    #[error(transparent)]
+    Asking(#[from] AskError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl InventoryError {
+    /// Whether asking the SKU's next actor may bring an answer; only where asking again is known to be harmless.
+    pub(super) fn is_for_the_successor(&self) -> bool {
+        matches!(self, InventoryError::Stale(_) | InventoryError::Reloading(_))
+    }
+}
+
+impl Fault for InventoryError {
+    fn kind(&self) -> Kind {
+        match self {
+            InventoryError::UnknownSku(_) | InventoryError::UnknownReservation(_) => Kind::NotFound,
+            InventoryError::OutOfStock { .. }
+            | InventoryError::ReservationDiffers(_)
+            | InventoryError::ReservationEnded { .. }
+            | InventoryError::ReservationCommitted(_)
+            | InventoryError::ReferenceTaken { .. }
+            | InventoryError::VersionDiffers { .. }
+            | InventoryError::BelowReserved { .. }
+            | InventoryError::TooMany { .. } => Kind::Conflict,
+            InventoryError::Invalid(_) => Kind::Invalid,
+            InventoryError::Stale(_) | InventoryError::Reloading(_) => Kind::Unavailable,
+            InventoryError::Busy => Kind::Busy,
+            InventoryError::Asking(error) => error.kind(),
+            InventoryError::Storage(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            InventoryError::UnknownSku(_) => "unknown-sku",
+            InventoryError::OutOfStock { .. } => "out-of-stock",
+            InventoryError::UnknownReservation(_) => "unknown-reservation",
+            InventoryError::ReservationDiffers(_) => "reservation-differs",
+            InventoryError::ReservationEnded { .. } => "reservation-ended",
+            InventoryError::ReservationCommitted(_) => "reservation-committed",
+            InventoryError::ReferenceTaken { .. } => "reference-taken",
+            InventoryError::VersionDiffers { .. } => "version-differs",
+            InventoryError::BelowReserved { .. } => "below-reserved",
+            InventoryError::TooMany { .. } => "too-many-pieces",
+            InventoryError::Invalid(error) => error.code(),
+            InventoryError::Stale(_) | InventoryError::Reloading(_) => "unavailable",
+            InventoryError::Busy => "busy",
+            InventoryError::Asking(error) => error.code(),
+            InventoryError::Storage(error) => error.code(),
+        }
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        let details = match self {
+            InventoryError::UnknownSku(sku) => json!({ "sku": sku.as_str() }),
+            InventoryError::OutOfStock { sku, requested, available } => {
+                json!({ "sku": sku.as_str(), "requested": requested, "available": available })
+            }
+            InventoryError::VersionDiffers { sku, expected, actual } => {
+                json!({ "sku": sku.as_str(), "expected": expected, "actual": actual })
+            }
+            InventoryError::BelowReserved { sku, on_hand, reserved } => {
+                json!({ "sku": sku.as_str(), "on_hand": on_hand, "reserved": reserved })
+            }
+            _ => return Map::new(),
+        };
+        match details {
+            Value::Object(details) => details,
+            _ => Map::new(),
+        }
+    }
+}

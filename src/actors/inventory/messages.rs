@@ -1,0 +1,124 @@
+//! What inventory can be asked, in the order of a piece's life.
+
+use actix::Message;
+use jiff::Timestamp;
+
+use super::error::InventoryError;
+use super::model::{Line, Movement, Purpose, Reservation, Stock};
+use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, Sku};
+
+/// Begins to count pieces of a SKU, from nothing.
+///
+/// Answers with the stock. Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Stock, InventoryError>")]
+pub struct TrackSku {
+    pub sku: Sku,
+}
+
+/// Brings pieces into stock.
+///
+/// Answers with the movement. Refuses with `UnknownSku`.
+/// The same reference again answers the first movement; with another quantity it is refused with `ReferenceTaken`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Movement, InventoryError>")]
+pub struct ReceiveStock {
+    pub sku: Sku,
+    pub quantity: Quantity,
+    pub reference: String,
+}
+
+/// Corrects the pieces on hand after a count, a loss or a find.
+///
+/// Answers with the movement. Refuses with `VersionDiffers` when `expected_version` is given and another, and with
+/// `BelowReserved` when fewer pieces would be left than are promised.
+/// The same reference again answers the first movement.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Movement, InventoryError>")]
+pub struct AdjustStock {
+    pub sku: Sku,
+    /// Pieces, not zero; negative takes away.
+    pub delta: i64,
+    pub reason: String,
+    pub expected_version: Option<i64>,
+    pub reference: Option<String>,
+}
+
+/// Sets pieces of one or more SKUs aside: all lines or none.
+///
+/// Answers with the reservation, which lapses at `expires_at` unless committed.
+/// Refuses with `OutOfStock` when one line cannot be promised in full.
+/// Asking twice with the same id answers the same reservation, provided the lines are the same.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Reservation, InventoryError>")]
+pub struct ReserveStock {
+    pub id: ReservationId,
+    /// Not empty; lines of the same SKU are summed.
+    pub lines: Vec<Line>,
+    pub purpose: Purpose,
+    pub expires_at: Timestamp,
+    /// The id was made for this very question, so nobody can have used it before; spares a look into the database.
+    pub id_is_new: bool,
+}
+
+/// Takes reserved pieces out of stock for good: they are sold.
+///
+/// Answers with the reservation. Refuses with `UnknownReservation` and with `ReservationEnded` once released or
+/// expired, unless `even_if_ended`: then the pieces are taken anew if there are enough, else `OutOfStock`.
+/// Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Reservation, InventoryError>")]
+pub struct CommitReservation {
+    pub id: ReservationId,
+    /// The SKUs of the reservation where the asker knows them; empty: they are looked up.
+    pub skus: Vec<Sku>,
+    pub even_if_ended: bool,
+}
+
+/// Gives reserved pieces back to those who still want them; pieces already sold return on hand.
+///
+/// Answers with the reservation. Refuses with `UnknownReservation`.
+/// Asking twice changes nothing, and what has expired is left as it is.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Reservation, InventoryError>")]
+pub struct ReleaseReservation {
+    pub id: ReservationId,
+    /// As for [`CommitReservation`].
+    pub skus: Vec<Sku>,
+    /// Whether pieces that were committed come back too; if not, `ReservationCommitted` refuses.
+    pub even_if_committed: bool,
+}
+
+/// The stock of one SKU as it is durable.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Stock, InventoryError>")]
+pub struct GetStock {
+    pub sku: Sku,
+}
+
+/// The pieces available of many SKUs, in the order asked; zero for those that are not in stock at all.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<i64>, InventoryError>")]
+pub struct ListAvailable {
+    pub skus: Vec<Sku>,
+}
+
+/// The ledger of one SKU, newest movement first.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Page<Movement>, InventoryError>")]
+pub struct ListMovements {
+    pub sku: Sku,
+    pub limit: Limit,
+    pub cursor: Option<Cursor>,
+}
+
+/// Reservations for orders that are still held though they were made before a time, oldest first.
+///
+/// For the sweep of orders: what was held for an order that never came to be is found among these.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<ReservationId>, InventoryError>")]
+pub struct ListHeldForOrders {
+    pub made_before: Timestamp,
+    pub after: Option<ReservationId>,
+    pub limit: i64,
+}

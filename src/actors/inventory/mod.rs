@@ -1,0 +1,29 @@
+//! Inventory owns what is in stock, what is set aside, and the ledger that explains both (schema `inventory`).
+//!
+//! It promises that no piece is promised twice: one actor per SKU decides in memory, one message at a time, and
+//! nobody hears of a decision before the journal has made it durable. It asks nobody.
+//!
+//! ```text
+//! InventoryActor  takes reservations apart, line by line, and undoes what it must
+//!   └ ShardActor  one per arbiter: starts SKU actors when they are asked for, lets idle ones go
+//!       └ SkuActor  one per SKU: decides            → journal lane of the shard → PostgreSQL
+//! ```
+
+mod actor;
+mod book;
+mod error;
+mod expiry;
+mod messages;
+mod model;
+mod shard;
+mod sku;
+mod store;
+
+pub use actor::{InventoryActor, shard_of};
+pub use book::StockBook;
+pub use error::InventoryError;
+pub use expiry::expire_when_due;
+pub use messages::*;
+pub use model::{Line, Movement, MovementKind, Purpose, Reservation, ReservationState, Stock};
+pub use shard::{Instruct, ShardActor};
+pub use store::InventoryStore;

@@ -1,0 +1,452 @@
+//! The rules of stock: what each command does to each state of a reservation, decided without waiting for anything.
+//!
+//! | command ↓ state → | none | held | committed | released, expired |
+//! |---|---|---|---|---|
+//! | reserve | **held** | the same answer | the same answer | ended |
+//! | commit | unknown | **committed** | the same answer | ended, or **committed** anew when asked for |
+//! | release | unknown | **released** | refused, or **released** when asked for: back on hand | the same answer |
+//! | expire | nothing | **expired** once due | nothing | nothing |
+//!
+//! A reserve with other pieces than the first one is refused in every state.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::error::InventoryError;
+use crate::types::{Quantity, ReservationId, Sku};
+
+/// The figures of one SKU. `version` counts the movements that made them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stock {
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub version: i64,
+}
+
+impl Stock {
+    /// More pieces than any shop has of one SKU.
+    pub const ON_HAND_MAX: i64 = 1_000_000_000_000;
+
+    /// Pieces that can still be promised.
+    pub const fn available(self) -> i64 {
+        self.on_hand - self.reserved
+    }
+}
+
+/// What a reservation was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// An order with the same id; orders sweeps those whose order never came to be.
+    Order,
+    /// A hold made by staff; it lapses by its own time only.
+    Staff,
+}
+
+impl Purpose {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Order => "order",
+            Purpose::Staff => "staff",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReservationState {
+    Held,
+    Committed,
+    Released,
+    Expired,
+}
+
+impl ReservationState {
+    pub const ALL: [Self; 4] = [Self::Held, Self::Committed, Self::Released, Self::Expired];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Committed => "committed",
+            Self::Released => "released",
+            Self::Expired => "expired",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// Pieces of one SKU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub sku: Sku,
+    pub quantity: Quantity,
+}
+
+/// Pieces set aside under one id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    pub id: ReservationId,
+    pub lines: Vec<Line>,
+    pub state: ReservationState,
+    pub expires_at: Timestamp,
+}
+
+/// One SKU's part of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    pub quantity: Quantity,
+    pub state: ReservationState,
+    pub expires_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MovementKind {
+    Received,
+    Reserved,
+    Released,
+    Expired,
+    Committed,
+    Adjusted,
+}
+
+impl MovementKind {
+    pub const ALL: [Self; 6] =
+        [Self::Received, Self::Reserved, Self::Released, Self::Expired, Self::Committed, Self::Adjusted];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Reserved => "reserved",
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Committed => "committed",
+            Self::Adjusted => "adjusted",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// One line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    pub sku: Sku,
+    /// The version of the stock that this movement made.
+    pub version: i64,
+    pub kind: MovementKind,
+    pub on_hand_delta: i64,
+    pub reserved_delta: i64,
+    pub reservation: Option<ReservationId>,
+    pub reference: Option<String>,
+    pub reason: Option<String>,
+    pub at: Timestamp,
+}
+
+/// What one SKU's actor can be told.
+#[derive(Debug, Clone)]
+pub enum Command {
+    Reserve {
+        id: ReservationId,
+        quantity: Quantity,
+        purpose: Purpose,
+        expires_at: Timestamp,
+        id_is_new: bool,
+    },
+    Commit {
+        id: ReservationId,
+        even_if_ended: bool,
+    },
+    Release {
+        id: ReservationId,
+        even_if_committed: bool,
+    },
+    Expire {
+        id: ReservationId,
+        now: Timestamp,
+    },
+    Receive {
+        quantity: Quantity,
+        reference: String,
+    },
+    Adjust {
+        delta: i64,
+        reason: String,
+        reference: String,
+        expected_version: Option<i64>,
+    },
+}
+
+impl Command {
+    /// The reservation that it is about.
+    pub fn reservation(&self) -> Option<ReservationId> {
+        match self {
+            Command::Reserve { id, .. }
+            | Command::Commit { id, .. }
+            | Command::Release { id, .. }
+            | Command::Expire { id, .. } => Some(*id),
+            Command::Receive { .. } | Command::Adjust { .. } => None,
+        }
+    }
+}
+
+/// What a decision changes: one movement, and the state of one hold.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub kind: MovementKind,
+    pub on_hand_delta: i64,
+    pub reserved_delta: i64,
+    pub reference: Option<String>,
+    pub reason: Option<String>,
+    pub hold: Option<HoldChange>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct HoldChange {
+    pub id: ReservationId,
+    /// Nothing: the hold is made by this change.
+    pub from: Option<ReservationState>,
+    pub purpose: Purpose,
+    pub to: Hold,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Decision {
+    /// Carry this out.
+    Change(Change),
+    /// It is so already.
+    Already(Hold),
+    /// Nothing is to be done, and there is nothing to show.
+    Nothing,
+    /// The reservation is not remembered; ask the database and decide with what it says.
+    Recall(ReservationId),
+}
+
+/// What the asker found in the database about a reservation that the actor does not remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recalled {
+    NotAsked,
+    Absent,
+    Found(Hold),
+}
+
+/// Ended holds are remembered for longer than any look into the database can take, so that what was recalled before
+/// a change can never be decided upon after it.
+const REMEMBER_ENDED_FOR: Duration = Duration::from_secs(20);
+
+/// One SKU as its actor sees it: decisions included that are still on their way to the database.
+#[derive(Debug)]
+pub struct SkuStock {
+    sku: Sku,
+    stock: Stock,
+    holds: HashMap<ReservationId, Remembered>,
+    ended: VecDeque<(Instant, ReservationId)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    hold: Hold,
+    /// Since when it may be forgotten; nothing while it is held.
+    ended: Option<Instant>,
+}
+
+impl SkuStock {
+    /// `held` are all live holds of the SKU.
+    pub fn new(sku: Sku, stock: Stock, held: impl IntoIterator<Item = (ReservationId, Hold)>) -> Self {
+        let remembered = |(id, hold)| (id, Remembered { hold, ended: None });
+        Self { sku, stock, holds: held.into_iter().map(remembered).collect(), ended: VecDeque::new() }
+    }
+
+    pub fn stock(&self) -> Stock {
+        self.stock
+    }
+
+    /// Decides without changing anything.
+    pub fn decide(&self, command: &Command, recalled: Recalled) -> Result<Decision, InventoryError> {
+        let known = command.reservation().and_then(|id| self.holds.get(&id)).map(|known| known.hold);
+        match command {
+            Command::Reserve { id, quantity, purpose, expires_at, id_is_new } => {
+                let known = match (known, recalled) {
+                    (Some(hold), _) | (None, Recalled::Found(hold)) => Some(hold),
+                    (None, Recalled::NotAsked) if !id_is_new => return Ok(Decision::Recall(*id)),
+                    (None, _) => None,
+                };
+                match known {
+                    None => self.reserve(*id, *quantity, *purpose, *expires_at),
+                    Some(hold) if hold.quantity != *quantity => Err(InventoryError::ReservationDiffers(*id)),
+                    Some(hold) => match hold.state {
+                        ReservationState::Held | ReservationState::Committed => Ok(Decision::Already(hold)),
+                        state => Err(InventoryError::ReservationEnded { id: *id, state }),
+                    },
+                }
+            }
+            Command::Expire { id, now } => match known {
+                // Whatever is held is remembered, so what is not remembered is not held.
+                Some(hold) if hold.state == ReservationState::Held && hold.expires_at <= *now => {
+                    Ok(self.end(*id, hold, ReservationState::Expired, MovementKind::Expired, 0, -1))
+                }
+                _ => Ok(Decision::Nothing),
+            },
+            Command::Commit { id, even_if_ended } => {
+                let hold = match (known, recalled) {
+                    (Some(hold), _) | (None, Recalled::Found(hold)) => hold,
+                    (None, Recalled::NotAsked) => return Ok(Decision::Recall(*id)),
+                    (None, Recalled::Absent) => return Err(InventoryError::UnknownReservation(*id)),
+                };
+                let committed = ReservationState::Committed;
+                match hold.state {
+                    ReservationState::Held => {
+                        Ok(self.end(*id, hold, committed, MovementKind::Committed, -1, -1))
+                    }
+                    ReservationState::Committed => Ok(Decision::Already(hold)),
+                    _ if *even_if_ended && self.stock.available() < hold.quantity.get() => {
+                        Err(self.out_of_stock(hold.quantity))
+                    }
+                    _ if *even_if_ended => Ok(self.end(*id, hold, committed, MovementKind::Committed, -1, 0)),
+                    state => Err(InventoryError::ReservationEnded { id: *id, state }),
+                }
+            }
+            Command::Release { id, even_if_committed } => {
+                let hold = match (known, recalled) {
+                    (Some(hold), _) | (None, Recalled::Found(hold)) => hold,
+                    (None, Recalled::NotAsked) => return Ok(Decision::Recall(*id)),
+                    (None, Recalled::Absent) => return Err(InventoryError::UnknownReservation(*id)),
+                };
+                let released = ReservationState::Released;
+                match hold.state {
+                    ReservationState::Held => {
+                        Ok(self.end(*id, hold, released, MovementKind::Released, 0, -1))
+                    }
+                    ReservationState::Committed if *even_if_committed => {
+                        Ok(self.end(*id, hold, released, MovementKind::Released, 1, 0))
+                    }
+                    ReservationState::Committed => Err(InventoryError::ReservationCommitted(*id)),
+                    ReservationState::Released | ReservationState::Expired => Ok(Decision::Already(hold)),
+                }
+            }
+            Command::Receive { quantity, reference } => {
+                self.move_on_hand(MovementKind::Received, quantity.get(), Some(reference.clone()), None)
+            }
+            Command::Adjust { delta, reason, reference, expected_version } => {
+                if let Some(expected) = *expected_version
+                    && expected != self.stock.version
+                {
+                    let actual = self.stock.version;
+                    return Err(InventoryError::VersionDiffers { sku: self.sku.clone(), expected, actual });
+                }
+                self.move_on_hand(
+                    MovementKind::Adjusted,
+                    *delta,
+                    Some(reference.clone()),
+                    Some(reason.clone()),
+                )
+            }
+        }
+    }
+
+    /// Carries a decided change out in memory.
+    pub fn apply(&mut self, change: &Change, now: Instant) {
+        self.stock.on_hand += change.on_hand_delta;
+        self.stock.reserved += change.reserved_delta;
+        self.stock.version += 1;
+        if let Some(HoldChange { id, to, .. }) = change.hold {
+            let ended = (to.state != ReservationState::Held).then_some(now);
+            self.holds.insert(id, Remembered { hold: to, ended });
+            self.ended.extend(ended.map(|since| (since, id)));
+        }
+        self.forget_ended(now);
+    }
+
+    fn forget_ended(&mut self, now: Instant) {
+        while let Some((since, id)) = self.ended.front().copied()
+            && now.duration_since(since) > REMEMBER_ENDED_FOR
+        {
+            self.ended.pop_front();
+            // One that ended once more since then has a younger entry, which will forget it.
+            if self.holds.get(&id).is_some_and(|known| known.ended == Some(since)) {
+                self.holds.remove(&id);
+            }
+        }
+    }
+
+    fn reserve(
+        &self,
+        id: ReservationId,
+        quantity: Quantity,
+        purpose: Purpose,
+        expires_at: Timestamp,
+    ) -> Result<Decision, InventoryError> {
+        if self.stock.available() < quantity.get() {
+            return Err(self.out_of_stock(quantity));
+        }
+        let to = Hold { quantity, state: ReservationState::Held, expires_at };
+        Ok(Decision::Change(Change {
+            kind: MovementKind::Reserved,
+            on_hand_delta: 0,
+            reserved_delta: quantity.get(),
+            reference: None,
+            reason: None,
+            hold: Some(HoldChange { id, from: None, purpose, to }),
+        }))
+    }
+
+    /// Ends a hold; the two signs say which figures its pieces leave (-1), enter (1) or do not touch (0).
+    fn end(
+        &self,
+        id: ReservationId,
+        hold: Hold,
+        state: ReservationState,
+        kind: MovementKind,
+        on_hand: i64,
+        reserved: i64,
+    ) -> Decision {
+        let pieces = hold.quantity.get();
+        let to = Hold { state, ..hold };
+        Decision::Change(Change {
+            kind,
+            on_hand_delta: on_hand * pieces,
+            reserved_delta: reserved * pieces,
+            reference: None,
+            reason: None,
+            hold: Some(HoldChange { id, from: Some(hold.state), purpose: Purpose::Order, to }),
+        })
+    }
+
+    fn move_on_hand(
+        &self,
+        kind: MovementKind,
+        delta: i64,
+        reference: Option<String>,
+        reason: Option<String>,
+    ) -> Result<Decision, InventoryError> {
+        let on_hand = self.stock.on_hand.saturating_add(delta);
+        if on_hand < self.stock.reserved {
+            let reserved = self.stock.reserved;
+            return Err(InventoryError::BelowReserved { sku: self.sku.clone(), on_hand, reserved });
+        }
+        if on_hand > Stock::ON_HAND_MAX {
+            return Err(InventoryError::TooMany { sku: self.sku.clone() });
+        }
+        Ok(Decision::Change(Change {
+            kind,
+            on_hand_delta: delta,
+            reserved_delta: 0,
+            reference,
+            reason,
+            hold: None,
+        }))
+    }
+
+    fn out_of_stock(&self, requested: Quantity) -> InventoryError {
+        InventoryError::OutOfStock {
+            sku: self.sku.clone(),
+            requested: requested.get(),
+            available: self.stock.available(),
+        }
+    }
+}

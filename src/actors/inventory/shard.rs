@@ -1,0 +1,186 @@
+//! A shard: the SKU actors of one arbiter, started when they are asked for and let go when idle.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
+use tokio::sync::watch;
+
+use super::book::StockBook;
+use super::error::InventoryError;
+use super::model::{Command, Hold, Recalled, Stock};
+use super::sku::{Decide, Read, Settled, SkuActor, Told};
+use super::store::InventoryStore;
+use crate::actors::runtime::{Journal, run_guarded, unbounded_context};
+use crate::types::Sku;
+
+/// How often idle SKUs are let go and the gauges of hot ones are set.
+const ROUND_EVERY: Duration = Duration::from_secs(5);
+/// A SKU that was asked this recently may have decisions on their way; it is never let go to make room.
+const BUSY_WITHIN: Duration = Duration::from_secs(10);
+/// How many SKUs of a shard have gauges of their own: those that were asked most in the last round.
+const HOT_SKUS: usize = 10;
+
+/// What a shard needs to start SKU actors.
+#[derive(Clone)]
+pub struct ShardActor {
+    name: String,
+    store: InventoryStore,
+    journal: Journal<StockBook>,
+    skus_max: usize,
+    idle_after: Duration,
+    skus: HashMap<Sku, Active>,
+}
+
+#[derive(Clone)]
+struct Active {
+    address: Addr<SkuActor>,
+    settled: Settled,
+    asked_at: Instant,
+    asked_in_round: u64,
+}
+
+/// A command for the actor of one SKU, with a look into the database where the actor needs one.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Instructed, InventoryError>")]
+pub struct Instruct {
+    pub sku: Sku,
+    pub command: Command,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Instructed {
+    Hold(Hold),
+    Done,
+}
+
+/// The durable figures of one SKU.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Stock, InventoryError>")]
+pub(super) struct ReadSku {
+    pub sku: Sku,
+}
+
+impl ShardActor {
+    pub fn new(
+        index: usize,
+        store: InventoryStore,
+        journal: Journal<StockBook>,
+        skus_max: usize,
+        idle_after: Duration,
+    ) -> Self {
+        Self { name: index.to_string(), store, journal, skus_max, idle_after, skus: HashMap::new() }
+    }
+
+    /// The SKU's actor: the one that runs, or a new one.
+    fn active(&mut self, sku: &Sku) -> Result<Addr<SkuActor>, InventoryError> {
+        let now = Instant::now();
+        if let Some(active) = self.skus.get_mut(sku)
+            && active.address.connected()
+        {
+            active.asked_at = now;
+            active.asked_in_round += 1;
+            return Ok(active.address.clone());
+        }
+        if self.skus.len() >= self.skus_max {
+            self.let_go_idle(BUSY_WITHIN);
+            if self.skus.len() >= self.skus_max {
+                return Err(InventoryError::Busy);
+            }
+        }
+        let settled: Settled = Rc::new(watch::Sender::new(None));
+        let actor = SkuActor::new(sku.clone(), self.store.clone(), self.journal.clone(), settled.clone());
+        let context = unbounded_context();
+        let address = context.address();
+        let name = sku.clone();
+        actix_rt::spawn(async move {
+            if run_guarded(context, || actor).await {
+                metrics::counter!("shobai_actor_restarts_total", "actor" => "sku").increment(1);
+                tracing::error!(sku = %name, "the actor of a sku panicked; the next question starts another");
+            }
+        });
+        let active = Active { address: address.clone(), settled, asked_at: now, asked_in_round: 1 };
+        self.skus.insert(sku.clone(), active);
+        Ok(address)
+    }
+
+    /// Drops the addresses of those that nobody asked for a while, which ends them.
+    fn let_go_idle(&mut self, idle_after: Duration) {
+        self.skus.retain(|_, active| active.address.connected() && active.asked_at.elapsed() < idle_after);
+    }
+
+    fn round(&mut self) {
+        self.let_go_idle(self.idle_after);
+        let mut asked: Vec<_> = self.skus.iter().filter(|(_, active)| active.asked_in_round > 0).collect();
+        asked.sort_unstable_by_key(|(_, active)| std::cmp::Reverse(active.asked_in_round));
+        for (sku, active) in asked.into_iter().take(HOT_SKUS) {
+            let Some(stock) = *active.settled.borrow() else { continue };
+            let gauge = |name: &'static str| metrics::gauge!(name, "sku" => sku.to_string());
+            gauge("shobai_stock_on_hand_pieces").set(stock.on_hand as f64);
+            gauge("shobai_stock_reserved_pieces").set(stock.reserved as f64);
+            gauge("shobai_stock_available_pieces").set(stock.available() as f64);
+        }
+        for active in self.skus.values_mut() {
+            active.asked_in_round = 0;
+        }
+        metrics::gauge!("shobai_inventory_active_skus", "shard" => self.name.clone())
+            .set(self.skus.len() as f64);
+    }
+}
+
+impl Actor for ShardActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(ROUND_EVERY, |actor, _| actor.round());
+    }
+}
+
+impl Handler<Instruct> for ShardActor {
+    type Result = ResponseFuture<Result<Instructed, InventoryError>>;
+
+    fn handle(&mut self, Instruct { sku, command }: Instruct, _: &mut Self::Context) -> Self::Result {
+        let address = match self.active(&sku) {
+            Ok(address) => address,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let store = self.store.clone();
+        Box::pin(async move {
+            let again = command.clone();
+            let told = address.send(Decide { command, recalled: Recalled::NotAsked });
+            let told = match answered(&sku, told.await)? {
+                Told::Recall(id) => {
+                    let recalled = store.find_hold(id, &sku).await?.map_or(Recalled::Absent, Recalled::Found);
+                    answered(&sku, address.send(Decide { command: again, recalled }).await)?
+                }
+                told => told,
+            };
+            match told {
+                Told::Hold(hold) => Ok(Instructed::Hold(hold)),
+                Told::Stock | Told::Nothing => Ok(Instructed::Done),
+                Told::Recall(_) => Err(InventoryError::Reloading(sku)),
+            }
+        })
+    }
+}
+
+impl Handler<ReadSku> for ShardActor {
+    type Result = ResponseFuture<Result<Stock, InventoryError>>;
+
+    fn handle(&mut self, ReadSku { sku }: ReadSku, _: &mut Self::Context) -> Self::Result {
+        match self.active(&sku) {
+            Ok(address) => Box::pin(async move { answered(&sku, address.send(Read).await) }),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+/// The answer of a SKU's actor, or that it ended before it could give one.
+fn answered<T>(
+    sku: &Sku,
+    answer: Result<Result<T, InventoryError>, MailboxError>,
+) -> Result<T, InventoryError> {
+    answer.unwrap_or_else(|_| Err(InventoryError::Reloading(sku.clone())))
+}

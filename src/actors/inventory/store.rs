@@ -1,0 +1,166 @@
+//! Inventory's reads, and the beginning of a SKU; every change of stock goes through the journal instead.
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::error::InventoryError;
+use super::model::{Hold, Movement, MovementKind, ReservationState, Stock};
+use crate::storage::{Database, StorageError};
+use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, Sku};
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/inventory/", $name, ".sql"))
+    };
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct InventoryStore {
+    database: Database,
+}
+
+impl InventoryStore {
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    pub async fn insert_sku(&self, sku: &Sku) -> Result<(), StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("insert_sku")).await?;
+        connection.execute(&statement, &[&sku.as_str()]).await?;
+        Ok(())
+    }
+
+    /// The figures of a SKU and its live holds, as they are at one moment.
+    pub async fn find_sku(
+        &self,
+        sku: &Sku,
+    ) -> Result<Option<(Stock, Vec<(ReservationId, Hold)>)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("find_sku")).await?;
+        let rows = connection.query(&statement, &[&sku.as_str()]).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let stock = Stock {
+            on_hand: first.get("on_hand"),
+            reserved: first.get("reserved"),
+            version: first.get("version"),
+        };
+        let held = rows
+            .iter()
+            .filter(|row| row.get::<_, Option<Uuid>>("id").is_some())
+            .map(|row| Ok((ReservationId::from_uuid(row.get("id")), hold_from(row)?)))
+            .collect::<Result<_, StorageError>>()?;
+        Ok(Some((stock, held)))
+    }
+
+    /// The lines of a reservation, by SKU.
+    pub async fn list_holds(&self, id: ReservationId) -> Result<Vec<(Sku, Hold)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_holds")).await?;
+        let rows = connection.query(&statement, &[&id.uuid()]).await?;
+        rows.iter().map(|row| Ok((sku_from(row)?, hold_from(row)?))).collect()
+    }
+
+    pub async fn find_hold(&self, id: ReservationId, sku: &Sku) -> Result<Option<Hold>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("find_hold")).await?;
+        let row = connection.query_opt(&statement, &[&id.uuid(), &sku.as_str()]).await?;
+        row.as_ref().map(hold_from).transpose()
+    }
+
+    /// Holds whose time has passed, the longest overdue first.
+    pub async fn list_due_holds(&self, limit: i64) -> Result<Vec<(ReservationId, Sku)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_due_holds")).await?;
+        let rows = connection.query(&statement, &[&limit]).await?;
+        rows.iter().map(|row| Ok((ReservationId::from_uuid(row.get("id")), sku_from(row)?))).collect()
+    }
+
+    pub async fn list_held_for_orders(
+        &self,
+        made_before: Timestamp,
+        after: Option<ReservationId>,
+        limit: i64,
+    ) -> Result<Vec<ReservationId>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_held_for_orders")).await?;
+        let after = after.map_or(Uuid::nil(), ReservationId::uuid);
+        let rows = connection.query(&statement, &[&made_before, &after, &limit]).await?;
+        Ok(rows.iter().map(|row| ReservationId::from_uuid(row.get(0))).collect())
+    }
+
+    /// Pieces available, in the order of the SKUs.
+    pub async fn list_available(&self, skus: &[Sku]) -> Result<Vec<i64>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_available")).await?;
+        let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
+        let rows = connection.query(&statement, &[&names]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    pub async fn find_movement(
+        &self,
+        sku: &Sku,
+        kind: MovementKind,
+        reference: &str,
+    ) -> Result<Option<Movement>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("find_movement")).await?;
+        let row = connection.query_opt(&statement, &[&sku.as_str(), &kind.as_str(), &reference]).await?;
+        row.as_ref().map(movement_from).transpose()
+    }
+
+    /// Newest first.
+    pub async fn list_movements(
+        &self,
+        sku: &Sku,
+        limit: Limit,
+        cursor: Option<Cursor>,
+    ) -> Result<Page<Movement>, InventoryError> {
+        let before: i64 = cursor.map_or(Ok(i64::MAX), |cursor| cursor.key())?;
+        let connection = self.database.connection().await?;
+        let statement =
+            connection.prepare_cached(sql!("list_movements")).await.map_err(StorageError::from)?;
+        let rows = connection
+            .query(&statement, &[&sku.as_str(), &before, &(limit.get() + 1)])
+            .await
+            .map_err(StorageError::from)?;
+        let movements = rows.iter().map(movement_from).collect::<Result<_, _>>()?;
+        Ok(Page::from_rows(movements, limit, |movement: &Movement| movement.version.to_string()))
+    }
+}
+
+fn sku_from(row: &Row) -> Result<Sku, StorageError> {
+    row.get::<_, &str>("sku").parse().map_err(defective)
+}
+
+fn hold_from(row: &Row) -> Result<Hold, StorageError> {
+    let state: &str = row.get("state");
+    Ok(Hold {
+        quantity: Quantity::new(row.get("quantity")).map_err(defective)?,
+        state: ReservationState::from_name(state).ok_or_else(|| defective(state))?,
+        expires_at: row.get("expires_at"),
+    })
+}
+
+fn movement_from(row: &Row) -> Result<Movement, StorageError> {
+    let kind: &str = row.get("kind");
+    Ok(Movement {
+        sku: sku_from(row)?,
+        version: row.get("version"),
+        kind: MovementKind::from_name(kind).ok_or_else(|| defective(kind))?,
+        on_hand_delta: row.get("on_hand_delta"),
+        reserved_delta: row.get("reserved_delta"),
+        reservation: row.get::<_, Option<Uuid>>("reservation_id").map(ReservationId::from_uuid),
+        reference: row.get("reference"),
+        reason: row.get("reason"),
+        at: row.get("at"),
+    })
+}
+
+/// A row that the model does not understand.
+fn defective(what: impl std::fmt::Display) -> StorageError {
+    StorageError::Broken(format!("a row of inventory is defective: {what}"))
+}
