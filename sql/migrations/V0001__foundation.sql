@@ -160,19 +160,22 @@ create table orders.orders (
     status          text        not null,
     total           bigint      not null,             -- yen, tax included
     tax             jsonb       not null,             -- [{"rate", "base", "amount"}]
-    payment         jsonb       not null,             -- the payment as it was opened: method, status, slip
+    payment         jsonb       not null,             -- the payment as it was opened: method, slip or reference
+    payment_status  text        not null,             -- what became of it
     created_at      timestamptz not null,
-    expires_at      timestamptz,                      -- when it lapses unless paid; null once nothing lapses
-    stock_settled   boolean     not null,             -- the reservation has followed the status to its end
+    expires_at      timestamptz,                      -- when it lapses while it awaits payment; null: it never awaited any
+    changed_at      timestamptz not null,             -- the last change of status
+    stock_settled   boolean     not null default false, -- the reservation has followed the status to its end
     constraint orders_pkey primary key (id),
     constraint orders_idempotency_key_unique unique (customer_id, idempotency_key),
     constraint orders_status_known check (status in ('awaiting_payment', 'confirmed', 'cancelled', 'expired')),
+    constraint orders_payment_status_known check (payment_status in ('pending', 'captured', 'refunded', 'cancelled')),
     constraint orders_total_not_negative check (total >= 0),
-    constraint orders_awaiting_payment_lapse check ((status = 'awaiting_payment') = (expires_at is not null))
+    constraint orders_awaiting_payment_lapse check (status <> 'awaiting_payment' or expires_at is not null)
 ) with (fillfactor = 90);
 create index orders_customer_index on orders.orders (customer_id, id);
 create index orders_expiry_index on orders.orders (expires_at) where status = 'awaiting_payment';
-create index orders_unsettled_index on orders.orders (id) where not stock_settled and status <> 'awaiting_payment';
+create index orders_unsettled_index on orders.orders (changed_at) where not stock_settled and status <> 'awaiting_payment';
 
 create table orders.order_lines (
     order_id   uuid     not null,

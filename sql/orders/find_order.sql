@@ -1,0 +1,5 @@
+-- One order.
+-- $1 order
+select id, customer_id, status, total, tax, payment, payment_status, created_at, expires_at
+  from orders.orders
+ where id = $1

@@ -1,0 +1,27 @@
+-- Changes the status of many orders at once, each only from a status from which it may change so, with its history
+-- and its event. The stock has yet to follow.
+-- $1 orders  $2 statuses allowed before, joined by commas  $3 statuses after  $4 payment statuses  $5 reasons
+-- $6 times  $7 event ids  $8 event names  $9 event payloads (json)  $10 version of the events
+with asked as (
+    select *
+      from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::uuid[], $8::text[],
+                  $9::text[])
+           as change (order_id, before, after, payment_status, reason, at, event_id, event_name, payload)
+), moved as (
+    update orders.orders
+       set status = asked.after, payment_status = asked.payment_status, changed_at = asked.at, stock_settled = false
+      from asked
+     where orders.id = asked.order_id and orders.status = any (string_to_array(asked.before, ','))
+    returning orders.id
+), remembered as (
+    insert into orders.order_history (order_id, step, status, reason, at)
+    select asked.order_id,
+           (select coalesce(max(step), -1) + 1 from orders.order_history as history where history.order_id = asked.order_id),
+           asked.after, asked.reason, asked.at
+      from asked join moved on moved.id = asked.order_id
+), told as (
+    insert into orders.events (id, name, version, order_id, payload, at)
+    select asked.event_id, asked.event_name, $10::smallint, asked.order_id, asked.payload::jsonb, asked.at
+      from asked join moved on moved.id = asked.order_id
+)
+select id from moved

@@ -1,0 +1,81 @@
+//! What orders can be asked, in the order of an order's life.
+
+use std::sync::Arc;
+
+use actix::Message;
+
+use super::error::OrdersError;
+use super::model::{HistoryEntry, IdempotencyKey, Order, OrderStatus};
+use crate::actors::inventory::Line;
+use crate::actors::payments::{PaymentMethod, PaymentReport};
+use crate::types::{Cursor, CustomerId, Limit, OrderId, Page};
+
+/// Places an order: stock for every line is set aside, the payment is opened, and both stand or fall together.
+///
+/// Answers with the order once it is durable.
+/// Refuses with `UnknownSku`, `OutOfStock` or `Declined`; a refusal holds nothing and leaves the key free.
+/// The same key and request again answer the first order; another request with the key is refused with `KeyReused`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Placed, OrdersError>")]
+pub struct PlaceOrder {
+    pub customer: CustomerId,
+    pub key: IdempotencyKey,
+    /// At least one; lines of the same SKU are summed.
+    pub lines: Vec<Line>,
+    pub payment: PaymentMethod,
+}
+
+/// A placed order, as it was answered the first time.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    pub order: Arc<Order>,
+    /// It had been placed before; this is the first answer again.
+    pub replayed: bool,
+}
+
+/// One order of a customer. Another customer's is `UnknownOrder`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Order, OrdersError>")]
+pub struct GetOrder {
+    pub customer: CustomerId,
+    pub order: OrderId,
+}
+
+/// A customer's orders, newest first.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Page<Order>, OrdersError>")]
+pub struct ListOrders {
+    pub customer: CustomerId,
+    pub limit: Limit,
+    pub cursor: Option<Cursor>,
+    pub status: Option<OrderStatus>,
+}
+
+/// What happened to an order, oldest first.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<HistoryEntry>, OrdersError>")]
+pub struct ListHistory {
+    pub customer: CustomerId,
+    pub order: OrderId,
+}
+
+/// Cancels an order and gives its stock and its money back.
+///
+/// Answers with the cancelled order. Refuses with `NotCancellable` once it has expired.
+/// Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Order, OrdersError>")]
+pub struct CancelOrder {
+    pub customer: CustomerId,
+    pub order: OrderId,
+}
+
+/// Takes note of what a payment provider reports.
+///
+/// Answers with the order: confirmed, or, when it had ended before the money came, with the payment refunded.
+/// The same report again changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Order, OrdersError>")]
+pub struct RecordPayment {
+    pub report: PaymentReport,
+}

@@ -1,0 +1,28 @@
+//! Orders owns what was ordered and what became of it (schema `orders`), and coordinates the domains that it needs.
+//!
+//! It promises that an order which a client saw is durable, that one idempotency key makes at most one order, and that
+//! the stock reservation follows the order's status to its end, also after a crash. It asks catalog for prices,
+//! inventory for stock and payments for a payment; nobody asks orders.
+//!
+//! `checkout.rs` tells how an order is placed, `settlement.rs` how the stock follows, `rounds.rs` what is looked after
+//! without anybody asking.
+
+mod actor;
+mod book;
+mod checkout;
+mod error;
+mod events;
+mod keys;
+mod messages;
+mod model;
+mod rounds;
+mod settlement;
+mod store;
+
+pub use actor::{Desk, OrdersActor, OrdersPorts};
+pub use book::{KeyBook, OrderBook};
+pub use error::OrdersError;
+pub use messages::*;
+pub use model::{HistoryEntry, IdempotencyKey, Order, OrderLine, OrderStatus, TaxShare, Totals};
+pub use rounds::look_after;
+pub use store::OrdersStore;
