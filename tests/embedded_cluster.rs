@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::{Pid, geteuid, getpgid};
 use shobai::storage::embedded::{Cluster, ClusterError, ClusterSettings};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
@@ -58,6 +58,8 @@ async fn the_cluster_is_durable_and_closed_to_everybody_else() {
     assert_eq!(fs::metadata(place.cluster()).unwrap().permissions().mode() & 0o077, 0);
     assert_eq!(fs::metadata(socket_dir(&cluster.connection())).unwrap().permissions().mode() & 0o077, 0);
     assert_ne!(fs::metadata(place.cluster()).unwrap().uid(), 0);
+    // A terminal's Ctrl-C goes to a process group: PostgreSQL is in one of its own.
+    assert_eq!(getpgid(Some(place.postmaster())).unwrap(), place.postmaster());
     assert!(fs::read_to_string(place.data_dir().join("postgres.log")).unwrap().contains("ready to accept"));
     cluster.stop().await.unwrap();
 }
@@ -253,6 +255,8 @@ async fn a_socket_directory_of_somebody_else_is_refused() {
     let cluster = Cluster::start(place.settings()).await.unwrap();
     let socket_dir = socket_dir(&cluster.connection());
     cluster.stop().await.unwrap();
+    assert!(!socket_dir.exists());
+    fs::create_dir(&socket_dir).unwrap();
     chown(&socket_dir, Some(65534), None).unwrap();
 
     let refusal = Cluster::start(place.settings()).await.unwrap_err();

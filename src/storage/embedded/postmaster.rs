@@ -24,10 +24,10 @@ const KNOCK_EVERY: Duration = Duration::from_millis(20);
 
 /// Pauses before it is started again, doubling: short enough for customers, long enough for the log.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
-const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 
 /// Having run for this long, PostgreSQL counts as healthy and the pauses begin anew.
-const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// An immediate shutdown takes up to five seconds before the postmaster itself resorts to SIGKILL.
 const QUIT_WITHIN: Duration = Duration::from_secs(10);
@@ -111,7 +111,7 @@ impl Launch {
             }
             postmaster = loop {
                 tokio::select! {
-                    _ = &mut stop => return leftovers::end(&self.home.cluster, self.stop_within).await,
+                    _ = &mut stop => return self.clear_away().await,
                     () = sleep(pause) => {}
                 }
                 pause = (pause * 2).min(PAUSE_LONGEST);
@@ -185,8 +185,16 @@ impl Launch {
             }
             warn!(signal = signal.as_str(), ?patience, "postgresql has not stopped");
         }
-        // Nothing is left after a shutdown; a postmaster that ignored both signals is.
-        leftovers::end(&self.home.cluster, self.stop_within).await
+        self.clear_away().await
+    }
+
+    /// After a shutdown nothing is left but the socket's directory; after a crash, or with a postmaster that ignored both
+    /// signals, processes are.
+    async fn clear_away(&self) -> Result<(), ClusterError> {
+        leftovers::end(&self.home.cluster, self.stop_within).await?;
+        // The next start makes it again, or takes this one when something else lies in it.
+        let _ = fs::remove_dir(&self.socket_dir);
+        Ok(())
     }
 
     /// Answers with the length of the log before this start.
