@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `binaries.rs` | which PostgreSQL |
 //! | `account.rs` | as which user |
+//! | `lock.rs` | who else is at it |
 //! | `home.rs` | where, and how it is made there |
 //! | `tuning.rs` | with which settings |
 //! | `leftovers.rs` | what an earlier run left behind |
 //! | `postmaster.rs` | started, watched, started again, stopped |
+//! | `error.rs` | why not |
 
 mod account;
 mod binaries;
