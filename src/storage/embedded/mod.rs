@@ -1,0 +1,130 @@
+//! The private PostgreSQL cluster for an engine without a configured database: made on first use, kept running, stopped in order.
+//!
+//! Promises: one engine per data directory; a crash at any moment, of the engine or of PostgreSQL, needs no hand to
+//! recover from; a commit that PostgreSQL reported is on disk. Does not migrate, seed or pool: it ends where a connection
+//! begins. Linux only, because it recognises its processes through `/proc`.
+//!
+//! | file | answers |
+//! |---|---|
+//! | `binaries.rs` | which PostgreSQL |
+//! | `account.rs` | as which user |
+//! | `lock.rs` | who else is at it |
+//! | `home.rs` | where, and how it is made there |
+//! | `tuning.rs` | with which settings |
+//! | `leftovers.rs` | what an earlier run left behind |
+//! | `postmaster.rs` | started, watched, started again, stopped |
+//! | `error.rs` | why not |
+
+mod account;
+mod binaries;
+mod error;
+mod home;
+mod leftovers;
+mod lock;
+mod postmaster;
+mod tuning;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_postgres::Config;
+use tracing::info;
+
+pub use error::ClusterError;
+use error::at;
+use home::Home;
+use lock::Lock;
+use postmaster::Launch;
+
+/// The superuser of the cluster and the name of its one database.
+const NAME: &str = "shobai";
+
+/// What a cluster needs to know; every field has its key in `config.toml`.
+#[derive(Debug, Clone)]
+pub struct ClusterSettings {
+    /// The engine's data directory; the cluster is `<data_dir>/postgres`, its log `<data_dir>/postgres.log`.
+    pub data_dir: PathBuf,
+    /// Where `postgres` and `initdb` are; found by itself when `None`.
+    pub bin_dir: Option<PathBuf>,
+    /// From the start of PostgreSQL until it answers, crash recovery included.
+    pub start_within: Duration,
+    /// How long an orderly shutdown may take before it is cut short.
+    pub stop_within: Duration,
+}
+
+/// A running cluster. Dropped without [`stop`](Cluster::stop), PostgreSQL is asked to shut down and not waited for.
+#[derive(Debug)]
+pub struct Cluster {
+    connection: Config,
+    /// Taken at `stop`; its end, by word or by drop, tells the supervising task to stop.
+    asked_to_stop: oneshot::Sender<()>,
+    supervision: JoinHandle<Result<(), ClusterError>>,
+    /// Last, so that they are released when nothing of the cluster is left.
+    _locks: [Lock; 2],
+}
+
+impl Cluster {
+    /// Creates the cluster on first use, ends an orphan, starts PostgreSQL and waits until it answers.
+    ///
+    /// Refuses with `InUse` while another engine serves this data directory. Everything else that can go wrong names the
+    /// path or the program it went wrong with, and PostgreSQL's own last words.
+    pub async fn start(settings: ClusterSettings) -> Result<Cluster, ClusterError> {
+        let data_dir = settings.data_dir.as_path();
+        std::fs::create_dir_all(data_dir).map_err(at("create the data directory", data_dir))?;
+        let data_dir = canonical(data_dir)?;
+        let engine_lock = Lock::of_engine(&data_dir)?;
+
+        let home = Home::open_or_make(&data_dir, settings.bin_dir.as_deref()).await?;
+        // Two data directories can lead to one cluster (a copied checkout takes the link along), so it is locked as well.
+        let cluster_lock = Lock::of_directory(&home.cluster)?;
+
+        leftovers::end(&home.cluster, settings.stop_within).await?;
+        let socket_dir = home.socket_dir()?;
+        let launch = Launch::new(home, socket_dir, &data_dir, &settings);
+        let connection = launch.connection();
+        let postmaster = launch.start_and_wait(settings.start_within).await?;
+        info!(data_dir = %data_dir.display(), socket_dir = %launch.socket_dir().display(), "postgresql answers");
+
+        let (asked_to_stop, stop) = oneshot::channel();
+        let supervision = tokio::spawn(launch.supervise(postmaster, stop));
+        Ok(Cluster { connection, asked_to_stop, supervision, _locks: [engine_lock, cluster_lock] })
+    }
+
+    /// Where a running cluster of this data dir answers, for commands that run beside a serving engine.
+    ///
+    /// Refuses with `NotRunning` when there is none. Starts, stops and locks nothing.
+    pub fn attach(settings: &ClusterSettings) -> Result<Config, ClusterError> {
+        let not_running = || ClusterError::NotRunning { data_dir: settings.data_dir.clone() };
+        let link = settings.data_dir.join(home::CLUSTER);
+        let cluster = link.canonicalize().map_err(|_| not_running())?;
+        let running = leftovers::running_postmaster(&cluster)?.ok_or_else(not_running)?;
+        Ok(connection(&running.socket_dir, NAME))
+    }
+
+    /// How to connect: Unix socket, user `shobai`, database `shobai`. Stays true across restarts of PostgreSQL.
+    pub fn connection(&self) -> Config {
+        self.connection.clone()
+    }
+
+    /// Fast shutdown (SIGINT), waits, SIGQUIT after `stop_within`.
+    ///
+    /// Answers when no process of the cluster is left. Open connections are ended, their transactions rolled back.
+    pub async fn stop(self) -> Result<(), ClusterError> {
+        // The task may have ended by itself; then its result says why.
+        let _ = self.asked_to_stop.send(());
+        self.supervision.await.map_err(|source| ClusterError::SupervisionLost { source })?
+    }
+}
+
+/// A connection to the database `database` of the cluster that listens in `socket_dir`.
+fn connection(socket_dir: &Path, database: &str) -> Config {
+    let mut config = Config::new();
+    config.host_path(socket_dir).port(tuning::PORT).user(NAME).dbname(database).application_name(NAME);
+    config
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, ClusterError> {
+    path.canonicalize().map_err(at("resolve", path))
+}
