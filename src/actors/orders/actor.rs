@@ -1,0 +1,291 @@
+//! The orders actor: takes messages and carries them out beside each other; it never waits itself.
+
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use jiff::Timestamp;
+
+use super::book::{Entry, KeyAsked, KeyBook, KeyTaken, OrderBook, Refusal};
+use super::checkout;
+use super::error::OrdersError;
+use super::events;
+use super::keys::KeysInFlight;
+use super::messages::*;
+use super::model::{HistoryEntry, Order, OrderStatus, Transition};
+use super::settlement;
+use super::store::OrdersStore;
+use crate::actors::catalog::QuoteSkus;
+use crate::actors::inventory::{CommitReservation, ListHeldForOrders, ReleaseReservation, ReserveStock};
+use crate::actors::payments::{OpenPayment, PaymentStatus, VoidPayment};
+use crate::actors::runtime::{CommitError, Journal, Port, faults};
+use crate::storage::StorageError;
+use crate::types::{CustomerId, OrderId, Page};
+
+/// Whom orders asks.
+#[derive(Clone)]
+pub struct OrdersPorts {
+    pub quote_skus: Port<QuoteSkus>,
+    pub reserve_stock: Port<ReserveStock>,
+    pub commit_reservation: Port<CommitReservation>,
+    pub release_reservation: Port<ReleaseReservation>,
+    pub list_held_for_orders: Port<ListHeldForOrders>,
+    pub open_payment: Port<OpenPayment>,
+    pub void_payment: Port<VoidPayment>,
+}
+
+/// Everything that it takes to carry out a message; cheap to clone into an answer on its way.
+#[derive(Clone)]
+pub struct Desk {
+    pub(super) store: OrdersStore,
+    pub(super) journal: Journal<OrderBook>,
+    pub(super) keys: Journal<KeyBook>,
+    pub(super) ports: OrdersPorts,
+    pub(super) lines_max: usize,
+    pub(super) konbini_pay_within: Duration,
+}
+
+impl Desk {
+    pub fn new(
+        store: OrdersStore,
+        journal: Journal<OrderBook>,
+        keys: Journal<KeyBook>,
+        ports: OrdersPorts,
+        config: &crate::config::Orders,
+    ) -> Self {
+        Self {
+            store,
+            journal,
+            keys,
+            ports,
+            lines_max: config.lines_max,
+            konbini_pay_within: Duration::from_secs(config.konbini_pay_within_seconds),
+        }
+    }
+
+    /// Makes an entry durable; the refusal, if any, is the caller's to understand.
+    pub(super) async fn commit(&self, entry: Entry) -> Result<Result<(), Refusal>, OrdersError> {
+        let place = self.journal.place().ok_or(OrdersError::Busy)?;
+        match place.enter(entry).await {
+            Ok(()) => Ok(Ok(())),
+            Err(CommitError::Refused(refusal)) => Ok(Err(refusal)),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// The order that a customer used a key for, if any.
+    pub(super) async fn find_key(&self, asked: KeyAsked) -> Result<Option<KeyTaken>, OrdersError> {
+        let place = self.keys.place().ok_or(OrdersError::Busy)?;
+        match place.enter(asked).await {
+            Ok(()) => Ok(None),
+            Err(CommitError::Refused(taken)) => Ok(Some(taken)),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    pub(super) async fn order(&self, id: OrderId) -> Result<Order, OrdersError> {
+        self.store.find_order(id).await?.ok_or(OrdersError::UnknownOrder(id))
+    }
+
+    /// An order of this customer; that another one's exists is nobody's business.
+    async fn own_order(&self, customer: CustomerId, id: OrderId) -> Result<Order, OrdersError> {
+        let order = self.order(id).await?;
+        if order.customer == customer { Ok(order) } else { Err(OrdersError::UnknownOrder(id)) }
+    }
+
+    /// Changes the status if it still is one of `from`; true if it was.
+    pub(super) async fn change(&self, transition: Transition) -> Result<bool, OrdersError> {
+        Ok(self.commit(Entry::Move(transition)).await?.is_ok())
+    }
+
+    async fn cancel(&self, message: CancelOrder) -> Result<Order, OrdersError> {
+        let order = self.own_order(message.customer, message.order).await?;
+        match order.status {
+            OrderStatus::Cancelled => return Ok(order),
+            OrderStatus::Expired => {
+                return Err(OrdersError::NotCancellable { order: order.id, status: order.status });
+            }
+            OrderStatus::AwaitingPayment | OrderStatus::Confirmed => {}
+        }
+        let from: &[_] = match order.status {
+            OrderStatus::Confirmed => &[OrderStatus::Confirmed],
+            _ => &[OrderStatus::AwaitingPayment],
+        };
+        let voided = self.ports.void_payment.ask(VoidPayment { order: order.id, payment: current_payment(&order) }).await?;
+        let changed = self
+            .change(Transition {
+                order: order.id,
+                from,
+                to: OrderStatus::Cancelled,
+                payment_status: voided.status,
+                reason: "cancelled by the customer",
+                event: events::CANCELLED,
+                at: Timestamp::now(),
+            })
+            .await?;
+        let order = self.order(order.id).await?;
+        if changed {
+            // What cannot be given back now is given back by the next round.
+            if let Err(error) = settlement::settle(self, &order).await {
+                tracing::warn!(order = %order.id, %error, "the stock of a cancelled order follows later");
+            }
+            return Ok(order);
+        }
+        // Somebody was faster: it was paid, cancelled or expired in between.
+        Box::pin(self.cancel(message)).await
+    }
+
+    async fn record_payment(&self, message: RecordPayment) -> Result<Order, OrdersError> {
+        let report = message.report;
+        let order = self.order(report.order).await?;
+        if order.payment.konbini.is_none() {
+            return Err(OrdersError::NotAKonbiniOrder(order.id));
+        }
+        let total = order.totals.total.amount();
+        if let Some(reported) = report.amount
+            && reported != total
+        {
+            return Err(OrdersError::AmountDiffers { order: order.id, total, reported });
+        }
+        match order.status {
+            OrderStatus::Confirmed => return Ok(order),
+            OrderStatus::AwaitingPayment => {
+                self.change(Transition {
+                    order: order.id,
+                    from: &[OrderStatus::AwaitingPayment],
+                    to: OrderStatus::Confirmed,
+                    payment_status: PaymentStatus::Captured,
+                    reason: "paid at the konbini",
+                    event: events::CONFIRMED,
+                    at: Timestamp::now(),
+                })
+                .await?;
+            }
+            // The money came after the end: it goes back, and everybody can see that it did.
+            ended @ (OrderStatus::Cancelled | OrderStatus::Expired) => {
+                if order.payment_status == PaymentStatus::Refunded {
+                    return Ok(order);
+                }
+                let mut paid = order.payment.clone();
+                paid.status = PaymentStatus::Captured;
+                let voided = self.ports.void_payment.ask(VoidPayment { order: order.id, payment: paid }).await?;
+                let from: &[_] = match ended {
+                    OrderStatus::Cancelled => &[OrderStatus::Cancelled],
+                    _ => &[OrderStatus::Expired],
+                };
+                self.change(Transition {
+                    order: order.id,
+                    from,
+                    to: ended,
+                    payment_status: voided.status,
+                    reason: "paid too late and refunded",
+                    event: events::PAYMENT_REFUNDED,
+                    at: Timestamp::now(),
+                })
+                .await?;
+                return self.order(order.id).await;
+            }
+        }
+        let order = self.order(order.id).await?;
+        if order.status != OrderStatus::Confirmed {
+            // It ended while the report was on its way.
+            return Box::pin(self.record_payment(RecordPayment { report })).await;
+        }
+        if let Err(error) = settlement::settle(self, &order).await {
+            tracing::warn!(order = %order.id, %error, "the stock of a paid order follows later");
+        }
+        self.order(order.id).await
+    }
+}
+
+/// The payment with what became of it.
+pub(super) fn current_payment(order: &Order) -> crate::actors::payments::Payment {
+    let mut payment = order.payment.clone();
+    payment.status = order.payment_status;
+    payment
+}
+
+fn failure<R: std::fmt::Debug>(error: CommitError<R>) -> OrdersError {
+    match error {
+        CommitError::Unknown => OrdersError::Unknown,
+        CommitError::Unreachable => {
+            StorageError::Unreachable("the journal has no connection".to_owned()).into()
+        }
+        CommitError::Broken(problem) => StorageError::Broken(problem).into(),
+        CommitError::Refused(refusal) => StorageError::Broken(format!("{refusal:?}")).into(),
+    }
+}
+
+pub struct OrdersActor {
+    desk: Desk,
+    in_flight: KeysInFlight,
+}
+
+impl OrdersActor {
+    pub fn new(desk: Desk) -> Self {
+        Self { desk, in_flight: KeysInFlight::default() }
+    }
+}
+
+impl Actor for OrdersActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<PlaceOrder> for OrdersActor {
+    type Result = ResponseFuture<Result<Placed, OrdersError>>;
+
+    fn handle(&mut self, wanted: PlaceOrder, _: &mut Self::Context) -> Self::Result {
+        faults::strike("orders", wanted.customer);
+        let (desk, in_flight) = (self.desk.clone(), self.in_flight.clone());
+        Box::pin(async move { checkout::place_order(&desk, &in_flight, wanted).await })
+    }
+}
+
+impl Handler<GetOrder> for OrdersActor {
+    type Result = ResponseFuture<Result<Order, OrdersError>>;
+
+    fn handle(&mut self, GetOrder { customer, order }: GetOrder, _: &mut Self::Context) -> Self::Result {
+        let desk = self.desk.clone();
+        Box::pin(async move { desk.own_order(customer, order).await })
+    }
+}
+
+impl Handler<ListOrders> for OrdersActor {
+    type Result = ResponseFuture<Result<Page<Order>, OrdersError>>;
+
+    fn handle(&mut self, message: ListOrders, _: &mut Self::Context) -> Self::Result {
+        let store = self.desk.store.clone();
+        let ListOrders { customer, limit, cursor, status } = message;
+        Box::pin(async move { store.list_orders(customer, limit, cursor, status).await })
+    }
+}
+
+impl Handler<ListHistory> for OrdersActor {
+    type Result = ResponseFuture<Result<Vec<HistoryEntry>, OrdersError>>;
+
+    fn handle(&mut self, ListHistory { customer, order }: ListHistory, _: &mut Self::Context) -> Self::Result {
+        let desk = self.desk.clone();
+        Box::pin(async move {
+            desk.own_order(customer, order).await?;
+            Ok(desk.store.list_history(order).await?)
+        })
+    }
+}
+
+impl Handler<CancelOrder> for OrdersActor {
+    type Result = ResponseFuture<Result<Order, OrdersError>>;
+
+    fn handle(&mut self, message: CancelOrder, _: &mut Self::Context) -> Self::Result {
+        let desk = self.desk.clone();
+        Box::pin(async move { desk.cancel(message).await })
+    }
+}
+
+impl Handler<RecordPayment> for OrdersActor {
+    type Result = ResponseFuture<Result<Order, OrdersError>>;
+
+    fn handle(&mut self, message: RecordPayment, _: &mut Self::Context) -> Self::Result {
+        let desk = self.desk.clone();
+        Box::pin(async move { desk.record_payment(message).await })
+    }
+}
+

@@ -1,0 +1,197 @@
+//! How an order is placed, from the request to the durable order.
+//!
+//! ```text
+//! claim the key → quote → hold stock → open the payment → commit the order → answer
+//!                            │               │                   │
+//!                            └── refused ────┴───────────────────┴→ undo, then look: was the key used before?
+//! ```
+//!
+//! A new key is the rule, so nothing is read for it: the unique constraint finds a used one when the order is
+//! committed. Only a refusal has to look, because the first request of the key may have got the last piece.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::actor::Desk;
+use super::book::{Entry, KeyAsked, Placement, Refusal};
+use super::error::OrdersError;
+use super::keys::{Claim, KeysInFlight, RequestHash, first_answer};
+use super::messages::{PlaceOrder, Placed};
+use super::model::{Order, OrderStatus};
+use super::settlement;
+use crate::actors::catalog::QuoteSkus;
+use crate::actors::inventory::{Line, Purpose, ReleaseReservation, ReserveStock};
+use crate::actors::payments::{OpenPayment, Payment, PaymentMethod, VoidPayment};
+use crate::storage::StorageError;
+use crate::types::{Money, OrderId, Quantity, ReservationId, Sku};
+
+/// How much longer stock is held than the customer may pay: the order lapses first and gives the stock back itself,
+/// and a payment in the last second still finds its pieces.
+const HOLD_BEYOND_PAYMENT: Duration = Duration::from_secs(15 * 60);
+
+pub(super) async fn place_order(
+    desk: &Desk,
+    in_flight: &KeysInFlight,
+    wanted: PlaceOrder,
+) -> Result<Placed, OrdersError> {
+    let request = hash(&wanted);
+    let first = match in_flight.claim(wanted.customer, wanted.key.clone(), request) {
+        Claim::First(first) => first,
+        Claim::Wait(answer) => return first_answer(answer).await,
+        Claim::Reused => return Err(OrdersError::KeyReused),
+    };
+    let answer = place_or_replay(desk, &wanted, request).await;
+    first.answer(&answer);
+    answer
+}
+
+async fn place_or_replay(
+    desk: &Desk,
+    wanted: &PlaceOrder,
+    request: RequestHash,
+) -> Result<Placed, OrdersError> {
+    let refusal = match place(desk, wanted, request).await {
+        Ok(order) => return Ok(Placed { order, replayed: false }),
+        // Nothing is known of the first attempt's end, and nothing more can be found out at this moment.
+        Err(error @ OrdersError::Unknown) => return Err(error),
+        Err(refusal) => refusal,
+    };
+    let asked = KeyAsked { customer: wanted.customer, key: wanted.key.clone() };
+    match desk.find_key(asked).await? {
+        None => Err(refusal),
+        Some(taken) if taken.request == request => {
+            let order = desk.order(taken.order).await?.as_placed();
+            Ok(Placed { order: Arc::new(order), replayed: true })
+        }
+        Some(_) => Err(OrdersError::KeyReused),
+    }
+}
+
+/// Places the order, provided that the key is new; a refusal leaves nothing held.
+async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result<Arc<Order>, OrdersError> {
+    let lines = summed(&wanted.lines)?;
+    if lines.len() > desk.lines_max {
+        return Err(OrdersError::TooManyLines { lines: lines.len(), most: desk.lines_max });
+    }
+    let skus: Vec<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
+    let quotes = desk.ports.quote_skus.ask(QuoteSkus { skus: skus.clone() }).await?;
+    let mut total = Money::NOTHING;
+    for (line, quote) in lines.iter().zip(&quotes) {
+        total = total.plus(quote.price.times(line.quantity)?)?;
+    }
+
+    let id = OrderId::generate();
+    let created_at = now_in_microseconds();
+    let pay_before = after(created_at, desk.konbini_pay_within);
+    let reserve = ReserveStock {
+        id: id.into(),
+        lines: lines.clone(),
+        purpose: Purpose::Order,
+        expires_at: after(pay_before, HOLD_BEYOND_PAYMENT),
+        id_is_new: true,
+    };
+    if let Err(refusal) = desk.ports.reserve_stock.ask(reserve).await {
+        return Err(refusal.into());
+    }
+
+    let open = OpenPayment { order: id, method: wanted.payment.clone(), amount: total, pay_before };
+    let payment = match desk.ports.open_payment.ask(open).await {
+        Ok(payment) => payment,
+        Err(refusal) => {
+            release(desk, id.into(), skus).await;
+            return Err(refusal.into());
+        }
+    };
+
+    let order = Order::place(id, wanted.customer, &lines, quotes, payment.clone(), created_at, pay_before)?;
+    let order = Arc::new(order);
+    let placement = Placement { order: order.clone(), key: wanted.key.clone(), request };
+    match desk.commit(Entry::Place(placement)).await {
+        Ok(Ok(())) => {
+            if order.status == OrderStatus::Confirmed {
+                settlement::settle_soon(desk, order.clone());
+            }
+            Ok(order)
+        }
+        // It may be there: the reservation and the payment must stay until that is known (see `rounds.rs`).
+        Err(OrdersError::Unknown) => Err(OrdersError::Unknown),
+        Ok(Err(refusal)) => {
+            undo(desk, id, skus, payment).await;
+            Err(match refusal {
+                Refusal::KeyTaken => OrdersError::KeyReused,
+                Refusal::NotInStatus | Refusal::Constraint => {
+                    StorageError::Broken(format!("a new order was kept out: {refusal:?}")).into()
+                }
+            })
+        }
+        Err(error) => {
+            undo(desk, id, skus, payment).await;
+            Err(error)
+        }
+    }
+}
+
+/// Gives back what was got for an order that does not come to be.
+async fn undo(desk: &Desk, id: OrderId, skus: Vec<Sku>, payment: Payment) {
+    if let Err(error) = desk.ports.void_payment.ask(VoidPayment { order: id, payment }).await {
+        tracing::error!(order = %id, %error, "the payment of an order that was not placed could not be voided");
+    }
+    release(desk, id.into(), skus).await;
+}
+
+/// What cannot be given back now is found by the sweep, since its order never comes to be.
+async fn release(desk: &Desk, id: ReservationId, skus: Vec<Sku>) {
+    let release = ReleaseReservation { id, skus, even_if_committed: false };
+    if let Err(error) = desk.ports.release_reservation.ask(release).await {
+        tracing::warn!(reservation = %id, %error, "stock is given back later");
+    }
+}
+
+/// Each SKU once, in the order in which it was first named.
+fn summed(lines: &[Line]) -> Result<Vec<Line>, OrdersError> {
+    let mut sums: Vec<Line> = Vec::with_capacity(lines.len());
+    for line in lines {
+        match sums.iter_mut().find(|sum| sum.sku == line.sku) {
+            Some(sum) => sum.quantity = Quantity::plus(sum.quantity, line.quantity)?,
+            None => sums.push(line.clone()),
+        }
+    }
+    Ok(sums)
+}
+
+/// What makes two requests the same: the lines as they were sent and the payment.
+fn hash(wanted: &PlaceOrder) -> RequestHash {
+    let mut hasher = Sha256::new();
+    for line in &wanted.lines {
+        hasher.update(line.sku.as_str().as_bytes());
+        hasher.update([0]);
+        hasher.update(line.quantity.get().to_be_bytes());
+    }
+    hasher.update([0xff]);
+    match &wanted.payment {
+        PaymentMethod::Konbini { chain, phone } => {
+            hasher.update(b"konbini");
+            hasher.update(chain.as_str().as_bytes());
+            hasher.update([0]);
+            hasher.update(phone.as_str().as_bytes());
+        }
+        PaymentMethod::Card { token } => {
+            hasher.update(b"card");
+            hasher.update(token.as_str().as_bytes());
+        }
+    }
+    hasher.finalize().into()
+}
+
+/// The present, as exactly as PostgreSQL will keep it.
+fn now_in_microseconds() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+fn after(time: Timestamp, span: Duration) -> Timestamp {
+    time.checked_add(span).unwrap_or(Timestamp::MAX)
+}

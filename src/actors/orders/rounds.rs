@@ -1,0 +1,120 @@
+//! What orders looks after without being asked: payments that do not come, stock that has yet to follow its order,
+//! and stock that was held for an order that never came to be.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+
+use super::actor::{Desk, current_payment};
+use super::error::OrdersError;
+use super::events;
+use super::model::{OrderStatus, Transition};
+use super::settlement;
+use crate::actors::inventory::{ListHeldForOrders, ReleaseReservation};
+use crate::actors::payments::VoidPayment;
+use crate::types::{OrderId, ReservationId};
+
+/// Orders taken up in one round.
+const ROUND: i64 = 500;
+/// Orders looked after at the same time.
+const AT_ONCE: usize = 64;
+/// How long the stock has to follow by itself before a round helps.
+const SETTLES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Never returns. `orphan_after` must be longer than an order can take to be placed.
+pub async fn look_after(desk: Desk, every: Duration, orphan_after: Duration) {
+    let mut sweep = Sweep { seen: None };
+    loop {
+        let rounds = async {
+            let expired = expire_due(&desk).await?;
+            let settled = settle_left_over(&desk).await?;
+            let swept = sweep.release_orphans(&desk, orphan_after).await?;
+            Ok::<_, OrdersError>(expired || settled || swept)
+        };
+        match rounds.await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "orders could not be looked after"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Lets orders lapse that were not paid in time. True when there are more.
+async fn expire_due(desk: &Desk) -> Result<bool, OrdersError> {
+    let due = desk.store.list_due_orders(ROUND).await?;
+    each(desk, due, expire).await
+}
+
+async fn expire(desk: &Desk, id: OrderId) -> Result<(), OrdersError> {
+    let order = desk.order(id).await?;
+    let void = VoidPayment { order: id, payment: current_payment(&order) };
+    let voided = desk.ports.void_payment.ask(void).await?;
+    let expired = desk
+        .change(Transition {
+            order: id,
+            from: &[OrderStatus::AwaitingPayment],
+            to: OrderStatus::Expired,
+            payment_status: voided.status,
+            reason: "not paid in time",
+            event: events::EXPIRED,
+            at: Timestamp::now(),
+        })
+        .await?;
+    if expired { settlement::settle_again(desk, id).await } else { Ok(()) }
+}
+
+async fn settle_left_over(desk: &Desk) -> Result<bool, OrdersError> {
+    let left_over = desk.store.list_unsettled_orders(before(SETTLES_WITHIN), ROUND).await?;
+    each(desk, left_over, settlement::settle_again).await
+}
+
+/// Does it for many orders beside each other. True when it was a full round and something came of it.
+async fn each(
+    desk: &Desk,
+    orders: Vec<OrderId>,
+    act: impl AsyncFn(&Desk, OrderId) -> Result<(), OrdersError>,
+) -> Result<bool, OrdersError> {
+    let full = i64::try_from(orders.len()).unwrap_or(ROUND) >= ROUND;
+    let act = &act;
+    let done = stream::iter(orders)
+        .map(|id| async move {
+            let done = act(desk, id).await;
+            if let Err(error) = &done {
+                tracing::warn!(order = %id, %error, "an order is looked after again later");
+            }
+            done.is_ok()
+        })
+        .buffer_unordered(AT_ONCE)
+        .fold(false, |any, done| async move { any || done })
+        .await;
+    Ok(full && done)
+}
+
+/// Goes once through every reservation that was held for an order, when its order has had its time to appear.
+struct Sweep {
+    seen: Option<ReservationId>,
+}
+
+impl Sweep {
+    async fn release_orphans(&mut self, desk: &Desk, orphan_after: Duration) -> Result<bool, OrdersError> {
+        let list = ListHeldForOrders { made_before: before(orphan_after), after: self.seen, limit: ROUND };
+        let held = desk.ports.list_held_for_orders.ask(list).await?;
+        let Some(last) = held.last().copied() else { return Ok(false) };
+        let orders: Vec<OrderId> = held.iter().map(|id| OrderId::from(*id)).collect();
+        let existing = desk.store.list_existing_orders(&orders).await?;
+        for id in held.iter().filter(|id| !existing.contains(&OrderId::from(**id))) {
+            tracing::warn!(reservation = %id, "stock was held for an order that never came to be; it is given back");
+            metrics::counter!("shobai_orphaned_reservations_total").increment(1);
+            let release = ReleaseReservation { id: *id, skus: Vec::new(), even_if_committed: false };
+            desk.ports.release_reservation.ask(release).await?;
+        }
+        self.seen = Some(last);
+        Ok(i64::try_from(held.len()).unwrap_or(ROUND) >= ROUND)
+    }
+}
+
+fn before(span: Duration) -> Timestamp {
+    Timestamp::now().checked_sub(span).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,79 @@
+//! The stock follows the order: sold when it is confirmed, given back when it is cancelled or has expired.
+//!
+//! It follows at once where somebody waits for it; where that failed, or a crash fell in between, the next round
+//! finds the order unsettled and does it again. Every step may be repeated.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::actor::{Desk, current_payment};
+use super::book::Entry;
+use super::error::OrdersError;
+use super::events;
+use super::model::{Order, OrderStatus, Transition};
+use crate::actors::inventory::{CommitReservation, InventoryError, ReleaseReservation};
+use crate::actors::payments::VoidPayment;
+use crate::types::OrderId;
+
+/// Settles an order that is known to have the status that it had when it was read.
+pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
+    let (id, skus) = (order.id.into(), order.skus());
+    match order.status {
+        OrderStatus::AwaitingPayment => return Ok(()),
+        OrderStatus::Confirmed => {
+            let commit = CommitReservation { id, skus, even_if_ended: true };
+            match desk.ports.commit_reservation.ask(commit).await {
+                Ok(_) => {}
+                // Paid so late that its hold had lapsed, and by now nothing is left.
+                Err(InventoryError::OutOfStock { .. } | InventoryError::UnknownReservation(_)) => {
+                    return give_up(desk, order).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        OrderStatus::Cancelled | OrderStatus::Expired => {
+            let release = ReleaseReservation { id, skus, even_if_committed: true };
+            match desk.ports.release_reservation.ask(release).await {
+                Ok(_) | Err(InventoryError::UnknownReservation(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    // A refusal means that it has gone on to another status, which settles it anew.
+    let _ = desk.commit(Entry::Settle(order.id, order.status)).await?;
+    Ok(())
+}
+
+/// Settles without anybody waiting for it.
+pub(super) fn settle_soon(desk: &Desk, order: Arc<Order>) {
+    let desk = desk.clone();
+    actix_rt::spawn(async move {
+        if let Err(error) = settle(&desk, &order).await {
+            tracing::warn!(order = %order.id, %error, "the stock of an order follows later");
+        }
+    });
+}
+
+/// Settles an order by its id, as it stands now.
+pub(super) async fn settle_again(desk: &Desk, id: OrderId) -> Result<(), OrdersError> {
+    let order = desk.order(id).await?;
+    settle(desk, &order).await
+}
+
+/// Cancels and refunds a paid order for which there is no stock any more.
+async fn give_up(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
+    let void = VoidPayment { order: order.id, payment: current_payment(order) };
+    let voided = desk.ports.void_payment.ask(void).await?;
+    desk.change(Transition {
+        order: order.id,
+        from: &[OrderStatus::Confirmed],
+        to: OrderStatus::Cancelled,
+        payment_status: voided.status,
+        reason: "paid too late, sold out and refunded",
+        event: events::CANCELLED,
+        at: Timestamp::now(),
+    })
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Orders' reads; everything that changes an order goes through the journal instead.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::error::OrdersError;
+use super::model::{HistoryEntry, Order, OrderLine, OrderStatus, TaxShare, Totals};
+use crate::actors::payments::{Payment, PaymentStatus};
+use crate::storage::{Database, StorageError};
+use crate::types::{Cursor, CustomerId, Limit, Money, OrderId, Page, Quantity, TaxRate};
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/orders/", $name, ".sql"))
+    };
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct OrdersStore {
+    database: Database,
+}
+
+impl OrdersStore {
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    pub async fn find_order(&self, id: OrderId) -> Result<Option<Order>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("find_order")).await?;
+        let Some(row) = connection.query_opt(&statement, &[&id.uuid()]).await? else { return Ok(None) };
+        let mut lines = self.list_lines(&connection, &[id.uuid()]).await?;
+        Ok(Some(order_from(&row, &mut lines)?))
+    }
+
+    /// Newest first.
+    pub async fn list_orders(
+        &self,
+        customer: CustomerId,
+        limit: Limit,
+        cursor: Option<Cursor>,
+        status: Option<OrderStatus>,
+    ) -> Result<Page<Order>, OrdersError> {
+        let below: Option<Uuid> = cursor.map(|cursor| cursor.key()).transpose()?;
+        let status = status.map(OrderStatus::as_str);
+        let query = async {
+            let connection = self.database.connection().await?;
+            let statement = connection.prepare_cached(sql!("list_orders")).await?;
+            let rows = connection
+                .query(&statement, &[&customer.uuid(), &below, &status, &(limit.get() + 1)])
+                .await?;
+            let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
+            let mut lines = self.list_lines(&connection, &ids).await?;
+            rows.iter().map(|row| order_from(row, &mut lines)).collect::<Result<Vec<_>, StorageError>>()
+        };
+        Ok(Page::from_rows(query.await?, limit, |order: &Order| order.id.to_string()))
+    }
+
+    async fn list_lines(
+        &self,
+        connection: &crate::storage::PooledConnection,
+        orders: &[Uuid],
+    ) -> Result<HashMap<Uuid, Vec<OrderLine>>, StorageError> {
+        let statement = connection.prepare_cached(sql!("list_lines")).await?;
+        let mut lines: HashMap<Uuid, Vec<OrderLine>> = HashMap::new();
+        for row in connection.query(&statement, &[&orders]).await? {
+            lines.entry(row.get("order_id")).or_default().push(line_from(&row)?);
+        }
+        Ok(lines)
+    }
+
+    pub async fn list_history(&self, order: OrderId) -> Result<Vec<HistoryEntry>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_history")).await?;
+        let rows = connection.query(&statement, &[&order.uuid()]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(HistoryEntry { status: status_from(row)?, reason: row.get("reason"), at: row.get("at") })
+            })
+            .collect()
+    }
+
+    pub async fn list_due_orders(&self, limit: i64) -> Result<Vec<OrderId>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_due_orders")).await?;
+        ids(connection.query(&statement, &[&limit]).await?)
+    }
+
+    pub async fn list_unsettled_orders(
+        &self,
+        changed_before: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<OrderId>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_unsettled_orders")).await?;
+        ids(connection.query(&statement, &[&changed_before, &limit]).await?)
+    }
+
+    pub async fn list_existing_orders(&self, orders: &[OrderId]) -> Result<Vec<OrderId>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_existing_orders")).await?;
+        let orders: Vec<Uuid> = orders.iter().map(|order| order.uuid()).collect();
+        ids(connection.query(&statement, &[&orders]).await?)
+    }
+}
+
+fn ids(rows: Vec<Row>) -> Result<Vec<OrderId>, StorageError> {
+    Ok(rows.iter().map(|row| OrderId::from_uuid(row.get(0))).collect())
+}
+
+fn order_from(row: &Row, lines: &mut HashMap<Uuid, Vec<OrderLine>>) -> Result<Order, StorageError> {
+    let id: Uuid = row.get("id");
+    let total = Money::yen(row.get("total")).map_err(defective)?;
+    let tax: Vec<TaxShare> = serde_json::from_value(row.get("tax")).map_err(defective)?;
+    let payment: Payment = serde_json::from_value(row.get("payment")).map_err(defective)?;
+    let payment_status: &str = row.get("payment_status");
+    Ok(Order {
+        id: OrderId::from_uuid(id),
+        customer: CustomerId::from_uuid(row.get("customer_id")),
+        status: status_from(row)?,
+        lines: lines.remove(&id).unwrap_or_default(),
+        totals: Totals { subtotal: total, tax, total },
+        payment,
+        payment_status: PaymentStatus::from_name(payment_status).ok_or_else(|| defective(payment_status))?,
+        created_at: row.get("created_at"),
+        expires_at: row.get("expires_at"),
+    })
+}
+
+fn line_from(row: &Row) -> Result<OrderLine, StorageError> {
+    let unit_price = Money::yen(row.get("unit_price")).map_err(defective)?;
+    let quantity = Quantity::new(row.get("quantity")).map_err(defective)?;
+    Ok(OrderLine {
+        sku: row.get::<_, &str>("sku").parse().map_err(defective)?,
+        name: Arc::from(row.get::<_, &str>("name")),
+        quantity,
+        unit_price,
+        tax_rate: TaxRate::from_percent(row.get("tax_rate")).map_err(defective)?,
+        amount: unit_price.times(quantity).map_err(defective)?,
+    })
+}
+
+fn status_from(row: &Row) -> Result<OrderStatus, StorageError> {
+    row.get::<_, &str>("status").parse().map_err(defective)
+}
+
+/// A row that the model does not understand.
+fn defective(what: impl std::fmt::Display) -> StorageError {
+    StorageError::Broken(format!("a row of orders is defective: {what}"))
+}
