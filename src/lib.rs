@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod storage;
 pub mod types;

@@ -1,4 +1,7 @@
 //! The domains, each a supervised actor that owns one PostgreSQL schema.
 
+pub mod catalog;
 pub mod inventory;
+pub mod orders;
+pub mod payments;
 pub mod runtime;
