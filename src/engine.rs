@@ -1,19 +1,202 @@
 //! The only place that builds anything: opens the storage, starts the actors, connects them, and stops it all in order.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_rt::Arbiter;
 use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret as _;
+use tokio::task::JoinHandle;
 
-use crate::actors::catalog::CatalogActor;
+use crate::actors::catalog::{CatalogActor, CatalogStore};
 use crate::actors::inventory::{self, InventoryActor, InventoryStore, ShardActor, StockBook};
 use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersPorts, OrdersStore};
-use crate::actors::payments::PaymentsActor;
+use crate::actors::payments::{PaymentsActor, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, supervise};
+use crate::actors::users::{Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore};
 use crate::config::{Config, milliseconds};
+use crate::http::{self, Gateway};
+use crate::seed;
 use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings};
 use crate::storage::{Database, DatabaseLimits, migrations};
+
+/// How often the pool's gauges are set and the histograms of the metrics are folded.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// Journal commits and HTTP answers, in seconds.
+const SECONDS: [f64; 14] =
+    [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Entries of one commit.
+const ENTRIES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// A serving shop.
+pub struct Engine {
+    pub domains: Domains,
+    pub database: Database,
+    gateway: Server,
+    internal: Server,
+    upkeep: JoinHandle<()>,
+    cluster: Option<Cluster>,
+    stop_within: Duration,
+}
+
+/// A listening HTTP server.
+struct Server {
+    handle: actix_web::dev::ServerHandle,
+    running: JoinHandle<std::io::Result<()>>,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn run((server, address): (actix_web::dev::Server, SocketAddr)) -> Self {
+        Self { handle: server.handle(), running: actix_rt::spawn(server), address }
+    }
+
+    /// Takes no more connections, answers what was accepted, ends.
+    async fn stop(self) {
+        self.handle.stop(true).await;
+        let _ = self.running.await;
+    }
+}
+
+impl Engine {
+    /// Starts everything: from the internal port, which says that the engine is not ready yet, to the gateway, which
+    /// listens when all that it needs is there.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        config.check()?;
+        let metrics = start_metrics()?;
+        let readiness = Readiness::default();
+        let internal = http::internal::serve(config.metrics.listen, metrics.clone(), readiness.clone().asked())
+            .with_context(|| format!("metrics.listen = {} cannot be listened on", config.metrics.listen))?;
+        let internal = Server::run(internal);
+        match Self::start_behind(&config, metrics, &readiness).await {
+            Ok((backing, domains, gateway, upkeep)) => {
+                readiness.serving();
+                Ok(Self {
+                    domains,
+                    database: backing.database,
+                    gateway,
+                    internal,
+                    upkeep,
+                    cluster: backing.cluster,
+                    stop_within: Duration::from_secs(config.http.shutdown_within_seconds),
+                })
+            }
+            Err(error) => {
+                internal.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_behind(
+        config: &Config,
+        metrics: PrometheusHandle,
+        readiness: &Readiness,
+    ) -> anyhow::Result<(Backing, Domains, Server, JoinHandle<()>)> {
+        let backing = Backing::open_alone(config).await?;
+        let served = async {
+            let applied = migrations::run(&backing.database).await?;
+            tracing::info!(applied, "the database is migrated");
+            let domains = Domains::start(config, &backing.database).await?;
+            if config.seed.demo {
+                seed::seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
+            }
+            let gateway = Arc::new(domains.gateway(config));
+            let served = http::serve(&config.http, &config.rate_limit, gateway)
+                .with_context(|| format!("http.listen = {} cannot be listened on", config.http.listen))?;
+            Ok::<_, anyhow::Error>((domains, Server::run(served)))
+        };
+        match served.await {
+            Ok((domains, gateway)) => {
+                readiness.database_is(backing.database.clone());
+                let upkeep = actix_rt::spawn(keep_up(metrics, backing.database.clone()));
+                Ok((backing, domains, gateway, upkeep))
+            }
+            Err(error) => {
+                // PostgreSQL is not left behind by a start that failed.
+                backing.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    pub fn http_address(&self) -> SocketAddr {
+        self.gateway.address
+    }
+
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.internal.address
+    }
+
+    /// Stops in order: no new requests, the open ones answered, decisions durable, the pool, PostgreSQL.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.gateway.stop().await;
+        self.domains.stop(self.stop_within).await;
+        self.upkeep.abort();
+        self.internal.stop().await;
+        Backing { database: self.database, cluster: self.cluster }.close().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// What `/readyz` looks at.
+#[derive(Clone, Default)]
+struct Readiness {
+    serving: Arc<AtomicBool>,
+    database: Arc<OnceLock<Database>>,
+}
+
+impl Readiness {
+    fn serving(&self) {
+        self.serving.store(true, Ordering::Release);
+    }
+
+    fn database_is(&self, database: Database) {
+        let _ = self.database.set(database);
+    }
+
+    /// As a question that the internal server asks.
+    fn asked(self) -> http::internal::Readiness {
+        http::internal::Readiness::new(move || {
+            let readiness = self.clone();
+            async move {
+                match readiness.database.get() {
+                    Some(database) if readiness.serving.load(Ordering::Acquire) => {
+                        database.ping().await.map_err(|error| error.to_string())
+                    }
+                    _ => Err("the engine is starting".to_owned()),
+                }
+            }
+        })
+    }
+}
+
+/// One recorder for the process, whoever asks first.
+fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(metrics) = RECORDER.get() {
+        return Ok(metrics.clone());
+    }
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_entries".to_owned()), &ENTRIES)?
+        .install_recorder()?;
+    Ok(RECORDER.get_or_init(|| metrics).clone())
+}
+
+async fn keep_up(metrics: PrometheusHandle, database: Database) {
+    loop {
+        let (size, available) = database.pool_size();
+        metrics::gauge!("shobai_pool_connections").set(size as f64);
+        metrics::gauge!("shobai_pool_idle_connections").set(available as f64);
+        metrics.run_upkeep();
+        tokio::time::sleep(UPKEEP_EVERY).await;
+    }
+}
 
 /// The database, and the private cluster that it is in when this process started one.
 pub struct Backing {
@@ -92,16 +275,26 @@ pub struct Domains {
     pub inventory: Handle<InventoryActor>,
     pub orders: Handle<OrdersActor>,
     pub payments: Handle<PaymentsActor>,
+    pub users: Handle<UsersActor>,
+    keys: Keys,
     shards: Vec<Handle<ShardActor>>,
     stock_journals: Vec<Journal<StockBook>>,
     orders_journal: Journal<OrderBook>,
     arbiters: Vec<Arbiter>,
 }
 
+/// What the gateway checks signatures with.
+#[derive(Clone)]
+struct Keys {
+    tokens: SigningKey,
+    revoked: RevokedSessions,
+    webhooks: WebhookSecret,
+}
+
 impl Domains {
     /// Starts every domain on a migrated database. The coordinators share one arbiter, so that a question between them
     /// does not cross threads; each shard has its own.
-    pub fn start(config: &Config, database: &Database) -> Self {
+    pub async fn start(config: &Config, database: &Database) -> anyhow::Result<Self> {
         let asks = AskLimits {
             asks_max: config.actors.asks_max,
             answer_within: milliseconds(config.actors.answer_within_ms),
@@ -111,6 +304,16 @@ impl Domains {
             batch_max: config.journal.batch_max,
             commit_within: milliseconds(config.journal.commit_within_ms),
         };
+        let data_dir = &config.storage.data_dir;
+        let keys = Keys {
+            tokens: SigningKey::load_or_create(data_dir)?,
+            revoked: RevokedSessions::new(Duration::from_secs(config.users.access_token_seconds)),
+            webhooks: WebhookSecret::load_or_create(data_dir)?,
+        };
+        let people = UsersStore::new(database.clone());
+        people.load_revoked_sessions(&keys.revoked).await?;
+        let hasher = Hasher::new(&config.users)?;
+
         let domains = Arbiter::new();
         let coordinators = domains.handle();
         let mut arbiters = vec![domains];
@@ -136,8 +339,15 @@ impl Domains {
         let every = milliseconds(config.inventory.expire_every_ms);
         coordinators.spawn(inventory::expire_when_due(stock, shards.clone(), every));
 
-        let catalog = supervise("catalog", &coordinators, asks, || CatalogActor);
-        let payments = supervise("payments", &coordinators, asks, || todo!());
+        let (signing, limits) = (keys.clone(), config.users.clone());
+        let users = supervise("users", &coordinators, asks, move || {
+            let Keys { tokens, revoked, .. } = signing.clone();
+            UsersActor::new(people.clone(), hasher.clone(), tokens, revoked, &limits)
+        });
+        let products = CatalogStore::new(database.clone());
+        let catalog = supervise("catalog", &coordinators, asks, move || CatalogActor::new(products.clone()));
+        let secret = keys.webhooks.clone();
+        let payments = supervise("payments", &coordinators, asks, move || PaymentsActor::new(secret.clone()));
 
         let ports = OrdersPorts {
             quote_skus: catalog.port(),
@@ -149,21 +359,76 @@ impl Domains {
             void_payment: payments.port(),
         };
         let orders_journal = Lane::start("orders", &coordinators, database.clone(), journal, OrderBook);
-        let keys = Lane::start("idempotency keys", &coordinators, database.clone(), journal, KeyBook);
+        let keys_used = Lane::start("idempotency keys", &coordinators, database.clone(), journal, KeyBook);
         let store = OrdersStore::new(database.clone());
-        let desk = Desk::new(store, orders_journal.clone(), keys, ports, &config.orders);
+        let desk = Desk::new(store, orders_journal.clone(), keys_used, ports, &config.orders);
         let served = desk.clone();
         let orders = supervise("orders", &coordinators, asks, move || OrdersActor::new(served.clone()));
         let every = milliseconds(config.orders.reconcile_every_ms);
         let orphan_after = Duration::from_secs(config.orders.orphan_after_seconds);
         coordinators.spawn_fn(move || drop(actix_rt::spawn(orders::look_after(desk, every, orphan_after))));
 
-        Self { catalog, inventory, orders, payments, shards, stock_journals, orders_journal, arbiters }
+        Ok(Self {
+            catalog,
+            inventory,
+            orders,
+            payments,
+            users,
+            keys,
+            shards,
+            stock_journals,
+            orders_journal,
+            arbiters,
+        })
+    }
+
+    /// What the gateway asks and checks with.
+    fn gateway(&self, config: &Config) -> Gateway {
+        let Keys { tokens, revoked, webhooks } = self.keys.clone();
+        let lifetime = Duration::from_secs(config.users.access_token_seconds);
+        let key_set = tokens.jwks();
+        let verifier = TokenVerifier::new(tokens, revoked, lifetime);
+        Gateway::new(self.ports(), verifier, &key_set, webhooks, config)
+    }
+
+    fn ports(&self) -> http::Ports {
+        let (users, catalog, inventory, orders) = (&self.users, &self.catalog, &self.inventory, &self.orders);
+        http::Ports {
+            users: http::UsersPorts {
+                register_user: users.port(),
+                sign_in: users.port(),
+                refresh_session: users.port(),
+                sign_out: users.port(),
+                get_user: users.port(),
+            },
+            catalog: http::CatalogPorts { list_products: catalog.port(), get_product: catalog.port() },
+            inventory: http::InventoryPorts {
+                receive_stock: inventory.port(),
+                adjust_stock: inventory.port(),
+                reserve_stock: inventory.port(),
+                commit_reservation: inventory.port(),
+                release_reservation: inventory.port(),
+                get_stock: inventory.port(),
+                list_available: inventory.port(),
+                list_movements: inventory.port(),
+            },
+            orders: http::OrdersPorts {
+                place_order: orders.port(),
+                get_order: orders.port(),
+                list_orders: orders.port(),
+                list_history: orders.port(),
+                cancel_order: orders.port(),
+                record_payment: orders.port(),
+            },
+        }
     }
 
     /// Lets open questions be answered and decisions become durable, then ends the threads.
     pub async fn stop(self, within: Duration) {
+        self.users.drain(within).await;
+        self.catalog.drain(within).await;
         self.orders.drain(within).await;
+        self.payments.drain(within).await;
         self.inventory.drain(within).await;
         for shard in &self.shards {
             shard.drain(within).await;

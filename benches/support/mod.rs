@@ -55,6 +55,7 @@ impl Shop {
         .await
         .expect("a cluster");
         let mut config = Config::default();
+        config.storage.data_dir = data_dir.clone();
         // A thousand callers, and nobody is turned away.
         config.actors.answer_within_ms = 60_000;
         let limits = DatabaseLimits {
@@ -64,7 +65,7 @@ impl Shop {
         };
         let database = Database::new(cluster.connection(), limits).expect("a pool");
         migrations::run(&database).await.expect("migrations");
-        let domains = Domains::start(&config, &database);
+        let domains = Domains::start(&config, &database).await.expect("domains");
         Self { domains, cluster, data_dir }
     }
 

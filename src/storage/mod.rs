@@ -10,3 +10,4 @@ pub mod private_file;
 
 pub use database::{Connection, Database, DatabaseLimits, PooledConnection};
 pub use error::StorageError;
+pub use private_file::PrivateFileError;
