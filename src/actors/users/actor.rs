@@ -1,0 +1,239 @@
+//! Answers what users is asked: hashes, stores, signs.
+
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::error::UsersError;
+use super::messages::*;
+use super::model::{Email, PersonName, Role, SignedIn, User};
+use super::passwords::Hasher;
+use super::store::{NewSession, NewUser, UsersStore};
+use super::tokens::{RefreshToken, RevokedSessions, SigningKey};
+use crate::config;
+use crate::types::{CustomerId, InvalidValue, SessionId};
+
+/// Keeps nothing that it could not be built with again.
+#[derive(Clone)]
+pub struct UsersActor {
+    store: UsersStore,
+    hasher: Hasher,
+    key: SigningKey,
+    revoked: RevokedSessions,
+    access_lifetime: Duration,
+    refresh_lifetime: Duration,
+}
+
+impl UsersActor {
+    pub fn new(
+        store: UsersStore,
+        hasher: Hasher,
+        key: SigningKey,
+        revoked: RevokedSessions,
+        config: &config::Users,
+    ) -> Self {
+        Self {
+            store,
+            hasher,
+            key,
+            revoked,
+            access_lifetime: Duration::from_secs(config.access_token_seconds),
+            refresh_lifetime: Duration::from_secs(config.refresh_token_seconds),
+        }
+    }
+
+    async fn register(&self, wanted: RegisterUser) -> Result<SignedIn, UsersError> {
+        let password_hash = self.hasher.hash(&wanted.password).await?;
+        let now = Timestamp::now();
+        let (session, refresh_token) = self.new_session(now);
+        let user = NewUser {
+            id: CustomerId::generate(),
+            email: &wanted.email,
+            name: &wanted.name,
+            role: Role::Customer,
+            password_hash: &password_hash,
+        };
+        let user = self.store.insert_user_with_session(&user, &session).await?;
+        self.signed_in(user, session.id, refresh_token, now)
+    }
+
+    async fn create(&self, wanted: CreateUser) -> Result<User, UsersError> {
+        let password_hash = self.hasher.hash(&wanted.password).await?;
+        let user = NewUser {
+            id: CustomerId::generate(),
+            email: &wanted.email,
+            name: &wanted.name,
+            role: wanted.role,
+            password_hash: &password_hash,
+        };
+        self.store.insert_user(&user).await
+    }
+
+    async fn create_test_customers(&self, count: usize) -> Result<Vec<String>, UsersError> {
+        let most = CreateTestCustomers::COUNT_MAX;
+        if !(1..=most).contains(&count) {
+            return Err(InvalidValue::new("count", format!("{count} is not between 1 and {most}")).into());
+        }
+        let now = Timestamp::now();
+        let name: PersonName = "Test Customer".parse()?;
+        let customers = (0..count)
+            .map(|_| {
+                let id = CustomerId::generate();
+                let email: Email = format!("{}@customers.invalid", id.uuid().simple()).parse()?;
+                let name = name.clone();
+                Ok(User { id, email, name, role: Role::Customer, created_at: now })
+            })
+            .collect::<Result<Vec<User>, InvalidValue>>()?;
+        let ids: Vec<CustomerId> = customers.iter().map(|customer| customer.id).collect();
+        let emails: Vec<Email> = customers.iter().map(|customer| customer.email.clone()).collect();
+        let sessions: Vec<SessionId> = (0..count).map(|_| SessionId::generate()).collect();
+        self.store.insert_test_customers(&ids, &emails, &sessions, now + self.refresh_lifetime).await?;
+        let actor = self.clone();
+        // Thousands of signatures would keep every other question waiting.
+        let signed = tokio::task::spawn_blocking(move || {
+            let tokens = customers.iter().zip(sessions);
+            tokens.map(|(user, session)| actor.key.issue(user, session, now, actor.access_lifetime)).collect()
+        });
+        signed.await.map_err(|error| UsersError::Broken(error.to_string()))?
+    }
+
+    async fn sign_in(&self, wanted: SignIn) -> Result<SignedIn, UsersError> {
+        let found = self.store.find_user_by_email(&wanted.email).await?;
+        let (user, password_hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
+        // Verified also when there is nothing to verify, or the time would tell who has an account.
+        let matches = self.hasher.verify(wanted.password, password_hash).await?;
+        let user = user.filter(|_| matches).ok_or(UsersError::BadCredentials)?;
+        let now = Timestamp::now();
+        let (session, refresh_token) = self.new_session(now);
+        self.store.insert_session(user.id, &session).await?;
+        self.signed_in(user, session.id, refresh_token, now)
+    }
+
+    async fn refresh(&self, used: SecretString) -> Result<SignedIn, UsersError> {
+        let used = RefreshToken::hash_of(&used);
+        let next = RefreshToken::generate();
+        let now = Timestamp::now();
+        let rotated =
+            self.store.rotate_refresh_token(used, next.hash, now, now + self.refresh_lifetime).await?;
+        if let Some((user, session)) = rotated {
+            return self.signed_in(user, session, next.token, now);
+        }
+        // Two have the same token, and nobody can say which of them is the user.
+        if let Some(session) = self.store.end_session_of_used_token(used, now).await? {
+            self.revoked.add(session);
+            tracing::warn!(%session, "a refresh token was used twice; its session is ended");
+        }
+        Err(UsersError::BadRefreshToken)
+    }
+
+    async fn sign_out(&self, session: SessionId) -> Result<(), UsersError> {
+        self.store.end_session(session, Timestamp::now()).await?;
+        self.revoked.add(session);
+        Ok(())
+    }
+
+    async fn change_password(&self, wanted: ChangePassword) -> Result<User, UsersError> {
+        let password_hash = self.hasher.hash(&wanted.password).await?;
+        let changed = self.store.change_password(&wanted.email, &password_hash, Timestamp::now()).await?;
+        let (user, ended) = changed.ok_or(UsersError::UnknownEmail(wanted.email))?;
+        for session in ended {
+            self.revoked.add(session);
+        }
+        Ok(user)
+    }
+
+    fn new_session(&self, now: Timestamp) -> (NewSession, SecretString) {
+        let RefreshToken { token, hash } = RefreshToken::generate();
+        let expires_at = now + self.refresh_lifetime;
+        (NewSession { id: SessionId::generate(), refresh_token_hash: hash, expires_at }, token)
+    }
+
+    fn signed_in(
+        &self,
+        user: User,
+        session: SessionId,
+        refresh_token: SecretString,
+        now: Timestamp,
+    ) -> Result<SignedIn, UsersError> {
+        let access_token = self.key.issue(&user, session, now, self.access_lifetime)?;
+        Ok(SignedIn { user, access_token, refresh_token, expires_in: self.access_lifetime.as_secs() })
+    }
+}
+
+impl Actor for UsersActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<RegisterUser> for UsersActor {
+    type Result = ResponseFuture<Result<SignedIn, UsersError>>;
+
+    fn handle(&mut self, message: RegisterUser, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.register(message).await })
+    }
+}
+
+impl Handler<CreateUser> for UsersActor {
+    type Result = ResponseFuture<Result<User, UsersError>>;
+
+    fn handle(&mut self, message: CreateUser, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.create(message).await })
+    }
+}
+
+impl Handler<CreateTestCustomers> for UsersActor {
+    type Result = ResponseFuture<Result<Vec<String>, UsersError>>;
+
+    fn handle(&mut self, message: CreateTestCustomers, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.create_test_customers(message.count).await })
+    }
+}
+
+impl Handler<SignIn> for UsersActor {
+    type Result = ResponseFuture<Result<SignedIn, UsersError>>;
+
+    fn handle(&mut self, message: SignIn, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.sign_in(message).await })
+    }
+}
+
+impl Handler<RefreshSession> for UsersActor {
+    type Result = ResponseFuture<Result<SignedIn, UsersError>>;
+
+    fn handle(&mut self, message: RefreshSession, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.refresh(message.refresh_token).await })
+    }
+}
+
+impl Handler<SignOut> for UsersActor {
+    type Result = ResponseFuture<Result<(), UsersError>>;
+
+    fn handle(&mut self, message: SignOut, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.sign_out(message.session).await })
+    }
+}
+
+impl Handler<ChangePassword> for UsersActor {
+    type Result = ResponseFuture<Result<User, UsersError>>;
+
+    fn handle(&mut self, message: ChangePassword, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.change_password(message).await })
+    }
+}
+
+impl Handler<GetUser> for UsersActor {
+    type Result = ResponseFuture<Result<User, UsersError>>;
+
+    fn handle(&mut self, message: GetUser, _: &mut Context<Self>) -> Self::Result {
+        let store = self.store.clone();
+        Box::pin(async move { store.find_user(message.id).await?.ok_or(UsersError::UnknownUser(message.id)) })
+    }
+}
