@@ -4,5 +4,6 @@ pub mod actors;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod seed;
 pub mod storage;
 pub mod types;
