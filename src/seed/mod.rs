@@ -65,7 +65,7 @@ pub enum SeedError {
 /// Seeds the demo shop when the catalog is empty or the demo's sign-ins are missing; true when it did.
 ///
 /// Afterwards `<data_dir>/demo.json` (mode 0600) holds `{"admin": {"email", "password"}, "customer": {…}}`.
-pub async fn seed_demo(ports: &SeedPorts, data_dir: &Path) -> Result<bool, SeedError> {
+pub async fn seed_demo(data_dir: &Path, ports: &SeedPorts) -> Result<bool, SeedError> {
     let file = data_dir.join("demo.json");
     let first = ListProducts { limit: Limit::DEFAULT, cursor: None, search: None, category: None };
     let is_empty = ports.list_products.ask(first).await?.items.is_empty();
@@ -309,7 +309,7 @@ mod tests {
         loop {
             fakes.lock().unwrap().asks_left = asks;
             asks += 1;
-            match seed_demo(&ports, &data_dir).await {
+            match seed_demo(&data_dir, &ports).await {
                 Ok(seeded) => break assert!(seeded),
                 Err(_) => assert!(!data_dir.join("demo.json").exists()),
             }
@@ -318,7 +318,7 @@ mod tests {
         assert!(asks > 50 + skus);
         assert_eq!(fakes.lock().unwrap().users["admin@shobai.example"].1, "changed");
         fakes.lock().unwrap().asks_left = usize::MAX;
-        assert!(!seed_demo(&ports, &data_dir).await.unwrap());
+        assert!(!seed_demo(&data_dir, &ports).await.unwrap());
         {
             let fakes = fakes.lock().unwrap();
             assert_eq!((fakes.products.len(), fakes.received.len(), fakes.users.len()), (50, skus, 2));
@@ -331,9 +331,9 @@ mod tests {
 
         // The database was emptied, or the file lost: both come back.
         fakes.lock().unwrap().products.clear();
-        assert!(seed_demo(&ports, &data_dir).await.unwrap());
+        assert!(seed_demo(&data_dir, &ports).await.unwrap());
         std::fs::remove_file(data_dir.join("demo.json")).unwrap();
-        assert!(seed_demo(&ports, &data_dir).await.unwrap());
+        assert!(seed_demo(&data_dir, &ports).await.unwrap());
         assert_eq!(fakes.lock().unwrap().users["admin@shobai.example"].1, "changed");
         std::fs::remove_dir_all(data_dir).unwrap();
     }

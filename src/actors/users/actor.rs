@@ -8,12 +8,12 @@ use secrecy::SecretString;
 
 use super::error::UsersError;
 use super::messages::*;
-use super::model::{Email, PersonName, Role, SignedIn, User};
+use super::model::{Role, SignedIn, User};
 use super::passwords::Hasher;
 use super::store::{NewSession, NewUser, UsersStore};
 use super::tokens::{RefreshToken, RevokedSessions, SigningKey};
 use crate::config;
-use crate::types::{CustomerId, InvalidValue, SessionId};
+use crate::types::{CustomerId, SessionId};
 
 /// Keeps nothing that it could not be built with again.
 #[derive(Clone)]
@@ -69,34 +69,6 @@ impl UsersActor {
             password_hash: &password_hash,
         };
         self.store.insert_user(&user).await
-    }
-
-    async fn create_test_customers(&self, count: usize) -> Result<Vec<String>, UsersError> {
-        let most = CreateTestCustomers::COUNT_MAX;
-        if !(1..=most).contains(&count) {
-            return Err(InvalidValue::new("count", format!("{count} is not between 1 and {most}")).into());
-        }
-        let now = Timestamp::now();
-        let name: PersonName = "Test Customer".parse()?;
-        let customers = (0..count)
-            .map(|_| {
-                let id = CustomerId::generate();
-                let email: Email = format!("{}@customers.invalid", id.uuid().simple()).parse()?;
-                let name = name.clone();
-                Ok(User { id, email, name, role: Role::Customer, created_at: now })
-            })
-            .collect::<Result<Vec<User>, InvalidValue>>()?;
-        let ids: Vec<CustomerId> = customers.iter().map(|customer| customer.id).collect();
-        let emails: Vec<Email> = customers.iter().map(|customer| customer.email.clone()).collect();
-        let sessions: Vec<SessionId> = (0..count).map(|_| SessionId::generate()).collect();
-        self.store.insert_test_customers(&ids, &emails, &sessions, now + self.refresh_lifetime).await?;
-        let actor = self.clone();
-        // Thousands of signatures would keep every other question waiting.
-        let signed = tokio::task::spawn_blocking(move || {
-            let tokens = customers.iter().zip(sessions);
-            tokens.map(|(user, session)| actor.key.issue(user, session, now, actor.access_lifetime)).collect()
-        });
-        signed.await.map_err(|error| UsersError::Broken(error.to_string()))?
     }
 
     async fn sign_in(&self, wanted: SignIn) -> Result<SignedIn, UsersError> {
@@ -181,15 +153,6 @@ impl Handler<CreateUser> for UsersActor {
     fn handle(&mut self, message: CreateUser, _: &mut Context<Self>) -> Self::Result {
         let actor = self.clone();
         Box::pin(async move { actor.create(message).await })
-    }
-}
-
-impl Handler<CreateTestCustomers> for UsersActor {
-    type Result = ResponseFuture<Result<Vec<String>, UsersError>>;
-
-    fn handle(&mut self, message: CreateTestCustomers, _: &mut Context<Self>) -> Self::Result {
-        let actor = self.clone();
-        Box::pin(async move { actor.create_test_customers(message.count).await })
     }
 }
 

@@ -31,21 +31,6 @@ pub struct CreateUser {
     pub role: Role,
 }
 
-/// Makes customers for load tools, each with a session and none with a password.
-///
-/// Answers with one access token for each. Refuses with `Invalid` unless 1 to [`CreateTestCustomers::COUNT_MAX`]
-/// are wanted; ask again for more.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Vec<String>, UsersError>")]
-pub struct CreateTestCustomers {
-    pub count: usize,
-}
-
-impl CreateTestCustomers {
-    /// As many as are made well within the time that an asker waits.
-    pub const COUNT_MAX: usize = 10_000;
-}
-
 /// Exchanges an email address and a password for a new session.
 ///
 /// Answers with the user, an access token and a refresh token.

@@ -19,6 +19,7 @@ mod messages;
 mod model;
 mod passwords;
 mod store;
+mod test_customers;
 mod tokens;
 
 pub use actor::UsersActor;
@@ -27,4 +28,5 @@ pub use messages::*;
 pub use model::{Email, Password, PersonName, Role, SignedIn, User, WeakPassword};
 pub use passwords::Hasher;
 pub use store::UsersStore;
+pub use test_customers::create_test_customers;
 pub use tokens::{Identity, RevokedSessions, SigningKey, TokenError, TokenVerifier};

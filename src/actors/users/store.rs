@@ -111,20 +111,19 @@ impl UsersStore {
         Ok(user_from(&row)?)
     }
 
-    /// Customers without passwords, each with a session; the three lists are of one length.
+    /// Customers without passwords, each with a session.
     pub(super) async fn insert_test_customers(
         &self,
-        ids: &[CustomerId],
-        emails: &[Email],
-        sessions: &[SessionId],
+        customers: &[(User, SessionId)],
+        name: &PersonName,
         expires_at: Timestamp,
     ) -> Result<(), StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("insert_test_customers")).await?;
-        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-        let emails: Vec<&str> = emails.iter().map(Email::as_str).collect();
-        let sessions: Vec<Uuid> = sessions.iter().map(|session| session.uuid()).collect();
-        connection.execute(&statement, &[&ids, &emails, &sessions, &expires_at]).await?;
+        let ids: Vec<Uuid> = customers.iter().map(|(user, _)| user.id.uuid()).collect();
+        let emails: Vec<&str> = customers.iter().map(|(user, _)| user.email.as_str()).collect();
+        let sessions: Vec<Uuid> = customers.iter().map(|(_, session)| session.uuid()).collect();
+        connection.execute(&statement, &[&ids, &emails, &name.as_str(), &sessions, &expires_at]).await?;
         Ok(())
     }
 
