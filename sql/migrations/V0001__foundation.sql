@@ -31,8 +31,9 @@ create table users.sessions (
     constraint sessions_pkey primary key (id),
     constraint sessions_user_fkey foreign key (user_id) references users.users (id),
     constraint sessions_end_explained check ((ended_at is null) = (end_reason is null)),
-    constraint sessions_end_reason_known check (end_reason in ('logout', 'refresh_token_reused'))
+    constraint sessions_end_reason_known check (end_reason in ('logout', 'refresh_token_reused', 'password_changed'))
 );
+create index sessions_user_index on users.sessions (user_id);
 create index sessions_ended_at_index on users.sessions (ended_at) where ended_at is not null;
 
 -- Every refresh token that was given out; a second use of one ends its session.
