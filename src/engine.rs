@@ -12,14 +12,16 @@ use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
 use crate::actors::catalog::{CatalogActor, CatalogStore};
-use crate::actors::inventory::{self, InventoryActor, InventoryStore, ShardActor, StockBook};
+use crate::actors::inventory::{
+    self, InventoryActor, InventoryStore, ReceiveStock, ShardActor, StockBook, TrackSku,
+};
 use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersPorts, OrdersStore};
 use crate::actors::payments::{PaymentsActor, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, supervise};
 use crate::actors::users::{Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore};
 use crate::config::{Config, milliseconds};
 use crate::http::{self, Gateway};
-use crate::seed;
+use crate::seed::{SeedPorts, seed_demo};
 use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings};
 use crate::storage::{Database, DatabaseLimits, migrations};
 
@@ -68,8 +70,11 @@ impl Engine {
         config.check()?;
         let metrics = start_metrics()?;
         let readiness = Readiness::default();
-        let internal = http::internal::serve(config.metrics.listen, metrics.clone(), readiness.clone().asked())
-            .with_context(|| format!("metrics.listen = {} cannot be listened on", config.metrics.listen))?;
+        let internal =
+            http::internal::serve(config.metrics.listen, metrics.clone(), readiness.clone().asked())
+                .with_context(|| {
+                    format!("metrics.listen = {} cannot be listened on", config.metrics.listen)
+                })?;
         let internal = Server::run(internal);
         match Self::start_behind(&config, metrics, &readiness).await {
             Ok((backing, domains, gateway, upkeep)) => {
@@ -102,10 +107,10 @@ impl Engine {
             tracing::info!(applied, "the database is migrated");
             let domains = Domains::start(config, &backing.database).await?;
             if config.seed.demo {
-                seed::seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
+                seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
             }
             let gateway = Arc::new(domains.gateway(config));
-            let served = http::serve(&config.http, &config.rate_limit, gateway)
+            let served = http::serve(gateway, config)
                 .with_context(|| format!("http.listen = {} cannot be listened on", config.http.listen))?;
             Ok::<_, anyhow::Error>((domains, Server::run(served)))
         };
@@ -382,13 +387,33 @@ impl Domains {
         })
     }
 
+    /// What the demo seed asks.
+    fn seed_ports(&self) -> SeedPorts {
+        let (track, receive) =
+            (self.inventory.port::<TrackSku, _, _>(), self.inventory.port::<ReceiveStock, _, _>());
+        SeedPorts {
+            list_products: self.catalog.port(),
+            add_product: self.catalog.port(),
+            receive: Box::new(move |sku, quantity, reference| {
+                let (track, receive) = (track.clone(), receive.clone());
+                Box::pin(async move {
+                    track.ask(TrackSku { sku: sku.clone() }).await?;
+                    receive.ask(ReceiveStock { sku, quantity, reference }).await?;
+                    Ok(())
+                })
+            }),
+            create_user: self.users.port(),
+            change_password: self.users.port(),
+        }
+    }
+
     /// What the gateway asks and checks with.
     fn gateway(&self, config: &Config) -> Gateway {
         let Keys { tokens, revoked, webhooks } = self.keys.clone();
         let lifetime = Duration::from_secs(config.users.access_token_seconds);
         let key_set = tokens.jwks();
         let verifier = TokenVerifier::new(tokens, revoked, lifetime);
-        Gateway::new(self.ports(), verifier, &key_set, webhooks, config)
+        Gateway::new(self.ports(), move |token| verifier.verify(token), &key_set, webhooks, config)
     }
 
     fn ports(&self) -> http::Ports {

@@ -12,12 +12,13 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hdrhistogram::Histogram;
+use shobai::actors::catalog::{AddProduct, NewProduct, Product, Variant};
 use shobai::actors::inventory::{ReceiveStock, TrackSku};
 use shobai::config::Config;
 use shobai::engine::Domains;
 use shobai::storage::embedded::{Cluster, ClusterSettings};
 use shobai::storage::{Database, DatabaseLimits, migrations};
-use shobai::types::{Quantity, Sku};
+use shobai::types::{Money, ProductId, Quantity, Sku, TaxRate};
 
 pub mod rivals;
 
@@ -77,6 +78,28 @@ impl Shop {
             let received = ReceiveStock { sku: sku.clone(), quantity, reference: "bench".to_owned() };
             self.domains.inventory.ask(received).await.expect("asked").expect("received");
         }
+    }
+
+    /// Puts the SKUs on sale, with plenty of stock.
+    pub async fn sell(&self, skus: &[Sku]) {
+        for skus in skus.chunks(NewProduct::VARIANTS_MAX) {
+            let variant = |sku: &Sku| Variant {
+                sku: sku.clone(),
+                attributes: BTreeMap::new(),
+                price: Money::yen(1_980).expect("a price"),
+                tax_rate: TaxRate::Standard,
+            };
+            let product = NewProduct::new(Product {
+                id: ProductId::generate(),
+                name: "lamp".to_owned(),
+                description: "A lamp for benchmarks.".to_owned(),
+                category: "benchmarks".parse().expect("a category"),
+                variants: skus.iter().map(variant).collect(),
+            });
+            let add = AddProduct { product: product.expect("a product") };
+            self.domains.catalog.ask(add).await.expect("asked").expect("added");
+        }
+        self.stock(skus).await;
     }
 
     /// A pool for the rivals, with time enough for a thousand callers to wait in.
@@ -160,7 +183,9 @@ impl Table {
                             started += 1;
                         }
                         if let Some(took) = asked.next().await {
-                            histogram.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)).expect("it grows");
+                            histogram
+                                .record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
+                                .expect("it grows");
                         }
                     }
                 });
