@@ -63,6 +63,7 @@ pub struct ReserveStockBody {
     #[serde(default)]
     id: Option<Uuid>,
     /// Lines of the same SKU are summed.
+    #[serde(deserialize_with = "input::objects")]
     #[schema(min_items = 1, max_items = 50)]
     lines: Vec<LineBody>,
     /// When the reservation lapses by itself.

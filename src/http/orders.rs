@@ -31,8 +31,10 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 #[serde(deny_unknown_fields)]
 pub struct PlaceOrderBody {
     /// Lines of the same SKU are summed.
+    #[serde(deserialize_with = "input::objects")]
     #[schema(min_items = 1, max_items = 50)]
     lines: Vec<LineBody>,
+    #[serde(deserialize_with = "input::object")]
     #[schema(value_type = PaymentChoice)]
     payment: PaymentBody,
 }
@@ -64,7 +66,9 @@ impl LineBody {
 #[serde(deny_unknown_fields)]
 struct PaymentBody {
     method: MethodName,
+    #[serde(default, deserialize_with = "input::optional_object")]
     konbini: Option<KonbiniBody>,
+    #[serde(default, deserialize_with = "input::optional_object")]
     card: Option<CardBody>,
 }
 

@@ -245,6 +245,8 @@ async fn what_is_wrong_with_an_order_has_a_code_of_its_own() {
         (order("k", &changed(&|body| body["payment"]["method"] = json!("card"))), 422, "invalid-body"),
         (order("k", &changed(&|body| body["payment"]["card"] = json!({"token": "tok_ok"}))), 422, "invalid-body"),
         (order("k", &changed(&|body| body["payment"]["konbini"]["phone"] = json!("12"))), 422, "invalid-body"),
+        (order("k", &changed(&|body| body["lines"][0] = json!(["LAMP", 1]))), 422, "invalid-body"),
+        (order("k", &changed(&|body| body["payment"] = json!(["card", null, ["tok_ok"]]))), 422, "invalid-body"),
         (order("k", &a_lamp()).set_payload("{"), 400, "malformed-json"),
         (order("k", &a_lamp()).set_payload(""), 400, "malformed-json"),
         (order("k", &a_lamp()).insert_header(("Content-Type", "text/plain")), 415, "unsupported-media-type"),
@@ -412,9 +414,61 @@ async fn the_document_describes_every_route_and_refers_to_nothing_that_is_missin
             assert_eq!(exists && !undocumented.contains(&path), documented, "{method} {path}");
         }
     }
+    if let Ok(file) = std::env::var("DUMP") { std::fs::write(file, document.to_string()).unwrap(); }
     let text = document.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
         assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
     }
+}
+
+/// Serves on a port of its own, sends the bytes as they are, and reads until the server closes or is done.
+async fn talk(sent: Vec<u8>) -> String {
+    let mut config = config();
+    config.http.listen = "127.0.0.1:0".parse().unwrap();
+    config.http.workers = 1;
+    let gateway = Gateway::new(ports(), identify, &json!({}), webhook_secret(), &config);
+    let (server, address) = super::serve(Arc::new(gateway), &config).unwrap();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    let heard = actix_web::web::block(move || {
+        use std::io::{Read, Write};
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        connection.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        // The server may well stop listening before it was sent everything.
+        let _ = connection.write_all(&sent);
+        let mut heard = Vec::new();
+        let _ = connection.read_to_end(&mut heard);
+        String::from_utf8_lossy(&heard).into_owned()
+    })
+    .await
+    .unwrap();
+    handle.stop(false).await;
+    heard
+}
+
+#[actix_web::test]
+async fn ten_megabytes_are_refused_and_the_client_hears_why() {
+    let head = |length: &str| {
+        format!(
+            "POST /v1/auth/login HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\
+             Content-Type: application/json\r\n{length}\r\n\r\n"
+        )
+    };
+    let announced = [head("Content-Length: 10485760").into_bytes(), vec![b' '; 10 << 20]].concat();
+    let chunk = [b"8000\r\n".to_vec(), vec![b' '; 0x8000], b"\r\n".to_vec()].concat();
+    let chunked = [head("Transfer-Encoding: chunked").into_bytes(), chunk.repeat(320), b"0\r\n\r\n".to_vec()].concat();
+
+    for sent in [announced, chunked] {
+        let heard = talk(sent).await;
+        assert!(heard.starts_with("HTTP/1.1 413 "), "{heard}");
+        assert!(heard.contains("body-too-large"), "{heard}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_not_http_at_all_is_refused() {
+    let heard = talk(b"HELLO\r\n\r\n".to_vec()).await;
+    assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
+    println!("{heard}");
 }
