@@ -1,0 +1,62 @@
+//! The gateway: every route of the REST API, each beside the handler that turns it into one message.
+//!
+//! A request passes `exchange.rs` (id, figures, headers, the shape of errors), CORS, `rate_limit.rs`, then the route
+//! that it matches (`route.rs`: a place, a deadline), then the handler, whose arguments read and check it
+//! (`auth.rs`, `input.rs`). The handler asks a port and shows the answer as a view (`answer.rs`), or the error
+//! becomes a problem (`problem.rs`). Nothing here knows an actor, a store or a rule of the business.
+
+mod answer;
+mod auth;
+mod docs;
+mod exchange;
+mod input;
+pub mod internal;
+mod inventory;
+mod money;
+mod orders;
+mod ports;
+mod problem;
+mod products;
+mod rate_limit;
+mod route;
+mod server;
+#[cfg(test)]
+mod tests;
+mod users;
+mod webhooks;
+
+use actix_web::web::ServiceConfig;
+
+pub use ports::{CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports, UsersPorts};
+use route::at;
+pub use server::serve;
+
+/// The whole API.
+#[rustfmt::skip]
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(at("/v1/auth/register").post(users::register_user))
+        .service(at("/v1/auth/login").post(users::sign_in))
+        .service(at("/v1/auth/refresh").post(users::refresh_session))
+        .service(at("/v1/auth/logout").post(users::sign_out))
+        .service(at("/v1/users/me").get(users::get_user))
+        .service(at("/v1/products").get(products::list_products))
+        .service(at("/v1/products/{id}").get(products::get_product))
+        .service(at("/v1/orders").post(orders::place_order).get(orders::list_orders))
+        .service(at("/v1/orders/{id}").get(orders::get_order))
+        .service(at("/v1/orders/{id}/history").get(orders::list_history))
+        .service(at("/v1/orders/{id}/cancel").post(orders::cancel_order))
+        .service(at("/v1/inventory/{sku}").get(inventory::get_available))
+        .service(at("/v1/admin/inventory/{sku}").get(inventory::get_stock))
+        .service(at("/v1/admin/inventory/{sku}/movements").get(inventory::list_movements))
+        .service(at("/v1/admin/inventory/{sku}/receipts").post(inventory::receive_stock))
+        .service(at("/v1/admin/inventory/{sku}/adjustments").post(inventory::adjust_stock))
+        .service(at("/v1/admin/reservations").post(inventory::reserve_stock))
+        .service(at("/v1/admin/reservations/{id}").delete(inventory::release_reservation))
+        .service(at("/v1/admin/reservations/{id}/commit").post(inventory::commit_reservation))
+        .service(at("/v1/webhooks/sandbox").post(webhooks::record_payment))
+        .service(at("/.well-known/jwks.json").get(users::get_keys))
+        .service(at("/openapi.json").get(docs::get_openapi))
+        .service(at("/docs").get(docs::redirect_to_docs))
+        .service(at("/docs/{file:.*}").get(docs::get_docs));
+}

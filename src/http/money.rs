@@ -1,0 +1,21 @@
+//! An amount as the API writes it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::types::{Currency, Money};
+
+/// Integer minor units and their currency; the yen has no minor unit.
+#[derive(Serialize, ToSchema)]
+pub struct MoneyView {
+    #[schema(minimum = 0, example = 3300)]
+    amount: i64,
+    #[schema(value_type = String, example = "JPY")]
+    currency: Currency,
+}
+
+impl From<Money> for MoneyView {
+    fn from(money: Money) -> Self {
+        Self { amount: money.amount(), currency: money.currency() }
+    }
+}

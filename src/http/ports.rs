@@ -1,0 +1,159 @@
+//! Whom the gateway asks, and what else it needs to answer: nothing here knows an actor or a store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+
+
+use crate::actors::catalog::{GetProduct, ListProducts};
+use crate::actors::inventory::{
+    AdjustStock, CommitReservation, GetStock, ListAvailable, ListMovements, ReceiveStock, ReleaseReservation,
+    ReserveStock,
+};
+use crate::actors::orders::{CancelOrder, GetOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment};
+use crate::actors::payments::WebhookSecret;
+use crate::actors::runtime::Port;
+use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
+use crate::config::Config;
+
+pub struct Ports {
+    pub users: UsersPorts,
+    pub catalog: CatalogPorts,
+    pub inventory: InventoryPorts,
+    pub orders: OrdersPorts,
+}
+
+pub struct UsersPorts {
+    pub register_user: Port<RegisterUser>,
+    pub sign_in: Port<SignIn>,
+    pub refresh_session: Port<RefreshSession>,
+    pub sign_out: Port<SignOut>,
+    pub get_user: Port<GetUser>,
+}
+
+pub struct CatalogPorts {
+    pub list_products: Port<ListProducts>,
+    pub get_product: Port<GetProduct>,
+}
+
+pub struct InventoryPorts {
+    pub receive_stock: Port<ReceiveStock>,
+    pub adjust_stock: Port<AdjustStock>,
+    pub reserve_stock: Port<ReserveStock>,
+    pub commit_reservation: Port<CommitReservation>,
+    pub release_reservation: Port<ReleaseReservation>,
+    pub get_stock: Port<GetStock>,
+    pub list_available: Port<ListAvailable>,
+    pub list_movements: Port<ListMovements>,
+}
+
+pub struct OrdersPorts {
+    pub place_order: Port<PlaceOrder>,
+    pub get_order: Port<GetOrder>,
+    pub list_orders: Port<ListOrders>,
+    pub list_history: Port<ListHistory>,
+    pub cancel_order: Port<CancelOrder>,
+    pub record_payment: Port<RecordPayment>,
+}
+
+/// Finds out who the bearer of an access token is, without asking anybody.
+pub type Identify = Box<dyn Fn(&str) -> Result<Identity, TokenError> + Send + Sync>;
+
+/// What every handler can reach.
+pub struct Gateway {
+    pub ports: Ports,
+    pub identify: Identify,
+    /// The JWK set, as it is sent.
+    pub key_set: Bytes,
+    pub webhook_secret: WebhookSecret,
+    pub limits: GatewayLimits,
+    /// The API document, as it is sent.
+    pub(super) openapi: Bytes,
+    pub(super) open: OpenRequests,
+}
+
+impl Gateway {
+    pub fn new(
+        ports: Ports,
+        identify: impl Fn(&str) -> Result<Identity, TokenError> + Send + Sync + 'static,
+        key_set: &serde_json::Value,
+        webhook_secret: WebhookSecret,
+        config: &Config,
+    ) -> Self {
+        let limits = GatewayLimits::of(config);
+        Self {
+            ports,
+            identify: Box::new(identify),
+            key_set: key_set.to_string().into(),
+            webhook_secret,
+            openapi: super::docs::openapi(&limits).to_string().into(),
+            open: OpenRequests { count: Arc::default(), most: limits.requests_max },
+            limits,
+        }
+    }
+}
+
+/// The bounds that the gateway keeps itself.
+#[derive(Debug, Clone)]
+pub struct GatewayLimits {
+    pub body_bytes_max: usize,
+    /// Requests that are being answered at the same time.
+    pub requests_max: usize,
+    pub request_within: Duration,
+    pub lines_max: usize,
+    pub hold_seconds_max: i64,
+    pub webhook_tolerance_seconds: u64,
+}
+
+impl GatewayLimits {
+    pub fn of(config: &Config) -> Self {
+        Self {
+            body_bytes_max: config.http.body_bytes_max,
+            requests_max: config.actors.asks_max,
+            request_within: Duration::from_millis(config.http.request_within_ms),
+            lines_max: config.orders.lines_max,
+            hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
+            webhook_tolerance_seconds: config.payments.webhook_tolerance_seconds,
+        }
+    }
+}
+
+/// Counts the requests that are being answered, over all workers.
+pub(super) struct OpenRequests {
+    count: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl OpenRequests {
+    /// A place among those being answered, given back when it is dropped; nothing when there is none left.
+    pub(super) fn admit(&self) -> Option<OpenRequest> {
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        let open = OpenRequest(self.count.clone());
+        (before < self.most).then_some(open)
+    }
+}
+
+pub(super) struct OpenRequest(Arc<AtomicUsize>);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_its_request_was_answered() {
+        let open = OpenRequests { count: Arc::default(), most: 2 };
+        let first = open.admit();
+        let second = open.admit();
+        assert!(first.is_some() && second.is_some() && open.admit().is_none() && open.admit().is_none());
+        drop(first);
+        assert!(open.admit().is_some());
+    }
+}

@@ -1,0 +1,165 @@
+//! One path of the route table: which methods it has, and what guards every request that reaches it.
+//!
+//! A request gets one of a bounded number of places or is turned away at once, is answered before its deadline, and
+//! answers 500 when its handler panics. A method that the path does not have is answered with those that it has.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{
+    AppService, HttpServiceFactory, Service, ServiceRequest, ServiceResponse, Transform, forward_ready,
+};
+use actix_web::guard::{Any, Get, Head};
+use actix_web::web::{self, Data};
+use actix_web::{Error, FromRequest, Handler, HttpMessage, Resource, Responder};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+
+use super::exchange::Matched;
+use super::ports::Gateway;
+use super::problem::Problem;
+
+/// A path with its methods; the pattern is also the route's name in the figures.
+pub fn at(pattern: &'static str) -> At {
+    At { pattern, resource: web::resource(pattern), methods: Methods::default() }
+}
+
+pub struct At {
+    pattern: &'static str,
+    resource: Resource,
+    methods: Methods,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Methods {
+    get: bool,
+    post: bool,
+    delete: bool,
+}
+
+impl Methods {
+    const fn allow(self) -> &'static str {
+        match (self.get, self.post, self.delete) {
+            (true, true, true) => "GET, HEAD, POST, DELETE",
+            (true, true, false) => "GET, HEAD, POST",
+            (true, false, true) => "GET, HEAD, DELETE",
+            (true, false, false) => "GET, HEAD",
+            (false, true, true) => "POST, DELETE",
+            (false, true, false) => "POST",
+            (false, false, true) => "DELETE",
+            (false, false, false) => "",
+        }
+    }
+}
+
+impl At {
+    /// Also answers `HEAD`, whose body the server leaves out.
+    #[must_use]
+    pub fn get<F, Args>(mut self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.methods.get = true;
+        self.resource = self.resource.route(web::route().guard(Any(Get()).or(Head())).to(handler));
+        self
+    }
+
+    #[must_use]
+    pub fn post<F, Args>(mut self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.methods.post = true;
+        self.resource = self.resource.route(web::post().to(handler));
+        self
+    }
+
+    #[must_use]
+    pub fn delete<F, Args>(mut self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.methods.delete = true;
+        self.resource = self.resource.route(web::delete().to(handler));
+        self
+    }
+}
+
+impl HttpServiceFactory for At {
+    fn register(self, config: &mut AppService) {
+        let allow = self.methods.allow();
+        let refuse = move || ready(Err::<&'static str, _>(Problem::method_not_allowed(allow)));
+        self.resource.default_service(web::to(refuse)).wrap(Admission { pattern: self.pattern }).register(config);
+    }
+}
+
+struct Admission {
+    pattern: &'static str,
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Admission
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type InitError = ();
+    type Transform = AdmissionService<S>;
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(AdmissionService { pattern: self.pattern, service }))
+    }
+}
+
+struct AdmissionService<S> {
+    pattern: &'static str,
+    service: S,
+}
+
+impl<S, B> Service<ServiceRequest> for AdmissionService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        request.extensions_mut().insert(Matched(self.pattern));
+        let Some(gateway) = request.app_data::<Data<Gateway>>() else {
+            return refuse(request, Problem::broken("the app has no gateway"));
+        };
+        let within: Duration = gateway.limits.request_within;
+        let Some(place) = gateway.open.admit() else { return refuse(request, Problem::busy()) };
+        let asked = request.request().clone();
+        let answer = AssertUnwindSafe(self.service.call(request)).catch_unwind();
+        Box::pin(async move {
+            let answer = tokio::time::timeout(within, answer).await;
+            drop(place);
+            let problem = match answer {
+                Ok(Ok(answer)) => return answer.map(ServiceResponse::map_into_left_body),
+                Ok(Err(_)) => Problem::broken("a handler panicked"),
+                Err(_) => Problem::late(),
+            };
+            Ok(ServiceResponse::from_err(problem, asked).map_into_right_body())
+        })
+    }
+}
+
+type Refused<B> = LocalBoxFuture<'static, Result<ServiceResponse<EitherBody<B, BoxBody>>, Error>>;
+
+fn refuse<B: 'static>(request: ServiceRequest, problem: Problem) -> Refused<B> {
+    Box::pin(ready(Ok(request.error_response(problem).map_into_right_body())))
+}
