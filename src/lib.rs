@@ -1,7 +1,29 @@
-//! Shobai: an actor-system commerce engine.
+//! Shobai: an actor-system commerce engine. One binary runs a shop's back end and stays correct and fast when a
+//! hundred thousand people want the same SKU in the same second.
+//!
+//! ```text
+//!  cli ──► engine  builds everything, once
+//!             │
+//!   http ─────┼──► actors::<domain>::messages        the gateway only sends messages, through ports
+//!             │         │
+//!             │     actors::<domain>::actor          carries out what `model` decides
+//!             │         │              │
+//!             │       store, book    runtime         supervision, bounded questions, the journal
+//!             │         │              │
+//!             └────► storage ◄─────────┘             PostgreSQL: pool, journal lanes, migrations, embedded cluster
+//!
+//!  types, error, config: known to all
+//! ```
+//!
+//! Read on in `http/mod.rs` (the route table), [`actors`] (the domains) and one `messages.rs`. `ARCHITECTURE.md` has
+//! the invariants and two walkthroughs.
 
 pub mod actors;
+pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod error;
+pub mod http;
+pub mod seed;
 pub mod storage;
 pub mod types;

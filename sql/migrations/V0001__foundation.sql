@@ -31,8 +31,9 @@ create table users.sessions (
     constraint sessions_pkey primary key (id),
     constraint sessions_user_fkey foreign key (user_id) references users.users (id),
     constraint sessions_end_explained check ((ended_at is null) = (end_reason is null)),
-    constraint sessions_end_reason_known check (end_reason in ('logout', 'refresh_token_reused'))
+    constraint sessions_end_reason_known check (end_reason in ('logout', 'refresh_token_reused', 'password_changed'))
 );
+create index sessions_user_index on users.sessions (user_id);
 create index sessions_ended_at_index on users.sessions (ended_at) where ended_at is not null;
 
 -- Every refresh token that was given out; a second use of one ends its session.
@@ -130,9 +131,6 @@ create trigger movements_append_only before update or delete on inventory.moveme
 -- which the SKU's actor will notice, and a line of the ledger, which the audit will find.
 create function inventory.record_change_by_hand() returns trigger language plpgsql as $$
 begin
-    if current_setting('shobai.journal', true) = 'on' then
-        return new;
-    end if;
     if tg_op = 'UPDATE' then
         new.version := old.version + 1;
         insert into inventory.movements (sku, version, kind, on_hand_delta, reserved_delta, reason)
@@ -146,8 +144,10 @@ begin
     end if;
     return new;
 end $$;
+-- Asked in the condition, so that the journal's own updates never enter the function.
 create trigger stock_changed_by_hand before insert or update on inventory.stock
-    for each row execute function inventory.record_change_by_hand();
+    for each row when (current_setting('shobai.journal', true) is distinct from 'on')
+    execute function inventory.record_change_by_hand();
 
 -- orders --------------------------------------------------------------------------------------------------------------
 

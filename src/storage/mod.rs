@@ -3,8 +3,11 @@
 //! Nothing else opens a connection. SQL stands in `sql/`, one statement a file, and is read by the domains' stores.
 
 mod database;
+pub mod embedded;
 mod error;
 pub mod migrations;
+pub mod private_file;
 
 pub use database::{Connection, Database, DatabaseLimits, PooledConnection};
 pub use error::StorageError;
+pub use private_file::PrivateFileError;

@@ -450,3 +450,256 @@ impl SkuStock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LATER: i64 = 4_000_000_000;
+
+    fn lamp(on_hand: i64) -> SkuStock {
+        SkuStock::new("LAMP".parse().unwrap(), Stock { on_hand, reserved: 0, version: 0 }, [])
+    }
+
+    fn id(number: u128) -> ReservationId {
+        ReservationId::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    fn reserve(number: u128, pieces: i64) -> Command {
+        Command::Reserve {
+            id: id(number),
+            quantity: Quantity::new(pieces).unwrap(),
+            purpose: Purpose::Order,
+            expires_at: Timestamp::from_second(LATER).unwrap(),
+            id_is_new: false,
+        }
+    }
+
+    fn commit(number: u128, even_if_ended: bool) -> Command {
+        Command::Commit { id: id(number), even_if_ended }
+    }
+
+    fn release(number: u128, even_if_committed: bool) -> Command {
+        Command::Release { id: id(number), even_if_committed }
+    }
+
+    fn expire(number: u128, second: i64) -> Command {
+        Command::Expire { id: id(number), now: Timestamp::from_second(second).unwrap() }
+    }
+
+    /// Decides and carries out, with an empty database to recall from.
+    fn tell(stock: &mut SkuStock, command: &Command) -> Result<Decision, InventoryError> {
+        let decision = stock.decide(command, Recalled::Absent)?;
+        if let Decision::Change(change) = &decision {
+            stock.apply(change, Instant::now());
+        }
+        Ok(decision)
+    }
+
+    /// A stock of 10 pieces with one reservation of 3 pieces in the given state.
+    fn with_reservation(state: Option<ReservationState>) -> SkuStock {
+        let mut stock = lamp(10);
+        if state.is_some() {
+            tell(&mut stock, &reserve(1, 3)).unwrap();
+        }
+        match state {
+            None | Some(ReservationState::Held) => {}
+            Some(ReservationState::Committed) => drop(tell(&mut stock, &commit(1, false)).unwrap()),
+            Some(ReservationState::Released) => drop(tell(&mut stock, &release(1, false)).unwrap()),
+            Some(ReservationState::Expired) => drop(tell(&mut stock, &expire(1, LATER)).unwrap()),
+        }
+        stock
+    }
+
+    /// What a command comes to: the figures after it, or the code of the refusal.
+    fn outcome(state: Option<ReservationState>, command: &Command) -> Result<(i64, i64), &'static str> {
+        use crate::error::Fault as _;
+        let mut stock = with_reservation(state);
+        let before = stock.stock();
+        match tell(&mut stock, command) {
+            Ok(Decision::Change(_)) => Ok((stock.stock().on_hand, stock.stock().reserved)),
+            Ok(_) => {
+                assert_eq!(stock.stock(), before);
+                Err("unchanged")
+            }
+            Err(refusal) => {
+                assert_eq!(stock.stock(), before);
+                Err(refusal.code())
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_meets_every_command_as_the_table_says() {
+        use ReservationState::*;
+        let states = [None, Some(Held), Some(Committed), Some(Released), Some(Expired)];
+        let table: [(Command, [Result<(i64, i64), &str>; 5]); 8] = [
+            (
+                reserve(1, 3),
+                [
+                    Ok((10, 3)),
+                    Err("unchanged"),
+                    Err("unchanged"),
+                    Err("reservation-ended"),
+                    Err("reservation-ended"),
+                ],
+            ),
+            (
+                reserve(1, 4),
+                [
+                    Ok((10, 4)),
+                    Err("reservation-differs"),
+                    Err("reservation-differs"),
+                    Err("reservation-differs"),
+                    Err("reservation-differs"),
+                ],
+            ),
+            (
+                commit(1, false),
+                [
+                    Err("unknown-reservation"),
+                    Ok((7, 0)),
+                    Err("unchanged"),
+                    Err("reservation-ended"),
+                    Err("reservation-ended"),
+                ],
+            ),
+            (
+                commit(1, true),
+                [Err("unknown-reservation"), Ok((7, 0)), Err("unchanged"), Ok((7, 0)), Ok((7, 0))],
+            ),
+            (
+                release(1, false),
+                [
+                    Err("unknown-reservation"),
+                    Ok((10, 0)),
+                    Err("reservation-committed"),
+                    Err("unchanged"),
+                    Err("unchanged"),
+                ],
+            ),
+            (
+                release(1, true),
+                [Err("unknown-reservation"), Ok((10, 0)), Ok((10, 0)), Err("unchanged"), Err("unchanged")],
+            ),
+            (
+                expire(1, LATER),
+                [Err("unchanged"), Ok((10, 0)), Err("unchanged"), Err("unchanged"), Err("unchanged")],
+            ),
+            (
+                expire(1, LATER - 1),
+                [Err("unchanged"), Err("unchanged"), Err("unchanged"), Err("unchanged"), Err("unchanged")],
+            ),
+        ];
+        for (command, expected) in table {
+            for (state, expected) in states.into_iter().zip(expected) {
+                assert_eq!(outcome(state, &command), expected, "{command:?} when {state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_remembered_is_recalled_before_it_is_decided() {
+        let stock = lamp(10);
+        for command in [reserve(1, 3), commit(1, false), release(1, false)] {
+            let decision = stock.decide(&command, Recalled::NotAsked).unwrap();
+            assert!(matches!(decision, Decision::Recall(recalled) if recalled == id(1)), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_wins_over_what_was_recalled_earlier() {
+        let mut stock = with_reservation(Some(ReservationState::Committed));
+        let quantity = Quantity::new(3).unwrap();
+        let expires_at = Timestamp::from_second(LATER).unwrap();
+        let committed = Recalled::Found(Hold { quantity, state: ReservationState::Committed, expires_at });
+        for returned in [true, false] {
+            let decision = stock.decide(&release(1, true), committed).unwrap();
+            assert_eq!(matches!(decision, Decision::Change(_)), returned, "pieces come back once");
+            if let Decision::Change(change) = decision {
+                stock.apply(&change, Instant::now());
+            }
+        }
+        assert_eq!(stock.stock().on_hand, 10);
+    }
+
+    #[test]
+    fn an_adjustment_never_goes_below_what_is_promised() {
+        let mut stock = with_reservation(Some(ReservationState::Held));
+        let adjust = |delta, expected_version| Command::Adjust {
+            delta,
+            reason: "count".to_owned(),
+            reference: "1".to_owned(),
+            expected_version,
+        };
+        assert!(matches!(tell(&mut stock, &adjust(-8, None)), Err(InventoryError::BelowReserved { .. })));
+        assert!(matches!(
+            tell(&mut stock, &adjust(-7, Some(0))),
+            Err(InventoryError::VersionDiffers { actual: 1, .. })
+        ));
+        tell(&mut stock, &adjust(-7, Some(1))).unwrap();
+        assert_eq!(stock.stock(), Stock { on_hand: 3, reserved: 3, version: 2 });
+        assert!(matches!(tell(&mut stock, &adjust(i64::MAX, None)), Err(InventoryError::TooMany { .. })));
+    }
+
+    #[test]
+    fn ended_holds_are_forgotten_in_time() {
+        let mut stock = with_reservation(Some(ReservationState::Released));
+        let later = Instant::now() + REMEMBER_ENDED_FOR + Duration::from_secs(1);
+        let Decision::Change(change) = stock.decide(&reserve(2, 1), Recalled::Absent).unwrap() else {
+            panic!()
+        };
+        stock.apply(&change, later);
+        assert_eq!(stock.holds.len(), 1);
+        assert!(stock.ended.is_empty());
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let ids = 0..6u128;
+        prop_oneof![
+            (ids.clone(), 1..5i64).prop_map(|(number, pieces)| reserve(number, pieces)),
+            (ids.clone(), any::<bool>()).prop_map(|(number, ended)| commit(number, ended)),
+            (ids.clone(), any::<bool>()).prop_map(|(number, committed)| release(number, committed)),
+            (ids, LATER - 1..LATER + 1).prop_map(|(number, second)| expire(number, second)),
+            (1..10i64).prop_map(|pieces| Command::Receive {
+                quantity: Quantity::new(pieces).unwrap(),
+                reference: String::new()
+            }),
+            (-10..10i64).prop_map(|delta| Command::Adjust {
+                delta,
+                reason: String::new(),
+                reference: String::new(),
+                expected_version: None
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_sequence_of_commands_makes_stock_negative_or_promises_a_piece_twice(
+            commands in prop::collection::vec(any_command(), 1..200)
+        ) {
+            let mut stock = lamp(7);
+            let mut ledger = Stock { on_hand: 7, reserved: 0, version: 0 };
+            for command in &commands {
+                if let Ok(Decision::Change(change)) = tell(&mut stock, command) {
+                    ledger.on_hand += change.on_hand_delta;
+                    ledger.reserved += change.reserved_delta;
+                    ledger.version += 1;
+                }
+                let figures = stock.stock();
+                prop_assert_eq!(figures, ledger);
+                prop_assert!(figures.on_hand >= 0 && figures.reserved >= 0 && figures.available() >= 0);
+                let held: i64 = stock
+                    .holds
+                    .values()
+                    .filter(|known| known.hold.state == ReservationState::Held)
+                    .map(|known| known.hold.quantity.get())
+                    .sum();
+                prop_assert_eq!(held, figures.reserved);
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ use super::settlement;
 use super::store::OrdersStore;
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{CommitReservation, ListHeldForOrders, ReleaseReservation, ReserveStock};
-use crate::actors::payments::{OpenPayment, PaymentStatus, VoidPayment};
+use crate::actors::payments::{OpenPayment, Payment, PaymentStatus, VoidPayment};
 use crate::actors::runtime::{CommitError, Journal, Port, faults};
 use crate::storage::StorageError;
 use crate::types::{CustomerId, OrderId, Page};
@@ -97,6 +97,28 @@ impl Desk {
         Ok(self.commit(Entry::Move(transition)).await?.is_ok())
     }
 
+    /// Ends the order, or takes note that money came after its end, and takes the payment back; true if the order
+    /// still was in one of the statuses `from`. The status comes first, so that a payment is only ever taken back from
+    /// an order that does not count on it.
+    pub(super) async fn end(
+        &self,
+        order: &Order,
+        payment: Payment,
+        from: &'static [OrderStatus],
+        to: OrderStatus,
+        reason: &'static str,
+        event: &'static str,
+    ) -> Result<bool, OrdersError> {
+        let payment_status = payment.clone().void().status();
+        let at = Timestamp::now();
+        let changed =
+            self.change(Transition { order: order.id, from, to, payment_status, reason, event, at }).await?;
+        if changed {
+            self.ports.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
+        }
+        Ok(changed)
+    }
+
     async fn cancel(&self, message: CancelOrder) -> Result<Order, OrdersError> {
         let order = self.own_order(message.customer, message.order).await?;
         match order.status {
@@ -110,17 +132,16 @@ impl Desk {
             OrderStatus::Confirmed => &[OrderStatus::Confirmed],
             _ => &[OrderStatus::AwaitingPayment],
         };
-        let voided = self.ports.void_payment.ask(VoidPayment { order: order.id, payment: current_payment(&order) }).await?;
+        let payment = current_payment(&order);
         let changed = self
-            .change(Transition {
-                order: order.id,
+            .end(
+                &order,
+                payment,
                 from,
-                to: OrderStatus::Cancelled,
-                payment_status: voided.status,
-                reason: "cancelled by the customer",
-                event: events::CANCELLED,
-                at: Timestamp::now(),
-            })
+                OrderStatus::Cancelled,
+                "cancelled by the customer",
+                events::CANCELLED,
+            )
             .await?;
         let order = self.order(order.id).await?;
         if changed {
@@ -137,10 +158,10 @@ impl Desk {
     async fn record_payment(&self, message: RecordPayment) -> Result<Order, OrdersError> {
         let report = message.report;
         let order = self.order(report.order).await?;
-        if order.payment.konbini.is_none() {
+        if !matches!(order.payment, Payment::Konbini { .. }) {
             return Err(OrdersError::NotAKonbiniOrder(order.id));
         }
-        let total = order.totals.total.amount();
+        let total = order.totals.total;
         if let Some(reported) = report.amount
             && reported != total
         {
@@ -165,23 +186,13 @@ impl Desk {
                 if order.payment_status == PaymentStatus::Refunded {
                     return Ok(order);
                 }
-                let mut paid = order.payment.clone();
-                paid.status = PaymentStatus::Captured;
-                let voided = self.ports.void_payment.ask(VoidPayment { order: order.id, payment: paid }).await?;
+                let paid = order.payment.clone().with(PaymentStatus::Captured);
                 let from: &[_] = match ended {
                     OrderStatus::Cancelled => &[OrderStatus::Cancelled],
                     _ => &[OrderStatus::Expired],
                 };
-                self.change(Transition {
-                    order: order.id,
-                    from,
-                    to: ended,
-                    payment_status: voided.status,
-                    reason: "paid too late and refunded",
-                    event: events::PAYMENT_REFUNDED,
-                    at: Timestamp::now(),
-                })
-                .await?;
+                let reason = "paid too late and refunded";
+                self.end(&order, paid, from, ended, reason, events::PAYMENT_REFUNDED).await?;
                 return self.order(order.id).await;
             }
         }
@@ -198,10 +209,8 @@ impl Desk {
 }
 
 /// The payment with what became of it.
-pub(super) fn current_payment(order: &Order) -> crate::actors::payments::Payment {
-    let mut payment = order.payment.clone();
-    payment.status = order.payment_status;
-    payment
+pub(super) fn current_payment(order: &Order) -> Payment {
+    order.payment.clone().with(order.payment_status)
 }
 
 fn failure<R: std::fmt::Debug>(error: CommitError<R>) -> OrdersError {
@@ -262,7 +271,11 @@ impl Handler<ListOrders> for OrdersActor {
 impl Handler<ListHistory> for OrdersActor {
     type Result = ResponseFuture<Result<Vec<HistoryEntry>, OrdersError>>;
 
-    fn handle(&mut self, ListHistory { customer, order }: ListHistory, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        ListHistory { customer, order }: ListHistory,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         let desk = self.desk.clone();
         Box::pin(async move {
             desk.own_order(customer, order).await?;
@@ -288,4 +301,3 @@ impl Handler<RecordPayment> for OrdersActor {
         Box::pin(async move { desk.record_payment(message).await })
     }
 }
-

@@ -58,7 +58,8 @@ impl Book for OrderBook {
             None => return Ok(Vec::new()),
         };
         let written: std::collections::HashSet<Uuid> = written.into_iter().collect();
-        let outcome = |entry: &Entry| if written.contains(&entry.order().uuid()) { Ok(()) } else { Err(refusal) };
+        let outcome =
+            |entry: &Entry| if written.contains(&entry.order().uuid()) { Ok(()) } else { Err(refusal) };
         Ok(batch.iter().map(outcome).collect())
     }
 
@@ -294,8 +295,10 @@ impl Book for KeyBook {
         let mut answers: Vec<Result<(), KeyTaken>> = batch.iter().map(|_| Ok(())).collect();
         for row in rows {
             let position: i64 = row.get("position");
-            let taken = KeyTaken { order: OrderId::from_uuid(row.get("id")), request: row.get("request_hash") };
-            if let Some(answer) = usize::try_from(position - 1).ok().and_then(|index| answers.get_mut(index)) {
+            let taken =
+                KeyTaken { order: OrderId::from_uuid(row.get("id")), request: row.get("request_hash") };
+            if let Some(answer) = usize::try_from(position - 1).ok().and_then(|index| answers.get_mut(index))
+            {
                 *answer = Err(taken);
             }
         }

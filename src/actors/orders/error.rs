@@ -9,7 +9,7 @@ use crate::actors::payments::PaymentsError;
 use crate::actors::runtime::AskError;
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
-use crate::types::{InvalidValue, OrderId};
+use crate::types::{InvalidValue, Money, OrderId};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OrdersError {
@@ -19,8 +19,8 @@ pub enum OrdersError {
     KeyReused,
     #[error("order {order} is {status} and cannot be cancelled", status = status.as_str())]
     NotCancellable { order: OrderId, status: OrderStatus },
-    #[error("order {order} costs {total} and {reported} was reported as paid")]
-    AmountDiffers { order: OrderId, total: i64, reported: i64 },
+    #[error("order {order} costs {} yen and {} were reported as paid", total.amount(), reported.amount())]
+    AmountDiffers { order: OrderId, total: Money, reported: Money },
     #[error("order {0} is not paid at a konbini")]
     NotAKonbiniOrder(OrderId),
     #[error("an order has at most {most} lines, not {lines}")]

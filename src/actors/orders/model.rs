@@ -84,7 +84,10 @@ impl FromStr for IdempotencyKey {
         if (1..=Self::LENGTH_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             Ok(Self(Arc::from(text)))
         } else {
-            Err(InvalidValue::new("Idempotency-Key", format!("must have 1 to {} visible characters", Self::LENGTH_MAX)))
+            Err(InvalidValue::new(
+                "Idempotency-Key",
+                format!("must have 1 to {} visible characters", Self::LENGTH_MAX),
+            ))
         }
     }
 }
@@ -131,7 +134,7 @@ impl Order {
             })
             .collect::<Result<_, InvalidValue>>()?;
         let totals = Totals::of(&lines)?;
-        let payment_status = payment.status;
+        let payment_status = payment.status();
         let (status, expires_at) = Self::status_with(payment_status, pay_before);
         Ok(Self { id, customer, status, lines, totals, payment, payment_status, created_at, expires_at })
     }
@@ -145,7 +148,7 @@ impl Order {
 
     /// The order as it was answered when it was placed, whatever became of it since.
     pub fn as_placed(mut self) -> Self {
-        self.payment_status = self.payment.status;
+        self.payment_status = self.payment.status();
         self.status =
             if self.expires_at.is_some() { OrderStatus::AwaitingPayment } else { OrderStatus::Confirmed };
         self
@@ -229,7 +232,11 @@ impl Totals {
                 continue;
             }
             let base = taxed.try_fold(Money::NOTHING, |sum, line| sum.plus(line.amount))?;
-            tax.push(TaxShare { rate: rate.percent(), base: base.amount(), amount: rate.inside(base).amount() });
+            tax.push(TaxShare {
+                rate: rate.percent(),
+                base: base.amount(),
+                amount: rate.inside(base).amount(),
+            });
         }
         Ok(Self { subtotal: total, tax, total })
     }
@@ -274,7 +281,11 @@ mod tests {
 
     #[test]
     fn tax_is_rounded_once_per_rate_and_not_per_line() {
-        let lines = [line(105, 1, TaxRate::Standard), line(105, 1, TaxRate::Standard), line(107, 3, TaxRate::Reduced)];
+        let lines = [
+            line(105, 1, TaxRate::Standard),
+            line(105, 1, TaxRate::Standard),
+            line(107, 3, TaxRate::Reduced),
+        ];
         let totals = Totals::of(&lines).unwrap();
         assert_eq!(totals.total.amount(), 531);
         // 210 × 10 / 110 = 19.09; line by line it would have been 9 + 9.
@@ -299,7 +310,11 @@ mod tests {
                 (Confirmed, Cancelled)
             ]
         );
-        assert!(OrderStatus::ALL.into_iter().all(|from| !from.is_final() || !OrderStatus::ALL.into_iter().any(|to| from.may_become(to))));
+        assert!(
+            OrderStatus::ALL
+                .into_iter()
+                .all(|from| !from.is_final() || !OrderStatus::ALL.into_iter().any(|to| from.may_become(to)))
+        );
     }
 
     #[test]

@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use super::actor::{Desk, current_payment};
 use super::error::OrdersError;
 use super::events;
-use super::model::{OrderStatus, Transition};
+use super::model::OrderStatus;
 use super::settlement;
 use crate::actors::inventory::{ListHeldForOrders, ReleaseReservation};
-use crate::actors::payments::VoidPayment;
 use crate::types::{OrderId, ReservationId};
 
 /// Orders taken up in one round.
@@ -49,19 +48,10 @@ async fn expire_due(desk: &Desk) -> Result<bool, OrdersError> {
 
 async fn expire(desk: &Desk, id: OrderId) -> Result<(), OrdersError> {
     let order = desk.order(id).await?;
-    let void = VoidPayment { order: id, payment: current_payment(&order) };
-    let voided = desk.ports.void_payment.ask(void).await?;
-    let expired = desk
-        .change(Transition {
-            order: id,
-            from: &[OrderStatus::AwaitingPayment],
-            to: OrderStatus::Expired,
-            payment_status: voided.status,
-            reason: "not paid in time",
-            event: events::EXPIRED,
-            at: Timestamp::now(),
-        })
-        .await?;
+    let from = &[OrderStatus::AwaitingPayment];
+    let payment = current_payment(&order);
+    let expired =
+        desk.end(&order, payment, from, OrderStatus::Expired, "not paid in time", events::EXPIRED).await?;
     if expired { settlement::settle_again(desk, id).await } else { Ok(()) }
 }
 

@@ -5,15 +5,12 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::actor::{Desk, current_payment};
 use super::book::Entry;
 use super::error::OrdersError;
 use super::events;
-use super::model::{Order, OrderStatus, Transition};
+use super::model::{Order, OrderStatus};
 use crate::actors::inventory::{CommitReservation, InventoryError, ReleaseReservation};
-use crate::actors::payments::VoidPayment;
 use crate::types::OrderId;
 
 /// Settles an order that is known to have the status that it had when it was read.
@@ -63,17 +60,8 @@ pub(super) async fn settle_again(desk: &Desk, id: OrderId) -> Result<(), OrdersE
 
 /// Cancels and refunds a paid order for which there is no stock any more.
 async fn give_up(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
-    let void = VoidPayment { order: order.id, payment: current_payment(order) };
-    let voided = desk.ports.void_payment.ask(void).await?;
-    desk.change(Transition {
-        order: order.id,
-        from: &[OrderStatus::Confirmed],
-        to: OrderStatus::Cancelled,
-        payment_status: voided.status,
-        reason: "paid too late, sold out and refunded",
-        event: events::CANCELLED,
-        at: Timestamp::now(),
-    })
-    .await?;
+    let reason = "paid too late, sold out and refunded";
+    let from = &[OrderStatus::Confirmed];
+    desk.end(order, current_payment(order), from, OrderStatus::Cancelled, reason, events::CANCELLED).await?;
     Ok(())
 }

@@ -9,12 +9,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
 use futures_util::FutureExt;
 use metrics::{Counter, Gauge, Histogram};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::storage::{Connection, Database, StorageError};
 
@@ -74,20 +75,27 @@ pub enum CommitError<R: fmt::Debug> {
 }
 
 type Answer<B> = oneshot::Sender<Result<(), CommitError<<B as Book>::Refusal>>>;
+/// Who waits for an entry in the batch in hand, with the place that it takes until it is answered.
+type Asker<B> = (Answer<B>, OwnedSemaphorePermit);
 
 struct Pending<B: Book> {
     entry: B::Entry,
     answer: Answer<B>,
+    /// Given back when the entry is answered, or lost with a lane that panicked.
+    place: OwnedSemaphorePermit,
 }
 
 /// Where entries are handed in; cheap to clone.
 pub struct Journal<B: Book> {
-    queue: mpsc::Sender<Pending<B>>,
+    /// Bounded by the places, not by itself.
+    queue: mpsc::UnboundedSender<Pending<B>>,
+    places: Arc<Semaphore>,
+    places_max: usize,
 }
 
 impl<B: Book> Clone for Journal<B> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
+        Self { queue: self.queue.clone(), places: self.places.clone(), places_max: self.places_max }
     }
 }
 
@@ -95,19 +103,21 @@ impl<B: Book> Journal<B> {
     /// A place in the queue, or nothing when the queue is full. Take the place first, then decide: a decision that
     /// was made must be entered, and entries are committed in the order in which they were entered.
     pub fn place(&self) -> Option<Place<'_, B>> {
-        self.queue.try_reserve().ok().map(|permit| Place { permit })
+        let permit = self.places.clone().try_acquire_owned().ok()?;
+        Some(Place { queue: &self.queue, permit })
     }
 
     /// Waits until everything that was entered has been answered.
     pub async fn flush(&self) {
-        let all = self.queue.max_capacity();
-        let _ = self.queue.reserve_many(all).await;
+        let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
+        let _ = self.places.acquire_many(all).await;
     }
 }
 
-/// A place in the queue that is sure to be free.
+/// A place in the queue that is sure to be free; it stays taken until its entry is answered.
 pub struct Place<'a, B: Book> {
-    permit: mpsc::Permit<'a, Pending<B>>,
+    queue: &'a mpsc::UnboundedSender<Pending<B>>,
+    permit: OwnedSemaphorePermit,
 }
 
 impl<B: Book> Place<'_, B> {
@@ -117,7 +127,8 @@ impl<B: Book> Place<'_, B> {
         entry: B::Entry,
     ) -> impl Future<Output = Result<(), CommitError<B::Refusal>>> + Send + use<B> {
         let (answer, outcome) = oneshot::channel();
-        self.permit.send(Pending { entry, answer });
+        // A lane ends with its arbiter only, and then the answer is dropped with the entry.
+        let _ = self.queue.send(Pending { entry, answer, place: self.permit });
         // A lane that died with the entry in hand cannot say what became of it.
         async move { outcome.await.unwrap_or(Err(CommitError::Unknown)) }
     }
@@ -164,7 +175,7 @@ impl<B: Book> Lane<B> {
         limits: JournalLimits,
         book: B,
     ) -> Journal<B> {
-        let (queue, mut entries) = mpsc::channel(limits.queue_max);
+        let (queue, mut entries) = mpsc::unbounded_channel();
         let mut lane = Lane { book, database, limits, meters: Meters::of(name), waiting: VecDeque::new() };
         let life = async move {
             // A panic loses the batch in hand (its callers hear "unknown") but never the queue.
@@ -175,10 +186,10 @@ impl<B: Book> Lane<B> {
             }
         };
         arbiter.spawn_fn(move || drop(actix_rt::spawn(life)));
-        Journal { queue }
+        Journal { queue, places: Arc::new(Semaphore::new(limits.queue_max)), places_max: limits.queue_max }
     }
 
-    async fn run(&mut self, entries: &mut mpsc::Receiver<Pending<B>>) {
+    async fn run(&mut self, entries: &mut mpsc::UnboundedReceiver<Pending<B>>) {
         let mut connection = None;
         let mut back_off = BACK_OFF_FIRST;
         loop {
@@ -212,7 +223,7 @@ impl<B: Book> Lane<B> {
     }
 
     /// Waits for entries and takes all that are there; false when nobody can enter anything any more.
-    async fn take(&mut self, entries: &mut mpsc::Receiver<Pending<B>>) -> bool {
+    async fn take(&mut self, entries: &mut mpsc::UnboundedReceiver<Pending<B>>) -> bool {
         let mut taken = Vec::new();
         if entries.recv_many(&mut taken, self.limits.batch_max).await == 0 {
             return false;
@@ -229,7 +240,11 @@ impl<B: Book> Lane<B> {
     }
 
     /// While the database is away: answers at once that nothing was committed. False when the journal has ended.
-    async fn turn_away(&mut self, entries: &mut mpsc::Receiver<Pending<B>>, pause: Duration) -> bool {
+    async fn turn_away(
+        &mut self,
+        entries: &mut mpsc::UnboundedReceiver<Pending<B>>,
+        pause: Duration,
+    ) -> bool {
         let until = tokio::time::Instant::now() + pause;
         loop {
             for pending in self.waiting.drain(..) {
@@ -250,7 +265,7 @@ impl<B: Book> Lane<B> {
         while let Some(pending) = self.waiting.pop_front() {
             if batch.is_empty() || self.book.may_join(&batch, &pending.entry) {
                 batch.push(pending.entry);
-                answers.push(pending.answer);
+                answers.push((pending.answer, pending.place));
             } else {
                 self.waiting.push_front(pending);
                 break;
@@ -262,7 +277,7 @@ impl<B: Book> Lane<B> {
         self.meters.seconds.record(began.elapsed().as_secs_f64());
         match written {
             Ok(outcomes) => {
-                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                for ((answer, _place), outcome) in answers.into_iter().zip(outcomes) {
                     if outcome.is_err() {
                         self.meters.refused.increment(1);
                     }
@@ -283,11 +298,11 @@ impl<B: Book> Lane<B> {
         &mut self,
         connection: &Connection,
         batch: &[B::Entry],
-        answers: Vec<Answer<B>>,
+        answers: Vec<Asker<B>>,
     ) -> bool {
         let mut answers = answers.into_iter();
         for entry in batch {
-            let Some(answer) = answers.next() else { break };
+            let Some((answer, place)) = answers.next() else { break };
             match self.write(connection, std::slice::from_ref(entry)).await {
                 Ok(outcomes) => {
                     let outcome = outcomes.into_iter().next().unwrap_or(Ok(()));
@@ -298,10 +313,10 @@ impl<B: Book> Lane<B> {
                     let _ = answer.send(Err(CommitError::Refused(self.book.refusal(entry, &constraint))));
                 }
                 Err(error) => {
-                    self.fail(vec![answer], &error);
+                    self.fail(vec![(answer, place)], &error);
                     if !matches!(error, StorageError::Broken(_)) {
                         // Those behind it were rolled back with the batch and were not tried again.
-                        for answer in answers {
+                        for (answer, _place) in answers {
                             let _ = answer.send(Err(CommitError::Unreachable));
                         }
                         return false;
@@ -326,9 +341,9 @@ impl<B: Book> Lane<B> {
         }
     }
 
-    fn fail(&self, answers: Vec<Answer<B>>, error: &StorageError) {
+    fn fail(&self, answers: Vec<Asker<B>>, error: &StorageError) {
         tracing::error!(%error, entries = answers.len(), "a commit failed");
-        for answer in answers {
+        for (answer, _place) in answers {
             let outcome = match error {
                 StorageError::Unreachable(_) => CommitError::Unreachable,
                 StorageError::Broken(text) => CommitError::Broken(text.clone()),

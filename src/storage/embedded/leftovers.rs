@@ -152,6 +152,5 @@ mod tests {
     fn a_live_process_that_is_not_postgresql_does_not_count() {
         let here = std::env::current_dir().unwrap();
         assert!(!works_in(Pid::this(), &here));
-        assert!(processes(&here).is_empty());
     }
 }

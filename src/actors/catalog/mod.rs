@@ -1,0 +1,16 @@
+//! Catalog owns what is sold: products, their variants, prices and tax rates (schema `catalog`).
+//!
+//! It promises a price for every SKU on sale without touching the database: the price book is in memory before the
+//! first question is answered. It knows nothing of stock, and asks nobody.
+
+mod actor;
+mod error;
+mod messages;
+mod model;
+mod store;
+
+pub use actor::CatalogActor;
+pub use error::CatalogError;
+pub use messages::*;
+pub use model::{Category, NewProduct, Product, Quote, Search, Variant};
+pub use store::CatalogStore;

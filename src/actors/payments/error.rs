@@ -1,0 +1,52 @@
+//! Why payments says no, and what can break in it.
+
+use super::model::PaymentStatus;
+use crate::actors::runtime::AskError;
+use crate::error::{Fault, Kind};
+use crate::types::InvalidValue;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PaymentsError {
+    #[error("the card was declined")]
+    Declined,
+    #[error("card token {0:?} is unknown")]
+    UnknownCardToken(String),
+    #[error("the payment is {status} already", status = status.as_str())]
+    NotPayable { status: PaymentStatus },
+    #[error("the webhook's signature is missing or wrong")]
+    BadSignature,
+    #[error("the webhook was signed more than {tolerance_seconds} seconds away from now")]
+    StaleSignature { tolerance_seconds: u64 },
+    #[error("the webhook's body cannot be understood: {0}")]
+    MalformedReport(String),
+    #[error(transparent)]
+    Invalid(#[from] InvalidValue),
+    #[error(transparent)]
+    Asking(#[from] AskError),
+}
+
+impl Fault for PaymentsError {
+    fn kind(&self) -> Kind {
+        match self {
+            PaymentsError::Declined => Kind::PaymentRequired,
+            PaymentsError::UnknownCardToken(_) | PaymentsError::MalformedReport(_) => Kind::Invalid,
+            PaymentsError::NotPayable { .. } => Kind::Conflict,
+            PaymentsError::BadSignature | PaymentsError::StaleSignature { .. } => Kind::Unauthenticated,
+            PaymentsError::Invalid(error) => error.kind(),
+            PaymentsError::Asking(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            PaymentsError::Declined => "payment-declined",
+            PaymentsError::UnknownCardToken(_) => "unknown-card-token",
+            PaymentsError::NotPayable { .. } => "payment-not-payable",
+            PaymentsError::BadSignature => "bad-signature",
+            PaymentsError::StaleSignature { .. } => "stale-signature",
+            PaymentsError::MalformedReport(_) => "malformed-report",
+            PaymentsError::Invalid(error) => error.code(),
+            PaymentsError::Asking(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Ways to pay, and what becomes of a payment.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::PaymentsError;
+use crate::types::InvalidValue;
+
+/// The chains of convenience stores where a slip can be paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KonbiniChain {
+    SevenEleven,
+    FamilyMart,
+    Lawson,
+    Ministop,
+    Seicomart,
+}
+
+impl KonbiniChain {
+    pub const ALL: [KonbiniChain; 5] = [
+        KonbiniChain::SevenEleven,
+        KonbiniChain::FamilyMart,
+        KonbiniChain::Lawson,
+        KonbiniChain::Ministop,
+        KonbiniChain::Seicomart,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            KonbiniChain::SevenEleven => "seven_eleven",
+            KonbiniChain::FamilyMart => "family_mart",
+            KonbiniChain::Lawson => "lawson",
+            KonbiniChain::Ministop => "ministop",
+            KonbiniChain::Seicomart => "seicomart",
+        }
+    }
+
+    /// Digits of the payment code that the till of this chain asks for.
+    pub(super) const fn payment_code_digits(self) -> u32 {
+        match self {
+            KonbiniChain::SevenEleven => 13,
+            _ => 6,
+        }
+    }
+}
+
+impl FromStr for KonbiniChain {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|chain| chain.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            InvalidValue::new("konbini chain", format!("is none of {known}"))
+        })
+    }
+}
+
+/// A Japanese telephone number: 10 or 11 digits, the first a zero; hyphens are taken and left out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PhoneNumber {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits: String = text.chars().filter(|character| *character != '-').collect();
+        if matches!(digits.len(), 10 | 11)
+            && digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            Ok(Self(digits))
+        } else {
+            Err(InvalidValue::new("phone", "must have 10 or 11 digits, the first of them 0"))
+        }
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A number leads to a person, so it stays out of every log.
+        formatter.write_str("PhoneNumber(…)")
+    }
+}
+
+/// A card as the sandbox knows it: one that is charged and one that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CardToken {
+    Ok,
+    Declined,
+}
+
+impl CardToken {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CardToken::Ok => "tok_ok",
+            CardToken::Declined => "tok_declined",
+        }
+    }
+}
+
+impl FromStr for CardToken {
+    type Err = PaymentsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tok_ok" => Ok(CardToken::Ok),
+            "tok_declined" => Ok(CardToken::Declined),
+            other => Err(PaymentsError::UnknownCardToken(other.chars().take(40).collect())),
+        }
+    }
+}
+
+/// How the customer wants to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PaymentMethod {
+    /// In cash at a convenience store, with the codes of a slip.
+    Konbini {
+        chain: KonbiniChain,
+        /// Known to the provider only; the payment does not keep it.
+        phone: PhoneNumber,
+    },
+    Card {
+        token: CardToken,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// Not paid, and can be.
+    Pending,
+    /// Paid.
+    Captured,
+    /// Was paid; the money went back.
+    Refunded,
+    /// Was never paid, and can no longer be.
+    Cancelled,
+}
+
+impl PaymentStatus {
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Captured, Self::Refunded, Self::Cancelled];
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PaymentStatus::Pending => "pending",
+            PaymentStatus::Captured => "captured",
+            PaymentStatus::Refunded => "refunded",
+            PaymentStatus::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The payment of an order. Orders are stored with it as JSON, so its form stays as it is:
+///
+/// ```json
+/// {"method": "konbini", "status": "pending",
+///  "konbini": {"chain": "lawson", "payment_code": "…", "confirmation_number": "…", "pay_before": "…"}}
+/// {"method": "card", "status": "captured", "card": {"reference": "…"}}
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum Payment {
+    Konbini { status: PaymentStatus, konbini: KonbiniSlip },
+    Card { status: PaymentStatus, card: CardCharge },
+}
+
+/// What the customer types in at the store's terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KonbiniSlip {
+    pub chain: KonbiniChain,
+    pub payment_code: String,
+    pub confirmation_number: String,
+    pub pay_before: Timestamp,
+}
+
+/// The provider's own name for a charge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardCharge {
+    pub reference: String,
+}
+
+impl Payment {
+    pub const fn status(&self) -> PaymentStatus {
+        match self {
+            Payment::Konbini { status, .. } | Payment::Card { status, .. } => *status,
+        }
+    }
+
+    /// The word for the method, as in the JSON form.
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Payment::Konbini { .. } => "konbini",
+            Payment::Card { .. } => "card",
+        }
+    }
+
+    /// The payment once it is paid; a captured one stays as it is.
+    ///
+    /// Refuses with `NotPayable` when it was refunded or cancelled before: the money came too late.
+    pub fn capture(self) -> Result<Self, PaymentsError> {
+        match self.status() {
+            PaymentStatus::Pending | PaymentStatus::Captured => Ok(self.with(PaymentStatus::Captured)),
+            status => Err(PaymentsError::NotPayable { status }),
+        }
+    }
+
+    /// The payment once it is taken back; one that was taken back stays as it is.
+    pub fn void(self) -> Self {
+        match self.status() {
+            PaymentStatus::Pending => self.with(PaymentStatus::Cancelled),
+            PaymentStatus::Captured => self.with(PaymentStatus::Refunded),
+            PaymentStatus::Refunded | PaymentStatus::Cancelled => self,
+        }
+    }
+
+    /// The payment with what has become of it since.
+    pub fn with(mut self, next: PaymentStatus) -> Self {
+        match &mut self {
+            Payment::Konbini { status, .. } | Payment::Card { status, .. } => *status = next,
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::{Fault, Kind};
+
+    fn slip(status: PaymentStatus) -> Payment {
+        let konbini = KonbiniSlip {
+            chain: KonbiniChain::SevenEleven,
+            payment_code: "0123456789012".into(),
+            confirmation_number: "01234567890".into(),
+            pay_before: "2026-12-01T00:00:00Z".parse().unwrap(),
+        };
+        Payment::Konbini { status, konbini }
+    }
+
+    #[test]
+    fn a_payment_keeps_its_form_as_json() {
+        let konbini = json!({
+            "method": "konbini",
+            "status": "pending",
+            "konbini": {
+                "chain": "seven_eleven",
+                "payment_code": "0123456789012",
+                "confirmation_number": "01234567890",
+                "pay_before": "2026-12-01T00:00:00Z",
+            },
+        });
+        let card = json!({"method": "card", "status": "captured", "card": {"reference": "sandbox_1"}});
+        let charge = CardCharge { reference: "sandbox_1".into() };
+        for (payment, form) in [
+            (slip(PaymentStatus::Pending), konbini),
+            (Payment::Card { status: PaymentStatus::Captured, card: charge }, card),
+        ] {
+            assert_eq!(serde_json::to_value(&payment).unwrap(), form);
+            assert_eq!(form["method"], payment.method());
+            assert_eq!(serde_json::from_value::<Payment>(form).unwrap(), payment);
+        }
+    }
+
+    #[test]
+    fn every_state_knows_what_paying_and_voiding_make_of_it() {
+        use PaymentStatus::*;
+        for (before, captured, voided) in [
+            (Pending, Some(Captured), Cancelled),
+            (Captured, Some(Captured), Refunded),
+            (Refunded, None, Refunded),
+            (Cancelled, None, Cancelled),
+        ] {
+            let paid = slip(before).capture().ok().map(|payment| payment.status());
+            assert_eq!(paid, captured, "{before:?}");
+            assert_eq!(slip(before).void().status(), voided, "{before:?}");
+            assert_eq!(slip(before).void().void().status(), voided, "{before:?}");
+            assert_eq!(serde_json::to_value(before).unwrap(), before.as_str());
+        }
+    }
+
+    #[test]
+    fn a_chain_has_one_name() {
+        for chain in KonbiniChain::ALL {
+            assert_eq!(chain.as_str().parse::<KonbiniChain>().unwrap(), chain);
+            assert_eq!(serde_json::to_value(chain).unwrap(), chain.as_str());
+        }
+        assert!("circle_k".parse::<KonbiniChain>().is_err());
+    }
+
+    #[test]
+    fn a_phone_number_is_japanese() {
+        assert_eq!("090-1234-5678".parse::<PhoneNumber>().unwrap().as_str(), "09012345678");
+        assert_eq!("0312345678".parse::<PhoneNumber>().unwrap().as_str(), "0312345678");
+        for text in
+            ["", "-", "9012345678", "090123456789", "031234567", "+819012345678", "０９０１２３４５６７８"]
+        {
+            assert!(text.parse::<PhoneNumber>().is_err(), "{text:?}");
+        }
+        assert!(!format!("{:?}", "0312345678".parse::<PhoneNumber>()).contains("0312345678"));
+    }
+
+    #[test]
+    fn an_unknown_card_token_is_a_refusal() {
+        let refusal = "tok_other".parse::<CardToken>().unwrap_err();
+        assert_eq!((refusal.kind(), refusal.code()), (Kind::Invalid, "unknown-card-token"));
+        assert_eq!(PaymentsError::Declined.kind(), Kind::PaymentRequired);
+    }
+}

@@ -1,0 +1,202 @@
+//! Answers what users is asked: hashes, stores, signs.
+
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::error::UsersError;
+use super::messages::*;
+use super::model::{Role, SignedIn, User};
+use super::passwords::Hasher;
+use super::store::{NewSession, NewUser, UsersStore};
+use super::tokens::{RefreshToken, RevokedSessions, SigningKey};
+use crate::config;
+use crate::types::{CustomerId, SessionId};
+
+/// Keeps nothing that it could not be built with again.
+#[derive(Clone)]
+pub struct UsersActor {
+    store: UsersStore,
+    hasher: Hasher,
+    key: SigningKey,
+    revoked: RevokedSessions,
+    access_lifetime: Duration,
+    refresh_lifetime: Duration,
+}
+
+impl UsersActor {
+    pub fn new(
+        store: UsersStore,
+        hasher: Hasher,
+        key: SigningKey,
+        revoked: RevokedSessions,
+        config: &config::Users,
+    ) -> Self {
+        Self {
+            store,
+            hasher,
+            key,
+            revoked,
+            access_lifetime: Duration::from_secs(config.access_token_seconds),
+            refresh_lifetime: Duration::from_secs(config.refresh_token_seconds),
+        }
+    }
+
+    async fn register(&self, wanted: RegisterUser) -> Result<SignedIn, UsersError> {
+        let password_hash = self.hasher.hash(&wanted.password).await?;
+        let now = Timestamp::now();
+        let (session, refresh_token) = self.new_session(now);
+        let user = NewUser {
+            id: CustomerId::generate(),
+            email: &wanted.email,
+            name: &wanted.name,
+            role: Role::Customer,
+            password_hash: &password_hash,
+        };
+        let user = self.store.insert_user_with_session(&user, &session).await?;
+        self.signed_in(user, session.id, refresh_token, now)
+    }
+
+    async fn create(&self, wanted: CreateUser) -> Result<User, UsersError> {
+        let password_hash = self.hasher.hash(&wanted.password).await?;
+        let user = NewUser {
+            id: CustomerId::generate(),
+            email: &wanted.email,
+            name: &wanted.name,
+            role: wanted.role,
+            password_hash: &password_hash,
+        };
+        self.store.insert_user(&user).await
+    }
+
+    async fn sign_in(&self, wanted: SignIn) -> Result<SignedIn, UsersError> {
+        let found = self.store.find_user_by_email(&wanted.email).await?;
+        let (user, password_hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
+        // Verified also when there is nothing to verify, or the time would tell who has an account.
+        let matches = self.hasher.verify(wanted.password, password_hash).await?;
+        let user = user.filter(|_| matches).ok_or(UsersError::BadCredentials)?;
+        let now = Timestamp::now();
+        let (session, refresh_token) = self.new_session(now);
+        self.store.insert_session(user.id, &session).await?;
+        self.signed_in(user, session.id, refresh_token, now)
+    }
+
+    async fn refresh(&self, used: SecretString) -> Result<SignedIn, UsersError> {
+        let used = RefreshToken::hash_of(&used);
+        let next = RefreshToken::generate();
+        let now = Timestamp::now();
+        let rotated =
+            self.store.rotate_refresh_token(used, next.hash, now, now + self.refresh_lifetime).await?;
+        if let Some((user, session)) = rotated {
+            return self.signed_in(user, session, next.token, now);
+        }
+        // Two have the same token, and nobody can say which of them is the user.
+        if let Some(session) = self.store.end_session_of_used_token(used, now).await? {
+            self.revoked.add(session);
+            tracing::warn!(%session, "a refresh token was used twice; its session is ended");
+        }
+        Err(UsersError::BadRefreshToken)
+    }
+
+    async fn sign_out(&self, session: SessionId) -> Result<(), UsersError> {
+        self.store.end_session(session, Timestamp::now()).await?;
+        self.revoked.add(session);
+        Ok(())
+    }
+
+    async fn change_password(&self, wanted: ChangePassword) -> Result<User, UsersError> {
+        let password_hash = self.hasher.hash(&wanted.password).await?;
+        let changed = self.store.change_password(&wanted.email, &password_hash, Timestamp::now()).await?;
+        let (user, ended) = changed.ok_or(UsersError::UnknownEmail(wanted.email))?;
+        for session in ended {
+            self.revoked.add(session);
+        }
+        Ok(user)
+    }
+
+    fn new_session(&self, now: Timestamp) -> (NewSession, SecretString) {
+        let RefreshToken { token, hash } = RefreshToken::generate();
+        let expires_at = now + self.refresh_lifetime;
+        (NewSession { id: SessionId::generate(), refresh_token_hash: hash, expires_at }, token)
+    }
+
+    fn signed_in(
+        &self,
+        user: User,
+        session: SessionId,
+        refresh_token: SecretString,
+        now: Timestamp,
+    ) -> Result<SignedIn, UsersError> {
+        let access_token = self.key.issue(&user, session, now, self.access_lifetime)?;
+        Ok(SignedIn { user, access_token, refresh_token, expires_in: self.access_lifetime.as_secs() })
+    }
+}
+
+impl Actor for UsersActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<RegisterUser> for UsersActor {
+    type Result = ResponseFuture<Result<SignedIn, UsersError>>;
+
+    fn handle(&mut self, message: RegisterUser, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.register(message).await })
+    }
+}
+
+impl Handler<CreateUser> for UsersActor {
+    type Result = ResponseFuture<Result<User, UsersError>>;
+
+    fn handle(&mut self, message: CreateUser, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.create(message).await })
+    }
+}
+
+impl Handler<SignIn> for UsersActor {
+    type Result = ResponseFuture<Result<SignedIn, UsersError>>;
+
+    fn handle(&mut self, message: SignIn, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.sign_in(message).await })
+    }
+}
+
+impl Handler<RefreshSession> for UsersActor {
+    type Result = ResponseFuture<Result<SignedIn, UsersError>>;
+
+    fn handle(&mut self, message: RefreshSession, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.refresh(message.refresh_token).await })
+    }
+}
+
+impl Handler<SignOut> for UsersActor {
+    type Result = ResponseFuture<Result<(), UsersError>>;
+
+    fn handle(&mut self, message: SignOut, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.sign_out(message.session).await })
+    }
+}
+
+impl Handler<ChangePassword> for UsersActor {
+    type Result = ResponseFuture<Result<User, UsersError>>;
+
+    fn handle(&mut self, message: ChangePassword, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.change_password(message).await })
+    }
+}
+
+impl Handler<GetUser> for UsersActor {
+    type Result = ResponseFuture<Result<User, UsersError>>;
+
+    fn handle(&mut self, message: GetUser, _: &mut Context<Self>) -> Self::Result {
+        let store = self.store.clone();
+        Box::pin(async move { store.find_user(message.id).await?.ok_or(UsersError::UnknownUser(message.id)) })
+    }
+}

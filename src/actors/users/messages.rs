@@ -1,0 +1,81 @@
+//! What users can be asked, in the order of an account's life.
+
+use actix::Message;
+use secrecy::SecretString;
+
+use super::error::UsersError;
+use super::model::{Email, Password, PersonName, Role, SignedIn, User};
+use crate::types::{CustomerId, SessionId};
+
+/// Opens a customer's account and signs the customer in.
+///
+/// Answers with the user, an access token and a refresh token.
+/// Refuses with `EmailTaken` when somebody signs in with this address already.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<SignedIn, UsersError>")]
+pub struct RegisterUser {
+    pub email: Email,
+    pub password: Password,
+    pub name: PersonName,
+}
+
+/// Makes an account with a role, without signing anybody in.
+///
+/// Answers with the user. Refuses with `EmailTaken`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<User, UsersError>")]
+pub struct CreateUser {
+    pub email: Email,
+    pub password: Password,
+    pub name: PersonName,
+    pub role: Role,
+}
+
+/// Exchanges an email address and a password for a new session.
+///
+/// Answers with the user, an access token and a refresh token.
+/// Refuses with `BadCredentials`, in the same words and after the same work, whether the address is unknown, has no
+/// password, or has another one.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<SignedIn, UsersError>")]
+pub struct SignIn {
+    pub email: Email,
+    /// As typed: what is too weak to be chosen today may have been chosen before.
+    pub password: SecretString,
+}
+
+/// Exchanges a refresh token for the next one, and a new access token.
+///
+/// Answers as [`SignIn`] does. Refuses with `BadRefreshToken`.
+/// A token works once: a second use, also one at the same time, ends the session and all its access tokens.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<SignedIn, UsersError>")]
+pub struct RefreshSession {
+    pub refresh_token: SecretString,
+}
+
+/// Ends a session; its access tokens have stopped working when the answer comes.
+///
+/// Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), UsersError>")]
+pub struct SignOut {
+    pub session: SessionId,
+}
+
+/// Gives a user another password and ends all sessions of that user.
+///
+/// Answers with the user. Refuses with `UnknownEmail`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<User, UsersError>")]
+pub struct ChangePassword {
+    pub email: Email,
+    pub password: Password,
+}
+
+/// One user. Refuses with `UnknownUser`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<User, UsersError>")]
+pub struct GetUser {
+    pub id: CustomerId,
+}

@@ -1,0 +1,32 @@
+//! Users owns who may sign in: accounts, passwords, sessions and the tokens that stand for them (schema `users`).
+//!
+//! It promises that a password is only ever kept as an argon2id hash, that a refresh token works once, that a second
+//! use of one ends its session, and that the access tokens of an ended session stop working before anybody hears
+//! that it ended. It asks nobody.
+//!
+//! The gateway checks access tokens by itself, with a [`TokenVerifier`]: no message is sent for a request.
+//!
+//! ```text
+//! UsersActor   ├ Hasher           argon2id, a few at once, on threads of its own
+//!              ├ SigningKey       issues access tokens (EdDSA)
+//!              ├ RevokedSessions  shared with every TokenVerifier
+//!              └ UsersStore     → PostgreSQL
+//! ```
+
+mod actor;
+mod error;
+mod messages;
+mod model;
+mod passwords;
+mod store;
+mod test_customers;
+mod tokens;
+
+pub use actor::UsersActor;
+pub use error::UsersError;
+pub use messages::*;
+pub use model::{Email, Password, PersonName, Role, SignedIn, User, WeakPassword};
+pub use passwords::Hasher;
+pub use store::UsersStore;
+pub use test_customers::create_test_customers;
+pub use tokens::{Identity, RevokedSessions, SigningKey, TokenError, TokenVerifier};

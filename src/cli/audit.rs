@@ -1,0 +1,81 @@
+//! `shobai audit`: the proof, from the database alone, that nothing was oversold, lost or doubled.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::engine::Backing;
+use crate::storage::Connection;
+
+/// Offending rows shown for each claim.
+const EXAMPLES: usize = 20;
+
+/// What must be true, and the query that finds where it is not.
+const CLAIMS: &[(&str, &str)] = &[
+    ("on hand − reserved ≥ 0 for every SKU", include_str!("../../sql/audit/stock_is_possible.sql")),
+    ("reserved = sum of live reservations", include_str!("../../sql/audit/reserved_is_held.sql")),
+    ("on hand = sum of movements, without a gap", include_str!("../../sql/audit/stock_is_explained.sql")),
+    ("one reservation for each order line", include_str!("../../sql/audit/lines_are_reserved.sql")),
+    ("no reservation without its order", include_str!("../../sql/audit/reservations_have_orders.sql")),
+    ("one order for each idempotency key", include_str!("../../sql/audit/keys_are_used_once.sql")),
+    ("every order adds up and has its history", include_str!("../../sql/audit/orders_are_whole.sql")),
+];
+
+/// A row that contradicts a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub claim: &'static str,
+    pub subject: String,
+    pub finding: String,
+}
+
+pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
+    let backing = Backing::open(config).await?;
+    let examined = async {
+        let connection = backing.database.connect_lane(std::time::Duration::ZERO).await?;
+        let findings = examine(&connection).await?;
+        let counts = connection.query_one(include_str!("../../sql/audit/count_all.sql"), &[]).await?;
+        Ok::<_, anyhow::Error>((findings, counts))
+    };
+    let examined = examined.await;
+    backing.close().await?;
+    let (findings, counts) = examined.context("the audit could not be made")?;
+
+    let count = |name: &str| counts.get::<_, i64>(name);
+    println!(
+        "audit of {} SKUs, {} movements, {} reservations, {} orders ({} awaiting payment, {} confirmed, {} cancelled, {} expired)",
+        count("skus"),
+        count("movements"),
+        count("reservations"),
+        count("orders"),
+        count("awaiting_payment"),
+        count("confirmed"),
+        count("cancelled"),
+        count("expired"),
+    );
+    for (claim, _) in CLAIMS {
+        let against: Vec<_> = findings.iter().filter(|finding| finding.claim == *claim).collect();
+        println!("  {}  {claim}", if against.is_empty() { "ok    " } else { "BROKEN" });
+        for Finding { subject, finding, .. } in against.iter().take(EXAMPLES) {
+            println!("            {subject}: {finding}");
+        }
+        if against.len() > EXAMPLES {
+            println!("            and {} more", against.len() - EXAMPLES);
+        }
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Looks for rows against every claim, all at one moment of the database.
+pub async fn examine(connection: &Connection) -> Result<Vec<Finding>, tokio_postgres::Error> {
+    connection.batch_execute("begin isolation level repeatable read read only").await?;
+    let mut findings = Vec::new();
+    for (claim, query) in CLAIMS {
+        for row in connection.query(*query, &[]).await? {
+            findings.push(Finding { claim, subject: row.get("subject"), finding: row.get("finding") });
+        }
+    }
+    connection.batch_execute("commit").await?;
+    Ok(findings)
+}

@@ -1,0 +1,77 @@
+//! The commands of the binary, one file each; all read the same configuration.
+
+pub mod audit;
+mod customers;
+mod migrate;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, LogFormat};
+
+/// An actor-system commerce engine: one binary that runs a shop's back end.
+#[derive(Debug, Parser)]
+#[command(name = "shobai", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// The configuration; every key is explained in `config.toml`.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the shop until it is told to stop (Ctrl-C, SIGTERM).
+    Serve,
+    /// Proves from the database that nothing was oversold, lost or doubled; exit code 1 and the offending rows if not.
+    Audit,
+    /// Brings the database to the schema of this binary, and ends.
+    Migrate,
+    /// Customers, for tests.
+    #[command(subcommand)]
+    Customers(Customers),
+}
+
+#[derive(Debug, Subcommand)]
+enum Customers {
+    /// Creates customers that are signed in already, for load tools.
+    Create(CreateCustomers),
+}
+
+#[derive(Debug, Args)]
+struct CreateCustomers {
+    /// How many, 1 to 100,000.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    count: u32,
+    /// Where their access tokens go, one a line; the file is readable by its owner only.
+    #[arg(long, value_name = "FILE")]
+    tokens: PathBuf,
+}
+
+impl Cli {
+    /// Carries the command out.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = Config::load(self.config.as_deref())?;
+        start_log(&config);
+        match self.command {
+            Command::Serve => serve::serve(config).await,
+            Command::Audit => audit::audit(&config).await,
+            Command::Migrate => migrate::migrate(&config).await,
+            Command::Customers(Customers::Create(wanted)) => customers::create(&config, wanted).await,
+        }
+    }
+}
+
+/// The log goes to standard error; what a command prints goes to standard output.
+fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).unwrap_or_default();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,37 @@
+//! `shobai serve`: starts the engine, waits for a signal, stops it in order.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::engine::Engine;
+
+pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let starting = Engine::start(config);
+    tokio::pin!(starting);
+    let engine = tokio::select! {
+        started = &mut starting => started?,
+        // Whoever asks to stop while the engine is starting gets an engine that stops when it has started: PostgreSQL
+        // and the seed are never left half-way.
+        () = either(&mut interrupt, &mut terminate) => {
+            tracing::info!("asked to stop while starting");
+            starting.await?.stop().await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    println!("shobai serves http://{} (documentation at /docs)", engine.http_address());
+    println!("metrics, liveness and readiness: http://{}", engine.metrics_address());
+    either(&mut interrupt, &mut terminate).await;
+    tracing::info!("asked to stop");
+    engine.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn either(interrupt: &mut tokio::signal::unix::Signal, terminate: &mut tokio::signal::unix::Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

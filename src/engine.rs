@@ -1,0 +1,471 @@
+//! The only place that builds anything: opens the storage, starts the actors, connects them, and stops it all in order.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use secrecy::ExposeSecret as _;
+use tokio::task::JoinHandle;
+
+use crate::actors::catalog::{CatalogActor, CatalogStore};
+use crate::actors::inventory::{
+    self, InventoryActor, InventoryStore, ReceiveStock, ShardActor, StockBook, TrackSku,
+};
+use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersPorts, OrdersStore};
+use crate::actors::payments::{PaymentsActor, WebhookSecret};
+use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, supervise};
+use crate::actors::users::{Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore};
+use crate::config::{Config, milliseconds};
+use crate::http::{self, Gateway};
+use crate::seed::{SeedPorts, seed_demo};
+use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings};
+use crate::storage::{Database, DatabaseLimits, migrations};
+
+/// How often the pool's gauges are set and the histograms of the metrics are folded.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// Journal commits and HTTP answers, in seconds.
+const SECONDS: [f64; 14] =
+    [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Entries of one commit.
+const ENTRIES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// A serving shop.
+pub struct Engine {
+    pub domains: Domains,
+    pub database: Database,
+    gateway: Server,
+    internal: Server,
+    upkeep: JoinHandle<()>,
+    cluster: Option<Cluster>,
+    stop_within: Duration,
+}
+
+/// A listening HTTP server.
+struct Server {
+    handle: actix_web::dev::ServerHandle,
+    running: JoinHandle<std::io::Result<()>>,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn run((server, address): (actix_web::dev::Server, SocketAddr)) -> Self {
+        Self { handle: server.handle(), running: actix_rt::spawn(server), address }
+    }
+
+    /// Takes no more connections, answers what was accepted, ends.
+    async fn stop(self) {
+        self.handle.stop(true).await;
+        let _ = self.running.await;
+    }
+}
+
+impl Engine {
+    /// Starts everything: from the internal port, which says that the engine is not ready yet, to the gateway, which
+    /// listens when all that it needs is there.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        config.check()?;
+        let metrics = start_metrics()?;
+        let readiness = Readiness::default();
+        let internal =
+            http::internal::serve(config.metrics.listen, metrics.clone(), readiness.clone().asked())
+                .with_context(|| {
+                    format!("metrics.listen = {} cannot be listened on", config.metrics.listen)
+                })?;
+        let internal = Server::run(internal);
+        match Self::start_behind(&config, metrics, &readiness).await {
+            Ok((backing, domains, gateway, upkeep)) => {
+                readiness.serving();
+                Ok(Self {
+                    domains,
+                    database: backing.database,
+                    gateway,
+                    internal,
+                    upkeep,
+                    cluster: backing.cluster,
+                    stop_within: Duration::from_secs(config.http.shutdown_within_seconds),
+                })
+            }
+            Err(error) => {
+                internal.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_behind(
+        config: &Config,
+        metrics: PrometheusHandle,
+        readiness: &Readiness,
+    ) -> anyhow::Result<(Backing, Domains, Server, JoinHandle<()>)> {
+        let backing = Backing::open_alone(config).await?;
+        let served = async {
+            let applied = migrations::run(&backing.database).await?;
+            tracing::info!(applied, "the database is migrated");
+            let domains = Domains::start(config, &backing.database).await?;
+            if config.seed.demo {
+                seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
+            }
+            let gateway = Arc::new(domains.gateway(config));
+            let served = http::serve(gateway, config)
+                .with_context(|| format!("http.listen = {} cannot be listened on", config.http.listen))?;
+            Ok::<_, anyhow::Error>((domains, Server::run(served)))
+        };
+        match served.await {
+            Ok((domains, gateway)) => {
+                readiness.database_is(backing.database.clone());
+                let upkeep = actix_rt::spawn(keep_up(metrics, backing.database.clone()));
+                Ok((backing, domains, gateway, upkeep))
+            }
+            Err(error) => {
+                // PostgreSQL is not left behind by a start that failed.
+                backing.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    pub fn http_address(&self) -> SocketAddr {
+        self.gateway.address
+    }
+
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.internal.address
+    }
+
+    /// Stops in order: no new requests, the open ones answered, decisions durable, the pool, PostgreSQL.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.gateway.stop().await;
+        self.domains.stop(self.stop_within).await;
+        self.upkeep.abort();
+        self.internal.stop().await;
+        Backing { database: self.database, cluster: self.cluster }.close().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// What `/readyz` looks at.
+#[derive(Clone, Default)]
+struct Readiness {
+    serving: Arc<AtomicBool>,
+    database: Arc<OnceLock<Database>>,
+}
+
+impl Readiness {
+    fn serving(&self) {
+        self.serving.store(true, Ordering::Release);
+    }
+
+    fn database_is(&self, database: Database) {
+        let _ = self.database.set(database);
+    }
+
+    /// As a question that the internal server asks.
+    fn asked(self) -> http::internal::Readiness {
+        http::internal::Readiness::new(move || {
+            let readiness = self.clone();
+            async move {
+                match readiness.database.get() {
+                    Some(database) if readiness.serving.load(Ordering::Acquire) => {
+                        database.ping().await.map_err(|error| error.to_string())
+                    }
+                    _ => Err("the engine is starting".to_owned()),
+                }
+            }
+        })
+    }
+}
+
+/// One recorder for the process, whoever asks first.
+fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(metrics) = RECORDER.get() {
+        return Ok(metrics.clone());
+    }
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_entries".to_owned()), &ENTRIES)?
+        .install_recorder()?;
+    Ok(RECORDER.get_or_init(|| metrics).clone())
+}
+
+async fn keep_up(metrics: PrometheusHandle, database: Database) {
+    loop {
+        let (size, available) = database.pool_size();
+        metrics::gauge!("shobai_pool_connections").set(size as f64);
+        metrics::gauge!("shobai_pool_idle_connections").set(available as f64);
+        metrics.run_upkeep();
+        tokio::time::sleep(UPKEEP_EVERY).await;
+    }
+}
+
+/// The database, and the private cluster that it is in when this process started one.
+pub struct Backing {
+    pub database: Database,
+    cluster: Option<Cluster>,
+}
+
+impl Backing {
+    /// The configured database; without one, the cluster of an engine that serves this data directory already; without
+    /// one, a cluster of its own.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        match Self::configured(config)? {
+            Some(backing) => Ok(backing),
+            None => match Cluster::start(cluster_settings(config)).await {
+                Ok(cluster) => Self::in_cluster(config, cluster),
+                Err(ClusterError::InUse { .. }) => {
+                    let connection = Cluster::attach(&cluster_settings(config))?;
+                    Ok(Self { database: Database::new(connection, limits(config))?, cluster: None })
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    /// As [`open`](Self::open), but refuses a data directory that another engine serves.
+    async fn open_alone(config: &Config) -> anyhow::Result<Self> {
+        match Self::configured(config)? {
+            Some(backing) => Ok(backing),
+            None => Self::in_cluster(config, Cluster::start(cluster_settings(config)).await?),
+        }
+    }
+
+    fn configured(config: &Config) -> anyhow::Result<Option<Self>> {
+        let url = config.postgres.url.expose_secret();
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let connection = url.parse().context("postgres.url is not a PostgreSQL URL")?;
+        Ok(Some(Self { database: Database::new(connection, limits(config))?, cluster: None }))
+    }
+
+    fn in_cluster(config: &Config, cluster: Cluster) -> anyhow::Result<Self> {
+        Ok(Self { database: Database::new(cluster.connection(), limits(config))?, cluster: Some(cluster) })
+    }
+
+    /// Closes the pool, then stops the cluster if this process started it.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.database.close();
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+fn cluster_settings(config: &Config) -> ClusterSettings {
+    ClusterSettings {
+        data_dir: config.storage.data_dir.clone(),
+        bin_dir: config.postgres.bin_dir.clone(),
+        start_within: Duration::from_secs(config.postgres.start_within_seconds),
+        stop_within: Duration::from_secs(config.postgres.stop_within_seconds),
+    }
+}
+
+fn limits(config: &Config) -> DatabaseLimits {
+    DatabaseLimits {
+        connections_max: config.postgres.connections_max,
+        connect_within: milliseconds(config.postgres.connect_within_ms),
+        statement_within: milliseconds(config.postgres.statement_within_ms),
+    }
+}
+
+/// The running actors of all domains, and the threads that they run on.
+pub struct Domains {
+    pub catalog: Handle<CatalogActor>,
+    pub inventory: Handle<InventoryActor>,
+    pub orders: Handle<OrdersActor>,
+    pub payments: Handle<PaymentsActor>,
+    pub users: Handle<UsersActor>,
+    keys: Keys,
+    shards: Vec<Handle<ShardActor>>,
+    stock_journals: Vec<Journal<StockBook>>,
+    orders_journal: Journal<OrderBook>,
+    arbiters: Vec<Arbiter>,
+}
+
+/// What the gateway checks signatures with.
+#[derive(Clone)]
+struct Keys {
+    tokens: SigningKey,
+    revoked: RevokedSessions,
+    webhooks: WebhookSecret,
+}
+
+impl Domains {
+    /// Starts every domain on a migrated database. The coordinators share one arbiter, so that a question between them
+    /// does not cross threads; each shard has its own.
+    pub async fn start(config: &Config, database: &Database) -> anyhow::Result<Self> {
+        let asks = AskLimits {
+            asks_max: config.actors.asks_max,
+            answer_within: milliseconds(config.actors.answer_within_ms),
+        };
+        let journal = JournalLimits {
+            queue_max: config.journal.queue_max,
+            batch_max: config.journal.batch_max,
+            commit_within: milliseconds(config.journal.commit_within_ms),
+        };
+        let data_dir = &config.storage.data_dir;
+        let keys = Keys {
+            tokens: SigningKey::load_or_create(data_dir)?,
+            revoked: RevokedSessions::new(Duration::from_secs(config.users.access_token_seconds)),
+            webhooks: WebhookSecret::load_or_create(data_dir)?,
+        };
+        let people = UsersStore::new(database.clone());
+        people.load_revoked_sessions(&keys.revoked).await?;
+        let hasher = Hasher::new(&config.users)?;
+
+        let domains = Arbiter::new();
+        let coordinators = domains.handle();
+        let mut arbiters = vec![domains];
+
+        let stock = InventoryStore::new(database.clone());
+        let skus_max = config.inventory.skus_active_max.div_ceil(config.inventory.shards);
+        let idle_after = Duration::from_secs(config.inventory.sku_idle_after_seconds);
+        let mut shards = Vec::with_capacity(config.inventory.shards);
+        let mut stock_journals = Vec::with_capacity(config.inventory.shards);
+        for index in 0..config.inventory.shards {
+            let arbiter = Arbiter::new();
+            let lane = Lane::start("inventory", &arbiter.handle(), database.clone(), journal, StockBook);
+            let (store, commits) = (stock.clone(), lane.clone());
+            let build = move || ShardActor::new(index, store.clone(), commits.clone(), skus_max, idle_after);
+            shards.push(supervise("shard", &arbiter.handle(), asks, build));
+            stock_journals.push(lane);
+            arbiters.push(arbiter);
+        }
+        let (store, front_shards) = (stock.clone(), shards.clone());
+        let inventory = supervise("inventory", &coordinators, asks, move || {
+            InventoryActor::new(store.clone(), front_shards.clone())
+        });
+        let every = milliseconds(config.inventory.expire_every_ms);
+        coordinators.spawn(inventory::expire_when_due(stock, shards.clone(), every));
+
+        let (signing, limits) = (keys.clone(), config.users.clone());
+        let users = supervise("users", &coordinators, asks, move || {
+            let Keys { tokens, revoked, .. } = signing.clone();
+            UsersActor::new(people.clone(), hasher.clone(), tokens, revoked, &limits)
+        });
+        let products = CatalogStore::new(database.clone());
+        let catalog = supervise("catalog", &coordinators, asks, move || CatalogActor::new(products.clone()));
+        let secret = keys.webhooks.clone();
+        let payments = supervise("payments", &coordinators, asks, move || PaymentsActor::new(secret.clone()));
+
+        let ports = OrdersPorts {
+            quote_skus: catalog.port(),
+            reserve_stock: inventory.port(),
+            commit_reservation: inventory.port(),
+            release_reservation: inventory.port(),
+            list_held_for_orders: inventory.port(),
+            open_payment: payments.port(),
+            void_payment: payments.port(),
+        };
+        let orders_journal = Lane::start("orders", &coordinators, database.clone(), journal, OrderBook);
+        let keys_used = Lane::start("idempotency keys", &coordinators, database.clone(), journal, KeyBook);
+        let store = OrdersStore::new(database.clone());
+        let desk = Desk::new(store, orders_journal.clone(), keys_used, ports, &config.orders);
+        let served = desk.clone();
+        let orders = supervise("orders", &coordinators, asks, move || OrdersActor::new(served.clone()));
+        let every = milliseconds(config.orders.reconcile_every_ms);
+        let orphan_after = Duration::from_secs(config.orders.orphan_after_seconds);
+        coordinators.spawn_fn(move || drop(actix_rt::spawn(orders::look_after(desk, every, orphan_after))));
+
+        Ok(Self {
+            catalog,
+            inventory,
+            orders,
+            payments,
+            users,
+            keys,
+            shards,
+            stock_journals,
+            orders_journal,
+            arbiters,
+        })
+    }
+
+    /// What the demo seed asks.
+    fn seed_ports(&self) -> SeedPorts {
+        let (track, receive) =
+            (self.inventory.port::<TrackSku, _, _>(), self.inventory.port::<ReceiveStock, _, _>());
+        SeedPorts {
+            list_products: self.catalog.port(),
+            add_product: self.catalog.port(),
+            receive: Box::new(move |sku, quantity, reference| {
+                let (track, receive) = (track.clone(), receive.clone());
+                Box::pin(async move {
+                    track.ask(TrackSku { sku: sku.clone() }).await?;
+                    receive.ask(ReceiveStock { sku, quantity, reference }).await?;
+                    Ok(())
+                })
+            }),
+            create_user: self.users.port(),
+            change_password: self.users.port(),
+        }
+    }
+
+    /// What the gateway asks and checks with.
+    fn gateway(&self, config: &Config) -> Gateway {
+        let Keys { tokens, revoked, webhooks } = self.keys.clone();
+        let lifetime = Duration::from_secs(config.users.access_token_seconds);
+        let key_set = tokens.jwks();
+        let verifier = TokenVerifier::new(tokens, revoked, lifetime);
+        Gateway::new(self.ports(), move |token| verifier.verify(token), &key_set, webhooks, config)
+    }
+
+    fn ports(&self) -> http::Ports {
+        let (users, catalog, inventory, orders) = (&self.users, &self.catalog, &self.inventory, &self.orders);
+        http::Ports {
+            users: http::UsersPorts {
+                register_user: users.port(),
+                sign_in: users.port(),
+                refresh_session: users.port(),
+                sign_out: users.port(),
+                get_user: users.port(),
+            },
+            catalog: http::CatalogPorts { list_products: catalog.port(), get_product: catalog.port() },
+            inventory: http::InventoryPorts {
+                receive_stock: inventory.port(),
+                adjust_stock: inventory.port(),
+                reserve_stock: inventory.port(),
+                commit_reservation: inventory.port(),
+                release_reservation: inventory.port(),
+                get_stock: inventory.port(),
+                list_available: inventory.port(),
+                list_movements: inventory.port(),
+            },
+            orders: http::OrdersPorts {
+                place_order: orders.port(),
+                get_order: orders.port(),
+                list_orders: orders.port(),
+                list_history: orders.port(),
+                cancel_order: orders.port(),
+                record_payment: orders.port(),
+            },
+        }
+    }
+
+    /// Lets open questions be answered and decisions become durable, then ends the threads.
+    pub async fn stop(self, within: Duration) {
+        self.users.drain(within).await;
+        self.catalog.drain(within).await;
+        self.orders.drain(within).await;
+        self.payments.drain(within).await;
+        self.inventory.drain(within).await;
+        for shard in &self.shards {
+            shard.drain(within).await;
+        }
+        for journal in &self.stock_journals {
+            journal.flush().await;
+        }
+        self.orders_journal.flush().await;
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            // The thread's end is waited for aside, so that this thread's own work goes on.
+            let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What all tests share: one private PostgreSQL for the whole run, a fresh database and an engine for each test, and
+//! clients that speak the domain.
+
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
+pub mod client;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
+
+use shobai::actors::catalog::{AddProduct, NewProduct, Product, Variant};
+use shobai::actors::inventory::{ReceiveStock, TrackSku};
+use shobai::actors::users::{CreateUser, Role};
+use shobai::cli::audit::{Finding, examine};
+use shobai::config::Config;
+use shobai::engine::Engine;
+use shobai::storage::embedded::{Cluster, ClusterSettings};
+use shobai::storage::{Database, DatabaseLimits, migrations};
+use shobai::types::{Money, ProductId, Quantity, Sku, TaxRate};
+
+pub use client::{Answer, Client};
+
+/// The name of the migrated database that every test's own is copied from.
+const TEMPLATE: &str = "template_of_tests";
+
+/// PostgreSQL for this run; it ends with the process, however that ends.
+struct Postgres {
+    connection: tokio_postgres::Config,
+}
+
+static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
+    let data_dir = std::env::temp_dir().join(format!("shobai-tests-{}", std::process::id()));
+    let (ready, started) = std::sync::mpsc::channel();
+    let settings = ClusterSettings {
+        data_dir: data_dir.clone(),
+        bin_dir: None,
+        start_within: Duration::from_secs(60),
+        stop_within: Duration::from_secs(30),
+    };
+    std::thread::spawn(move || {
+        actix_rt::System::new().block_on(async {
+            let cluster = Cluster::start(settings).await.expect("a cluster for the tests");
+            let connection = cluster.connection();
+            let database = database(connection.clone());
+            let admin = database.connection().await.expect("a connection");
+            admin.batch_execute(&format!("create database {TEMPLATE}")).await.expect("a template");
+            let mut template = connection.clone();
+            template.dbname(TEMPLATE);
+            let migrated = self::database(template);
+            migrations::run(&migrated).await.expect("migrations");
+            migrated.close();
+            ready.send(connection).expect("somebody waits");
+            std::future::pending::<()>().await;
+        });
+    });
+    let connection = started.recv().expect("a cluster for the tests");
+    put_on_a_leash(&data_dir);
+    Postgres { connection }
+});
+
+/// Lets a process of its own wait for the end of this one, stop PostgreSQL and remove its files.
+fn put_on_a_leash(data_dir: &Path) {
+    static LEASH: OnceLock<std::process::Child> = OnceLock::new();
+    let script = r#"read -r _; pid=$(head -n 1 "$0/postgres/postmaster.pid") && kill -INT "$pid" && while kill -0 "$pid"; do sleep 0.1; done; rm -rf "$(readlink -f "$0/postgres")" "$0""#;
+    let leash = Command::new("sh")
+        .args(["-c", script])
+        .arg(data_dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("a shell");
+    let _ = LEASH.set(leash);
+}
+
+fn database(connection: tokio_postgres::Config) -> Database {
+    let limits = DatabaseLimits {
+        connections_max: 4,
+        connect_within: Duration::from_secs(30),
+        statement_within: Duration::from_secs(60),
+    };
+    Database::new(connection, limits).expect("a pool")
+}
+
+/// An engine on a fresh database, with everything real and on free ports.
+pub struct TestEngine {
+    pub engine: Engine,
+    pub config: Config,
+    data_dir: PathBuf,
+}
+
+impl TestEngine {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With the configuration changed first. The rate limit is off and nothing is seeded unless the change says so.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{number}");
+        let postgres = tokio::task::spawn_blocking(|| POSTGRES.connection.clone()).await.expect("a cluster");
+        let admin = database(postgres.clone());
+        let connection = admin.connection().await.expect("a connection");
+        connection
+            .batch_execute(&format!("create database {name} template {TEMPLATE}"))
+            .await
+            .expect("a database of the test's own");
+        drop(connection);
+        admin.close();
+
+        let mut config = Config::default();
+        let data_dir = std::env::temp_dir().join(format!("shobai-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&data_dir).expect("a data directory");
+        config.storage.data_dir = data_dir.clone();
+        config.http.listen = "127.0.0.1:0".parse().expect("an address");
+        config.metrics.listen = "127.0.0.1:0".parse().expect("an address");
+        config.http.workers = 1;
+        config.http.shutdown_within_seconds = 5;
+        config.seed.demo = false;
+        config.rate_limit.enabled = false;
+        config.postgres.connections_max = 4;
+        let tokio_postgres::config::Host::Unix(socket) = &postgres.get_hosts()[0] else {
+            panic!("the cluster listens on a unix socket")
+        };
+        let url = format!("host={} user=shobai dbname={name}", socket.display());
+        config.postgres.url = url.into();
+        change(&mut config);
+        let engine = Engine::start(config.clone()).await.expect("an engine");
+        Self { engine, config, data_dir }
+    }
+
+    /// Stops the engine in order and starts another one on the same database and data directory.
+    pub async fn restart(self) -> Self {
+        let Self { engine, config, data_dir } = self;
+        engine.stop().await.expect("an orderly stop");
+        let engine = Engine::start(config.clone()).await.expect("an engine again");
+        Self { engine, config, data_dir }
+    }
+
+    pub async fn stop(self) {
+        self.engine.stop().await.expect("an orderly stop");
+        let _ = std::fs::remove_dir_all(self.data_dir);
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://{}", self.engine.http_address())
+    }
+
+    pub fn metrics_base(&self) -> String {
+        format!("http://{}", self.engine.metrics_address())
+    }
+
+    /// Somebody who is not signed in.
+    pub fn anybody(&self) -> Client {
+        Client::new(self.base(), None)
+    }
+
+    /// A new customer, registered through the API.
+    pub async fn customer(&self) -> Client {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        self.anybody().registered(&format!("customer-{number}@example.jp")).await
+    }
+
+    /// A member of staff, signed in through the API.
+    pub async fn staff(&self) -> Client {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let email = format!("staff-{}@example.jp", COUNT.fetch_add(1, Ordering::Relaxed));
+        let address: shobai::actors::users::Email = email.parse().expect("an address");
+        let password = shobai::actors::users::Password::choose(client::PASSWORD.to_owned().into(), &address);
+        let created = CreateUser {
+            email: address,
+            password: password.expect("a strong password"),
+            name: "Staff".parse().expect("a name"),
+            role: Role::Staff,
+        };
+        self.engine.domains.users.ask(created).await.expect("asked").expect("created");
+        self.anybody().signed_in(&email).await
+    }
+
+    /// A product on sale with one SKU: ¥1,980 at 10 %.
+    pub async fn sells(&self, sku: &str, pieces: i64) -> Sku {
+        self.sells_at(sku, pieces, 1_980, TaxRate::Standard).await
+    }
+
+    pub async fn sells_at(&self, sku: &str, pieces: i64, price: i64, tax_rate: TaxRate) -> Sku {
+        let sku: Sku = sku.parse().expect("a sku");
+        let product = NewProduct::new(Product {
+            id: ProductId::generate(),
+            name: format!("Product {sku}"),
+            description: "Made for a test.".to_owned(),
+            category: "tests".parse().expect("a category"),
+            variants: vec![Variant {
+                sku: sku.clone(),
+                attributes: BTreeMap::from([("size".to_owned(), "M".to_owned())]),
+                price: Money::yen(price).expect("a price"),
+                tax_rate,
+            }],
+        });
+        let domains = &self.engine.domains;
+        let add = AddProduct { product: product.expect("a product") };
+        domains.catalog.ask(add).await.expect("asked").expect("added");
+        domains.inventory.ask(TrackSku { sku: sku.clone() }).await.expect("asked").expect("tracked");
+        if pieces > 0 {
+            let quantity = Quantity::new(pieces).expect("pieces");
+            let receive = ReceiveStock { sku: sku.clone(), quantity, reference: "first".to_owned() };
+            domains.inventory.ask(receive).await.expect("asked").expect("received");
+        }
+        sku
+    }
+
+    /// What contradicts the audit's claims; nothing, if all is well.
+    pub async fn audit(&self) -> Vec<Finding> {
+        let connection = self.engine.database.connect_lane(Duration::from_secs(60)).await.expect("a connection");
+        examine(&connection).await.expect("an audit")
+    }
+
+    /// Runs SQL by hand, as somebody at the database's own prompt would: without the engine's settings.
+    pub async fn by_hand(&self, sql: &str) -> Vec<tokio_postgres::SimpleQueryMessage> {
+        use secrecy::ExposeSecret as _;
+        let config: tokio_postgres::Config =
+            self.config.postgres.url.expose_secret().parse().expect("a url");
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.expect("a connection");
+        actix_rt::spawn(async move { drop(connection.await) });
+        client.simple_query(sql).await.expect("the statement")
+    }
+}
+
+/// Waits for something to become true, looking again and again until a generous deadline.
+pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "not within the deadline: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
