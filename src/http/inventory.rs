@@ -375,7 +375,8 @@ pub async fn commit_reservation(
     id: FromPath<ReservationId>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let command = CommitReservation { id: id.0, skus: Vec::new(), even_if_ended: false };
+    let command =
+        CommitReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_ended: false };
     let reservation = gateway.ports.inventory.commit_reservation.ask(command).await?;
     answer::ok(&ReservationView::of(&reservation))
 }
@@ -395,7 +396,8 @@ pub async fn release_reservation(
     id: FromPath<ReservationId>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let command = ReleaseReservation { id: id.0, skus: Vec::new(), even_if_committed: false };
+    let command =
+        ReleaseReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_committed: false };
     gateway.ports.inventory.release_reservation.ask(command).await?;
     Ok(HttpResponse::NoContent().finish())
 }
