@@ -55,6 +55,15 @@ impl InventoryStore {
         Ok(Some((stock, held)))
     }
 
+    /// The versions of SKUs as they are at this moment; one that is not in stock is left out.
+    pub async fn list_versions(&self, skus: &[Sku]) -> Result<Vec<(Sku, i64)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_versions")).await?;
+        let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
+        let rows = connection.query(&statement, &[&names]).await?;
+        rows.iter().map(|row| Ok((sku_from(row)?, row.get("version")))).collect()
+    }
+
     /// The lines of a reservation, by SKU.
     pub async fn list_holds(&self, id: ReservationId) -> Result<Vec<(Sku, Hold)>, StorageError> {
         let connection = self.database.connection().await?;
