@@ -34,7 +34,10 @@ fn main() {
                     let message = PlaceOrder {
                         customer,
                         key: uuid::Uuid::now_v7().to_string().parse().expect("a key"),
-                        lines: vec![Line { sku: sku.clone(), quantity: Quantity::new(1).expect("one piece") }],
+                        lines: vec![Line {
+                            sku: sku.clone(),
+                            quantity: Quantity::new(1).expect("one piece"),
+                        }],
                         payment,
                     };
                     place.ask(message).await.expect("an order");

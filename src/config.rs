@@ -279,11 +279,12 @@ impl Config {
             return Err(ConfigError::NoFile(file.to_owned()));
         }
         let file = file.unwrap_or(Path::new(Self::FILE));
-        let config: Config = Figment::from(Serialized::defaults(Config::default()))
-            .merge(Toml::file_exact(file))
-            .merge(Env::prefixed("SHOBAI_").split("__"))
-            .extract()
-            .map_err(Box::new)?;
+        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        if file.is_file() {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Config =
+            figment.merge(Env::prefixed("SHOBAI_").split("__")).extract().map_err(Box::new)?;
         config.check()?;
         Ok(config)
     }

@@ -131,9 +131,6 @@ create trigger movements_append_only before update or delete on inventory.moveme
 -- which the SKU's actor will notice, and a line of the ledger, which the audit will find.
 create function inventory.record_change_by_hand() returns trigger language plpgsql as $$
 begin
-    if current_setting('shobai.journal', true) = 'on' then
-        return new;
-    end if;
     if tg_op = 'UPDATE' then
         new.version := old.version + 1;
         insert into inventory.movements (sku, version, kind, on_hand_delta, reserved_delta, reason)
@@ -147,8 +144,10 @@ begin
     end if;
     return new;
 end $$;
+-- Asked in the condition, so that the journal's own updates never enter the function.
 create trigger stock_changed_by_hand before insert or update on inventory.stock
-    for each row execute function inventory.record_change_by_hand();
+    for each row when (current_setting('shobai.journal', true) is distinct from 'on')
+    execute function inventory.record_change_by_hand();
 
 -- orders --------------------------------------------------------------------------------------------------------------
 
