@@ -22,6 +22,8 @@ pub struct Crowd {
     goods: BTreeMap<String, i64>,
     /// Orders that were confirmed to somebody.
     placed: Cell<usize>,
+    /// Requests that got no answer, or none that says what became of the order.
+    unclear: Cell<usize>,
 }
 
 struct Customer {
@@ -66,7 +68,7 @@ impl Crowd {
         for (sku, pieces) in &mut goods {
             *pieces = available(&shop.anybody(), sku).await;
         }
-        Self { customers: customers.collect(), goods, placed: Cell::default() }
+        Self { customers: customers.collect(), goods, placed: Cell::default(), unclear: Cell::default() }
     }
 
     /// Lets everybody order and cancel at this door while something happens.
@@ -90,8 +92,8 @@ impl Crowd {
         eventually("customers are served", async || (self.placed.get() >= enough).then_some(())).await;
     }
 
-    pub fn orders(&self) -> usize {
-        self.placed.get()
+    pub fn unclear_answers(&self) -> usize {
+        self.unclear.get()
     }
 
     /// Every confirmed order is there and as it was told; nobody has an order of which they were not told.
@@ -151,14 +153,15 @@ impl Customer {
             let (key, order) = self.next_order(&crowd.goods);
             // A customer who got no clear answer asks again with the same key.
             let clear = loop {
-                match self.ask(&door, &key, &order).await {
-                    Some(answer) => break answer,
-                    None if closed.get() => {
-                        self.unclear.borrow_mut().push((key, order));
-                        return;
-                    }
-                    None => tokio::time::sleep(BREATH).await,
+                if let Some(answer) = self.ask(&door, &key, &order).await {
+                    break answer;
                 }
+                crowd.unclear.set(crowd.unclear.get() + 1);
+                if closed.get() {
+                    self.unclear.borrow_mut().push((key, order));
+                    return;
+                }
+                tokio::time::sleep(BREATH).await;
             };
             if clear.status != 201 {
                 clear.expect_problem(409, "out-of-stock");

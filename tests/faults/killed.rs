@@ -53,5 +53,5 @@ async fn find_everything(crowd: &Crowd, shop: &Shop) {
     crowd.finds_what_it_was_told(shop).await;
     crowd.finds_the_stock_balanced(shop).await;
     shop.expect_clean_audit().await;
-    assert!(crowd.orders() >= ROUNDS * 150);
+    assert!(crowd.unclear_answers() >= ROUNDS, "the kills hit nobody, so this shows nothing");
 }
