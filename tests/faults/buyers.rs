@@ -1,10 +1,12 @@
 //! Many customers at once, and what is expected of every answer that they get.
 
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use shobai::actors::users::{SigningKey, UsersStore, create_test_customers};
 use shobai::types::Sku;
 
+use crate::support::client::{card_order, konbini_order};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
 /// No customer waits longer than this for anything, whatever has died.
@@ -82,6 +84,30 @@ pub async fn insist(buyer: &Client, key: &str, body: &serde_json::Value) -> Answ
         None
     })
     .await
+}
+
+/// Places orders of one piece, each under a key until it stands; answers how often it was told to come again.
+pub async fn order_until(buyer: &Client, sku: &Sku, placed: &AtomicI64, enough: &AtomicBool) -> i64 {
+    let mut turned_away = 0;
+    for number in 0.. {
+        if enough.load(Ordering::Relaxed) {
+            break;
+        }
+        let order = match number % 2 {
+            0 => konbini_order(sku.as_str(), 1),
+            _ => card_order(sku.as_str(), 1, "tok_ok"),
+        };
+        let key = format!("order-{number}");
+        let answer = buyer.orders_with(&key, order.clone()).await;
+        if tally(std::slice::from_ref(&answer)).turned_away > 0 {
+            turned_away += 1;
+            insist(buyer, &key, &order).await;
+        } else {
+            answer.expect(201);
+        }
+        placed.fetch_add(1, Ordering::Relaxed);
+    }
+    turned_away
 }
 
 /// Waits until nothing is on its way any more and the audit finds nothing.

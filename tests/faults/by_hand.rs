@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use futures_util::future::join_all;
 
-use crate::buyers::{available, buyers, expect_clean_audit, insist, tally};
-use crate::support::client::{card_order, konbini_order};
-use crate::support::{Client, TestEngine, eventually};
+use crate::buyers::{available, buyers, expect_clean_audit, order_until};
+use crate::support::{TestEngine, eventually};
 
 #[actix_web::test]
 async fn pieces_taken_away_by_hand_are_not_sold() {
@@ -86,7 +85,7 @@ async fn a_hand_and_many_buyers_at_the_same_time_lose_nothing() {
         }
         enough.store(true, Ordering::Relaxed);
     };
-    let ordering = join_all(buyers.iter().map(|buyer| order_until(buyer, &placed, &enough)));
+    let ordering = join_all(buyers.iter().map(|buyer| order_until(buyer, &sku, &placed, &enough)));
     let (turned_away, ()) = tokio::join!(ordering, hand);
 
     let (placed, turned_away) = (placed.into_inner(), turned_away.into_iter().sum::<i64>());
@@ -97,28 +96,4 @@ async fn a_hand_and_many_buyers_at_the_same_time_lose_nothing() {
     .await;
     expect_clean_audit(&engine).await;
     engine.stop().await;
-}
-
-/// Places orders of one piece, each under a key until it stands; answers how often it was told to come again.
-async fn order_until(buyer: &Client, placed: &AtomicI64, enough: &AtomicBool) -> i64 {
-    let mut turned_away = 0;
-    for number in 0.. {
-        if enough.load(Ordering::Relaxed) {
-            break;
-        }
-        let order = match number % 2 {
-            0 => konbini_order("HAND-BESIDE", 1),
-            _ => card_order("HAND-BESIDE", 1, "tok_ok"),
-        };
-        let key = format!("order-{number}");
-        let answer = buyer.orders_with(&key, order.clone()).await;
-        if tally(std::slice::from_ref(&answer)).turned_away > 0 {
-            turned_away += 1;
-            insist(buyer, &key, &order).await;
-        } else {
-            answer.expect(201);
-        }
-        placed.fetch_add(1, Ordering::Relaxed);
-    }
-    turned_away
 }

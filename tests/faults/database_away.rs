@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use shobai::storage::embedded::{Cluster, ClusterSettings};
 use tokio::time::timeout;
 
-use crate::buyers::{PATIENCE, available, buyers, expect_clean_audit, expect_try_again, insist};
+use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, insist};
 use crate::shop::Shop;
 use crate::support::client::konbini_order;
 use crate::support::{Client, TestEngine, eventually};
@@ -72,8 +72,16 @@ async fn a_database_that_is_gone_is_told_at_once_and_comes_back_by_itself() {
 
 #[actix_web::test]
 async fn a_database_that_hangs_keeps_nobody_waiting_beyond_the_deadline() {
-    let shop = Shop::open(&[("SHOBAI_POSTGRES__CONNECTIONS_MAX", "4"), ("SHOBAI_ORDERS__ORPHAN_AFTER_SECONDS", "20")])
-        .await;
+    let shop = Shop::open(&[
+        ("SHOBAI_POSTGRES__CONNECTIONS_MAX", "4"),
+        ("SHOBAI_POSTGRES__CONNECT_WITHIN_MS", "1000"),
+        ("SHOBAI_JOURNAL__COMMIT_WITHIN_MS", "1500"),
+        ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "2500"),
+        ("SHOBAI_HTTP__REQUEST_WITHIN_MS", "3000"),
+    ])
+    .await;
+    // The deadline of a request, and a slow machine.
+    let patience = Duration::from_secs(5);
     let monitoring = shop.monitoring();
     let customers: Vec<Client> =
         shop.customers(30).await.into_iter().map(|token| shop.anybody().with_token(token)).collect();
@@ -86,10 +94,10 @@ async fn a_database_that_hangs_keeps_nobody_waiting_beyond_the_deadline() {
     let order = konbini_order("SHOBAI-HOT-1", 1);
     for _ in 0..2 {
         let asked = customers.iter().map(|customer| customer.orders_with("while-hanging", order.clone()));
-        let answers = timeout(PATIENCE, join_all(asked)).await.expect("answers within the deadline");
+        let answers = timeout(patience, join_all(asked)).await.expect("answers within the deadline");
         answers.iter().for_each(expect_try_again);
         let reads = customers.iter().map(|customer| customer.get("/v1/orders"));
-        let answers = timeout(PATIENCE, join_all(reads)).await.expect("answers within the deadline");
+        let answers = timeout(patience, join_all(reads)).await.expect("answers within the deadline");
         answers.iter().for_each(expect_try_again);
     }
     ready(&monitoring, 503).await;

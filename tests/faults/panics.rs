@@ -1,8 +1,13 @@
 //! An actor or a journal panics with a customer's order in hand: that order is answered clearly, the next one works.
 
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use futures_util::future::join_all;
 use shobai::actors::runtime::faults;
 
-use crate::buyers::{available, expect_clean_audit, expect_try_again, id_of, insist};
+use crate::buyers::{
+    available, buyers, expect_clean_audit, expect_try_again, id_of, insist, order_until,
+};
 use crate::support::client::konbini_order;
 use crate::support::{Client, TestEngine, eventually};
 
@@ -40,6 +45,47 @@ async fn a_panic_in_the_journal_of_orders_costs_no_order() {
     let buyer = engine.customer().await;
     let place = format!("orders journal {}", id_of(&buyer).await);
     orders_around_a_panic(&engine, &buyer, sku.as_str(), &place).await;
+    engine.stop().await;
+}
+
+#[actix_web::test]
+async fn panics_everywhere_among_many_buyers_cost_no_order() {
+    const PIECES: i64 = 100_000;
+    let engine = shop().await;
+    let sku = engine.sells("PANIC-CROWD", PIECES).await;
+    let buyers = buyers(&engine, 32).await;
+    let mut ids = Vec::new();
+    for buyer in &buyers {
+        ids.push(id_of(buyer).await);
+    }
+    let (placed, enough) = (AtomicI64::new(0), AtomicBool::new(false));
+
+    let panics = async {
+        for round in 0..16 {
+            let before = placed.load(Ordering::Relaxed);
+            faults::arm(match round % 4 {
+                0 => "sku PANIC-CROWD".to_owned(),
+                1 => format!("orders {}", ids[round]),
+                2 => "inventory journal PANIC-CROWD".to_owned(),
+                _ => format!("orders journal {}", ids[round]),
+            });
+            eventually("orders go on after a panic", async || {
+                (placed.load(Ordering::Relaxed) >= before + 64).then_some(())
+            })
+            .await;
+        }
+        enough.store(true, Ordering::Relaxed);
+    };
+    let ordering = join_all(buyers.iter().map(|buyer| order_until(buyer, &sku, &placed, &enough)));
+    let (turned_away, ()) = tokio::join!(ordering, panics);
+
+    assert!(turned_away.into_iter().sum::<i64>() > 0, "the panics hit nobody, so this shows nothing");
+    let placed = placed.into_inner();
+    eventually("the stock balances", async || {
+        (available(&buyers[0], &sku).await == PIECES - placed).then_some(())
+    })
+    .await;
+    expect_clean_audit(&engine).await;
     engine.stop().await;
 }
 
