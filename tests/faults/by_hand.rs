@@ -30,7 +30,8 @@ async fn pieces_taken_away_by_hand_are_not_sold() {
     // The ledger has the hand's two movements beside those of the engine.
     let movements = staff.get("/v1/admin/inventory/HAND-TAKES/movements").await.expect(200).body;
     let by_hand = movements["items"].as_array().expect("movements").iter();
-    let by_hand = by_hand.filter(|movement| movement["kind"] == "adjusted" && movement["on_hand_delta"] == -2);
+    let by_hand =
+        by_hand.filter(|movement| movement["kind"] == "adjusted" && movement["on_hand_delta"] == -2);
     assert_eq!(by_hand.count(), 2);
     expect_clean_audit(&engine).await;
     engine.stop().await;

@@ -126,7 +126,8 @@ impl Crowd {
                     continue;
                 }
                 for line in order["lines"].as_array().expect("lines") {
-                    let pieces = expected.get_mut(line["sku"].as_str().expect("a sku")).expect("one of the goods");
+                    let pieces =
+                        expected.get_mut(line["sku"].as_str().expect("a sku")).expect("one of the goods");
                     *pieces -= line["quantity"].as_i64().expect("pieces");
                 }
             }
@@ -195,8 +196,10 @@ impl Customer {
 
     /// The clear answer, if there is one; an answer that is neither clear nor "try again" is a defect.
     async fn ask(&self, door: &Client, key: &str, order: &Value) -> Option<Answer> {
-        let request = door.request(reqwest::Method::POST, "/v1/orders").header("Idempotency-Key", key).json(order);
-        let answered = timeout(PATIENCE, door.try_send(request)).await.expect("an answer within the patience");
+        let request =
+            door.request(reqwest::Method::POST, "/v1/orders").header("Idempotency-Key", key).json(order);
+        let answered =
+            timeout(PATIENCE, door.try_send(request)).await.expect("an answer within the patience");
         let answer = answered.ok()?;
         if matches!(answer.status, 201 | 409) {
             return Some(answer);

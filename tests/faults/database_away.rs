@@ -8,9 +8,19 @@ use shobai::storage::embedded::{Cluster, ClusterSettings};
 use tokio::time::timeout;
 
 use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, insist};
+use crate::crowd::Crowd;
 use crate::shop::Shop;
 use crate::support::client::konbini_order;
 use crate::support::{Client, TestEngine, eventually};
+
+/// So that a test need not wait as long as a customer might.
+const SHORT_DEADLINES: &[(&str, &str)] = &[
+    ("SHOBAI_POSTGRES__CONNECTIONS_MAX", "4"),
+    ("SHOBAI_POSTGRES__CONNECT_WITHIN_MS", "1000"),
+    ("SHOBAI_JOURNAL__COMMIT_WITHIN_MS", "1500"),
+    ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "2500"),
+    ("SHOBAI_HTTP__REQUEST_WITHIN_MS", "3000"),
+];
 
 #[actix_web::test]
 async fn a_database_that_is_gone_is_told_at_once_and_comes_back_by_itself() {
@@ -72,14 +82,7 @@ async fn a_database_that_is_gone_is_told_at_once_and_comes_back_by_itself() {
 
 #[actix_web::test]
 async fn a_database_that_hangs_keeps_nobody_waiting_beyond_the_deadline() {
-    let shop = Shop::open(&[
-        ("SHOBAI_POSTGRES__CONNECTIONS_MAX", "4"),
-        ("SHOBAI_POSTGRES__CONNECT_WITHIN_MS", "1000"),
-        ("SHOBAI_JOURNAL__COMMIT_WITHIN_MS", "1500"),
-        ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "2500"),
-        ("SHOBAI_HTTP__REQUEST_WITHIN_MS", "3000"),
-    ])
-    .await;
+    let shop = Shop::open(SHORT_DEADLINES).await;
     // The deadline of a request, and a slow machine.
     let patience = Duration::from_secs(5);
     let monitoring = shop.monitoring();
@@ -108,11 +111,46 @@ async fn a_database_that_hangs_keeps_nobody_waiting_beyond_the_deadline() {
     for customer in &customers {
         let found = insist(customer, "while-hanging", &order).await;
         let orders = customer.get("/v1/orders?limit=100").await.expect(200).body;
-        let ids = orders["items"].as_array().expect("orders").iter().filter(|order| order["id"] == found.body["id"]);
+        let ids = orders["items"]
+            .as_array()
+            .expect("orders")
+            .iter()
+            .filter(|order| order["id"] == found.body["id"]);
         assert_eq!(ids.count(), 1);
     }
     ready(&monitoring, 200).await;
-    eventually("the stock balances", async || (available(&customers[0], &sku).await == before - 31).then_some(())).await;
+    eventually("the stock balances", async || {
+        (available(&customers[0], &sku).await == before - 31).then_some(())
+    })
+    .await;
+    shop.expect_clean_audit().await;
+}
+
+#[actix_web::test]
+async fn a_database_that_hangs_in_the_middle_of_many_orders_loses_none() {
+    const CUSTOMERS: usize = 32;
+    let shop = Shop::open(SHORT_DEADLINES).await;
+    let crowd = Crowd::at(&shop, CUSTOMERS).await;
+
+    let hanging = async {
+        for _ in 0..2 {
+            crowd.got(150).await;
+            let before = crowd.unclear_answers();
+            shop.signal_postgres(Signal::SIGSTOP);
+            // Everybody was told three times to come again: longer than stock is held for an order that does not appear.
+            eventually("everybody is told to come again", async || {
+                (crowd.unclear_answers() >= before + 3 * CUSTOMERS).then_some(())
+            })
+            .await;
+            shop.signal_postgres(Signal::SIGCONT);
+        }
+        crowd.got(150).await;
+    };
+    crowd.buys_during(&shop.anybody(), hanging).await;
+
+    crowd.finds_out_what_was_unclear(&shop).await;
+    crowd.finds_what_it_was_told(&shop).await;
+    crowd.finds_the_stock_balanced(&shop).await;
     shop.expect_clean_audit().await;
 }
 

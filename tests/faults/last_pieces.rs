@@ -50,7 +50,8 @@ async fn two_skus_named_in_opposite_order_are_sold_together_or_not_at_all() {
     let answers = join_all(buyers.iter().enumerate().map(|(number, buyer)| {
         let (first, second) = if number % 2 == 0 { (&cup, &saucer) } else { (&saucer, &cup) };
         let mut order = konbini_order(first.as_str(), 1);
-        order["lines"] = json!([{"sku": first.as_str(), "quantity": 1}, {"sku": second.as_str(), "quantity": 1}]);
+        order["lines"] =
+            json!([{"sku": first.as_str(), "quantity": 1}, {"sku": second.as_str(), "quantity": 1}]);
         async move { buyer.orders_with(&new_key(), order).await }
     }))
     .await;

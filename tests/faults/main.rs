@@ -3,6 +3,8 @@
 //! Everything goes through the public API of an engine with a real PostgreSQL: in this process where a fault has to be
 //! planted, as a process of its own where it has to be killed.
 
+#![expect(clippy::expect_used, reason = "a test's way to say that this must not happen")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use futures_util::future::join_all;
 use shobai::actors::runtime::faults;
 
-use crate::buyers::{
-    available, buyers, expect_clean_audit, expect_try_again, id_of, insist, order_until,
-};
+use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, id_of, insist, order_until};
 use crate::support::client::konbini_order;
 use crate::support::{Client, TestEngine, eventually};
 
@@ -128,10 +126,8 @@ async fn orders_around_a_panic(engine: &TestEngine, buyer: &Client, sku: &str, p
     // What the struck attempts held for orders that never came to be comes back.
     let placed = buyer_orders(buyer).await + buyer_orders(&other).await;
     let sku = sku.parse().expect("a sku");
-    eventually("the stock balances", async || {
-        (available(buyer, &sku).await == 10 - placed).then_some(())
-    })
-    .await;
+    eventually("the stock balances", async || (available(buyer, &sku).await == 10 - placed).then_some(()))
+        .await;
     assert_eq!(buyer_orders(buyer).await, 3);
     expect_clean_audit(engine).await;
 }

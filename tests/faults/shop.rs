@@ -131,7 +131,8 @@ impl Shop {
     /// Asks the engine to stop, as an operator does; answers how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         let mut running = self.running.take().expect("a running engine");
-        kill(Pid::from_raw(running.engine.id().try_into().expect("a process id")), Signal::SIGTERM).expect("a signal");
+        kill(Pid::from_raw(running.engine.id().try_into().expect("a process id")), Signal::SIGTERM)
+            .expect("a signal");
         tokio::task::spawn_blocking(move || running.engine.wait()).await.expect("its end").expect("its end")
     }
 

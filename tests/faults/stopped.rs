@@ -75,7 +75,8 @@ async fn a_second_engine_on_the_same_data_is_refused_in_words() {
 
     let mut second = shop.command(&["serve"]);
     second.stderr(Stdio::piped());
-    let refused = tokio::task::spawn_blocking(move || second.output().expect("the binary")).await.expect("its end");
+    let refused =
+        tokio::task::spawn_blocking(move || second.output().expect("the binary")).await.expect("its end");
 
     assert!(!refused.status.success());
     let words = String::from_utf8_lossy(&refused.stderr);
