@@ -20,7 +20,7 @@ fn main() {
 
     for spread in SPREADS.into_iter().enumerate() {
         let skus = skus(spread.1.1);
-        system.block_on(shop.stock(&skus));
+        system.block_on(shop.sell(&skus));
         for callers in CALLERS.into_iter().enumerate() {
             table.measure(&mut criterion, &system, "reserve_stock", spread, callers, ENGINE, |number| {
                 let (reserve, sku) = (&reserve, &skus[number % skus.len()]);

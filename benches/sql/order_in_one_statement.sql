@@ -14,7 +14,7 @@ with moved as (
     insert into orders.orders (id, customer_id, idempotency_key, request_hash, status, total, tax, payment, payment_status,
                                created_at, expires_at, changed_at)
     select $2::uuid, $3::uuid, $2::uuid::text, '\x00', 'awaiting_payment', 1980,
-           '[{"rate": 10, "base": 1980, "amount": 180}]', $4::text::jsonb, 'pending', now(), now() + interval '1 hour', now()
+           '[{"rate": 10, "base": 1980, "amount": 180}]', $4::text::json, 'pending', now(), now() + interval '1 hour', now()
       from moved
 ), lined as (
     insert into orders.order_lines (order_id, sku, name, quantity, unit_price, tax_rate)
@@ -24,6 +24,6 @@ with moved as (
     select $2::uuid, 0, 'awaiting_payment', 'placed', now() from moved
 ), told as (
     insert into orders.events (id, name, version, order_id, payload, at)
-    select $6::uuid, 'order.created', 1, $2::uuid, $5::text::jsonb, now() from moved
+    select $6::uuid, 'order.created', 1, $2::uuid, $5::text::json, now() from moved
 )
 select version from moved

@@ -71,7 +71,7 @@ impl Shop {
     }
 
     /// Gives the SKUs plenty of stock.
-    pub async fn stock(&self, skus: &[Sku]) {
+    async fn stock(&self, skus: &[Sku]) {
         for sku in skus {
             self.domains.inventory.ask(TrackSku { sku: sku.clone() }).await.expect("asked").expect("tracked");
             let quantity = Quantity::new(PLENTY).expect("pieces");

@@ -61,7 +61,7 @@ impl Rival {
             "insert into orders.orders (id, customer_id, idempotency_key, request_hash, status, total, tax, payment,
                                         payment_status, created_at, expires_at, changed_at)
              values ($1, $2, $1::uuid::text, '\\x00', 'awaiting_payment', 1980,
-                     '[{\"rate\": 10, \"base\": 1980, \"amount\": 180}]', $3::text::jsonb, 'pending', now(),
+                     '[{\"rate\": 10, \"base\": 1980, \"amount\": 180}]', $3::text::json, 'pending', now(),
                      now() + interval '1 hour', now())",
         )
         .await;
@@ -77,7 +77,7 @@ impl Rival {
         .await;
         let told = prepare(
             "insert into orders.events (id, name, version, order_id, payload, at)
-             values ($1, 'order.created', 1, $2, $3::text::jsonb, now())",
+             values ($1, 'order.created', 1, $2, $3::text::json, now())",
         )
         .await;
 

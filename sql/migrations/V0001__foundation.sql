@@ -159,8 +159,8 @@ create table orders.orders (
     request_hash    bytea       not null,             -- SHA-256 of the request, to know it from another one with the same key
     status          text        not null,
     total           bigint      not null,             -- yen, tax included
-    tax             jsonb       not null,             -- [{"rate", "base", "amount"}]
-    payment         jsonb       not null,             -- the payment as it was opened: method, slip or reference
+    tax             json        not null,             -- [{"rate", "base", "amount"}]
+    payment         json        not null,             -- the payment as it was opened: method, slip or reference
     payment_status  text        not null,             -- what became of it
     created_at      timestamptz not null,
     expires_at      timestamptz,                      -- when it lapses while it awaits payment; null: it never awaited any
@@ -188,9 +188,10 @@ create table orders.order_lines (
     constraint order_lines_quantity_positive check (quantity > 0)
 );
 
+-- What happened to an order after it was placed; that it was placed stands in its own row.
 create table orders.order_history (
     order_id uuid        not null,
-    step     smallint    not null,                    -- 0, 1, 2, …
+    step     smallint    not null,                    -- 1, 2, 3, …
     status   text        not null,
     reason   text        not null,
     at       timestamptz not null,
@@ -205,7 +206,7 @@ create table orders.events (
     name           text        not null,              -- for example order.created
     version        smallint    not null,
     order_id       uuid        not null,
-    payload        jsonb       not null,
+    payload        json        not null,
     at             timestamptz not null,
     constraint events_pkey primary key (position)
 );

@@ -16,12 +16,12 @@ with asked as (
 ), remembered as (
     insert into orders.order_history (order_id, step, status, reason, at)
     select asked.order_id,
-           (select coalesce(max(step), -1) + 1 from orders.order_history as history where history.order_id = asked.order_id),
+           (select coalesce(max(step), 0) + 1 from orders.order_history as history where history.order_id = asked.order_id),
            asked.after, asked.reason, asked.at
       from asked join moved on moved.id = asked.order_id
 ), told as (
     insert into orders.events (id, name, version, order_id, payload, at)
-    select asked.event_id, asked.event_name, $10::smallint, asked.order_id, asked.payload::jsonb, asked.at
+    select asked.event_id, asked.event_name, $10::smallint, asked.order_id, asked.payload::json, asked.at
       from asked join moved on moved.id = asked.order_id
 )
 select id from moved

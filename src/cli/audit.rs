@@ -33,7 +33,7 @@ pub struct Finding {
 pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     let backing = Backing::open(config).await?;
     let examined = async {
-        let connection = backing.database.connect_lane(std::time::Duration::ZERO).await?;
+        let connection = backing.database.connect_unhurried().await?;
         let findings = examine(&connection).await?;
         let counts = connection.query_one(include_str!("../../sql/audit/count_all.sql"), &[]).await?;
         Ok::<_, anyhow::Error>((findings, counts))

@@ -6,7 +6,9 @@
 use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+};
 use actix_web::web::{Data, Path};
 use serde_json::{Map, Value, json};
 use utoipa::{OpenApi, ToSchema};
@@ -54,7 +56,7 @@ struct ApiDocument;
 
 /// Why a request was refused, or that it failed (RFC 9457). Some codes come with further members.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the errors in the API document; `problem.rs` writes them")]
+#[allow(dead_code, reason = "describes the errors in the API document; `problem.rs` writes them")]
 struct ProblemView {
     #[schema(example = "https://shobai.dev/problems/out-of-stock")]
     r#type: String,
@@ -82,7 +84,8 @@ pub(super) fn openapi(limits: &GatewayLimits) -> Value {
     for body in ["PlaceOrderBody", "ReserveStockBody"] {
         schemas[body]["properties"]["lines"]["maxItems"] = json!(limits.lines_max);
     }
-    schemas["ReserveStockBody"]["properties"]["expires_in_seconds"]["maximum"] = json!(limits.hold_seconds_max);
+    schemas["ReserveStockBody"]["properties"]["expires_in_seconds"]["maximum"] =
+        json!(limits.hold_seconds_max);
     for body in ["RegisterUserBody", "SignInBody"] {
         schemas[body]["properties"]["email"]["pattern"] = json!(EMAIL);
     }
@@ -104,7 +107,7 @@ fn complete(path: &str, operation: &mut Value) {
     let sku = json!({"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._-]+$"});
     let mut has_query = false;
     let mut has_key = false;
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         has_query |= parameter["in"] == "query";
         has_key |= parameter["name"] == "Idempotency-Key";
         if parameter["name"] == "sku" {
@@ -180,8 +183,9 @@ pub async fn redirect_to_docs() -> HttpResponse {
 
 /// A file of the page.
 pub async fn get_docs(file: Path<String>) -> Answer {
-    static CONFIG: LazyLock<Arc<Config<'static>>> =
-        LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none").persist_authorization(true)));
+    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+        Arc::new(Config::from("/openapi.json").validator_url("none").persist_authorization(true))
+    });
     let file = utoipa_swagger_ui::serve(&file, CONFIG.clone())
         .map_err(|error| Problem::broken(format!("the API page: {error}")))?
         .ok_or_else(Problem::not_found)?;

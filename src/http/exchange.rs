@@ -79,7 +79,9 @@ where
                 Err(error) => {
                     // Nothing inside does this; if it ever happens, the answer has the same shape all the same.
                     let status = error.as_response_error().status_code();
-                    with_problem(Some(&error), status, |problem| problem.log(id_text(&request_id), UNMATCHED));
+                    with_problem(Some(&error), status, |problem| {
+                        problem.log(id_text(&request_id), UNMATCHED)
+                    });
                     record(UNMATCHED, method, status, began);
                     Err(Orphan { error, request_id }.into())
                 }
@@ -210,7 +212,8 @@ impl ResponseError for Orphan {
 
     fn error_response(&self) -> HttpResponse {
         with_problem(Some(&self.error), self.status_code(), |problem| {
-            let mut response = HttpResponse::build(self.status_code()).body(problem.render(id_text(&self.request_id)));
+            let mut response =
+                HttpResponse::build(self.status_code()).body(problem.render(id_text(&self.request_id)));
             for (name, value) in problem.headers().into_iter().flatten() {
                 response.headers_mut().insert(name, value);
             }

@@ -20,7 +20,7 @@ use serde_json::error::Category;
 
 use super::ports::Gateway;
 use super::problem::Problem;
-use crate::types::{Limit, Quantity};
+use crate::types::{Cursor, Limit, Quantity};
 
 /// Longer texts of serde repeat what the client sent; nobody needs more of it.
 const DETAIL_CHARACTERS_MAX: usize = 200;
@@ -69,8 +69,7 @@ fn read_body(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
-    let bytes_max =
-        request.app_data::<Data<Gateway>>().map_or(0, |gateway| gateway.limits.body_bytes_max);
+    let bytes_max = request.app_data::<Data<Gateway>>().map_or(0, |gateway| gateway.limits.body_bytes_max);
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -251,7 +250,7 @@ where
     deserializer.deserialize_str(Text(PhantomData))
 }
 
-/// For `deserialize_with`: as [`text`], in a field that may be missing.
+/// For `deserialize_with`: as [`text`], in a member that may be missing.
 pub fn optional_text<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: FromStr,
@@ -276,9 +275,51 @@ pub fn words<'de, D: Deserializer<'de>, const MOST: usize>(deserializer: D) -> R
     Ok(text)
 }
 
+/// For `deserialize_with`: a whole number, also where a client writes it as `1.0`, which JSON does not tell apart.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    /// Every whole number up to here is exact in a double (RFC 8259, 6).
+    const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = i64;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a whole number")
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
+            Ok(number)
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
+            i64::try_from(number).map_err(|_| E::custom("the number is too large"))
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<i64, E> {
+            if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
+                Ok(number as i64)
+            } else {
+                Err(E::custom("the number is not whole or too large"))
+            }
+        }
+    }
+
+    deserializer.deserialize_i64(Whole)
+}
+
+/// For `deserialize_with`: as [`whole`], in a member that may be missing.
+pub fn optional_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Wrapped(#[serde(deserialize_with = "whole")] i64);
+
+    Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
+}
+
 /// For `deserialize_with`: a number of pieces.
 pub fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantity, D::Error> {
-    Quantity::new(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+    Quantity::new(whole(deserializer)?).map_err(D::Error::custom)
 }
 
 /// For `deserialize_with`: the length of a page.
@@ -287,9 +328,9 @@ pub fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Limit, D::Err
 }
 
 /// For `deserialize_with`: where a page begins.
-pub fn cursor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<crate::types::Cursor>, D::Error> {
+pub fn cursor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cursor>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    crate::types::Cursor::decode(&text).map(Some).map_err(D::Error::custom)
+    Cursor::decode(&text).map(Some).map_err(D::Error::custom)
 }
 
 pub fn default_limit() -> Limit {
@@ -319,11 +360,13 @@ mod tests {
     fn a_body_is_parsed_into_the_domains_types() {
         let line: LineBody = parse(br#"{"sku": "LAMP", "quantity": 2}"#).unwrap();
         assert_eq!((line.sku.as_str(), line.quantity.get()), ("LAMP", 2));
+        assert!(parse::<LineBody>(br#"{"sku": "LAMP", "quantity": 2.0}"#).is_ok());
     }
 
     #[test]
     fn what_is_not_json_is_malformed_and_what_is_not_a_line_is_invalid() {
-        for body in ["", "{", r#"{"sku": "LAMP" "quantity": 1}"#, r#"{"sku": "LAMP", "quantity": 1}}"#, "\0"] {
+        for body in ["", "{", r#"{"sku": "LAMP" "quantity": 1}"#, r#"{"sku": "LAMP", "quantity": 1}}"#, "\0"]
+        {
             assert_eq!(refused(body).0, 400, "{body}");
         }
         for body in [
@@ -335,6 +378,7 @@ mod tests {
             r#"{"sku": "LAMP", "quantity": 0}"#,
             r#"{"sku": "LAMP", "quantity": -1}"#,
             r#"{"sku": "LAMP", "quantity": 1.5}"#,
+            r#"{"sku": "LAMP", "quantity": 1e300}"#,
             r#"{"sku": "LAMP", "quantity": "1"}"#,
             r#"{"sku": "LAMP", "quantity": 99999999999999999999999999}"#,
             r#"{"sku": "LAMP", "quantity": 1, "price": 1}"#,
@@ -351,6 +395,6 @@ mod tests {
     fn a_value_in_the_wrong_place_is_not_repeated() {
         let (_, _, text) = refused(r#"{"sku": "LAMP", "quantity": "my secret, expected never"}"#);
         assert!(!text.contains("secret"), "{text}");
-        assert!(text.contains("expected i64"), "{text}");
+        assert!(text.contains("expected a whole number"), "{text}");
     }
 }

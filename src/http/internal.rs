@@ -85,9 +85,8 @@ mod tests {
     async fn readiness_is_what_the_check_says() {
         for (check, status) in [(Ok(()), 200), (Err("migrations run"), 503)] {
             let readiness = Readiness::new(move || std::future::ready(check));
-            let app = App::new()
-                .app_data(Data::new(readiness))
-                .route("/readyz", web::get().to(get_readiness));
+            let app =
+                App::new().app_data(Data::new(readiness)).route("/readyz", web::get().to(get_readiness));
             let app = test::init_service(app).await;
 
             let answer = test::call_service(&app, test::TestRequest::with_uri("/readyz").to_request()).await;

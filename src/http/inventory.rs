@@ -15,8 +15,8 @@ use super::orders::{LineBody, OptionalKey};
 use super::ports::Gateway;
 use super::problem::Problem;
 use crate::actors::inventory::{
-    AdjustStock, CommitReservation, GetStock, ListMovements, Movement, Purpose, ReceiveStock, ReleaseReservation,
-    Reservation, ReserveStock, Stock,
+    AdjustStock, CommitReservation, GetStock, ListMovements, Movement, Purpose, ReceiveStock,
+    ReleaseReservation, Reservation, ReserveStock, Stock,
 };
 use crate::types::{Cursor, Limit, Quantity, ReservationId, Sku};
 
@@ -28,7 +28,12 @@ pub struct ReceiveStockBody {
     quantity: Quantity,
     /// The delivery's own name, such as the number of its note; the same one again changes nothing.
     #[serde(deserialize_with = "input::words::<_, 100>")]
-    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$", example = "delivery-note-2026-0042")]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
+        example = "delivery-note-2026-0042"
+    )]
     reference: String,
 }
 
@@ -40,15 +45,20 @@ pub struct AdjustStockBody {
     #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = -2)]
     delta: i64,
     #[serde(deserialize_with = "input::words::<_, 200>")]
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$", example = "broken in the warehouse")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
+        example = "broken in the warehouse"
+    )]
     reason: String,
     /// Refused unless the stock is at this version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "input::optional_whole")]
     expected_version: Option<i64>,
 }
 
 fn delta<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let delta = i64::deserialize(deserializer)?;
+    let delta = input::whole(deserializer)?;
     if delta == 0 || delta.unsigned_abs() > Quantity::MAX.unsigned_abs() {
         let problem = format!("delta must be between -{0} and {0}, and not 0", Quantity::MAX);
         return Err(serde::de::Error::custom(problem));
@@ -67,6 +77,7 @@ pub struct ReserveStockBody {
     #[schema(min_items = 1, max_items = 50)]
     lines: Vec<LineBody>,
     /// When the reservation lapses by itself.
+    #[serde(deserialize_with = "input::whole")]
     #[schema(minimum = 1, maximum = 2_592_000, example = 900)]
     expires_in_seconds: i64,
 }
@@ -81,7 +92,7 @@ pub struct ListMovementsQuery {
     limit: Limit,
     /// The `next_cursor` of the page before.
     #[serde(default, deserialize_with = "input::cursor")]
-    #[param(value_type = Option<String>, nullable = false)]
+    #[param(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
     cursor: Option<Cursor>,
 }
 
@@ -138,9 +149,9 @@ pub struct MovedView<'a> {
     stock: StockView<'a>,
 }
 
-/// For the document only: pages are written by `answer::page`.
+// For the document only: pages are written by `answer::page`.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the page of movements in the API document")]
+#[allow(dead_code, reason = "describes the page of movements in the API document")]
 pub struct MovementPageView<'a> {
     items: Vec<MovementView<'a>>,
     #[schema(required)]
@@ -322,7 +333,11 @@ async fn moved(gateway: &Gateway, movement: &Movement) -> Answer {
         (status = 409, description = "`out-of-stock`, `reservation-differs` or `reservation-ended`"),
     )
 )]
-pub async fn reserve_stock(_: StaffMember, body: FromJson<ReserveStockBody>, gateway: Data<Gateway>) -> Answer {
+pub async fn reserve_stock(
+    _: StaffMember,
+    body: FromJson<ReserveStockBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
     let FromJson(ReserveStockBody { id, lines, expires_in_seconds }) = body;
     let most = gateway.limits.hold_seconds_max;
     if !(1..=most).contains(&expires_in_seconds) {
@@ -355,8 +370,13 @@ pub async fn reserve_stock(_: StaffMember, body: FromJson<ReserveStockBody>, gat
         (status = 409, description = "`reservation-ended`"),
     )
 )]
-pub async fn commit_reservation(_: StaffMember, id: FromPath<ReservationId>, gateway: Data<Gateway>) -> Answer {
-    let command = CommitReservation { id: id.0, skus: Vec::new(), even_if_ended: false };
+pub async fn commit_reservation(
+    _: StaffMember,
+    id: FromPath<ReservationId>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let command =
+        CommitReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_ended: false };
     let reservation = gateway.ports.inventory.commit_reservation.ask(command).await?;
     answer::ok(&ReservationView::of(&reservation))
 }
@@ -376,7 +396,8 @@ pub async fn release_reservation(
     id: FromPath<ReservationId>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let command = ReleaseReservation { id: id.0, skus: Vec::new(), even_if_committed: false };
+    let command =
+        ReleaseReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_committed: false };
     gateway.ports.inventory.release_reservation.ask(command).await?;
     Ok(HttpResponse::NoContent().finish())
 }

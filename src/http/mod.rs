@@ -27,7 +27,9 @@ mod webhooks;
 
 use actix_web::web::ServiceConfig;
 
-pub use ports::{CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports, UsersPorts};
+pub use ports::{
+    CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports, UsersPorts,
+};
 use route::at;
 pub use server::serve;
 

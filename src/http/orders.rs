@@ -18,8 +18,8 @@ use super::ports::Gateway;
 use super::problem::Problem;
 use crate::actors::inventory::Line;
 use crate::actors::orders::{
-    CancelOrder, GetOrder, HistoryEntry, IdempotencyKey, ListHistory, ListOrders, Order, OrderLine, OrderStatus,
-    PlaceOrder, TaxShare,
+    CancelOrder, GetOrder, HistoryEntry, IdempotencyKey, ListHistory, ListOrders, Order, OrderLine,
+    OrderStatus, PlaceOrder, TaxShare,
 };
 use crate::actors::payments::{CardToken, KonbiniChain, Payment, PaymentMethod, PhoneNumber};
 use crate::types::{Currency, Cursor, Limit, OrderId, Quantity, Sku};
@@ -100,10 +100,10 @@ pub struct CardBody {
     token: CardToken,
 }
 
-/// For the document only.
+// For the document only.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the chains in the API document")]
+#[allow(dead_code, reason = "describes the chains in the API document")]
 pub enum KonbiniChainName {
     SevenEleven,
     FamilyMart,
@@ -112,29 +112,29 @@ pub enum KonbiniChainName {
     Seicomart,
 }
 
-/// For the document only: the forms of a [`PaymentBody`]. The method decides which.
+// For the document only: the forms of a [`PaymentBody`]. The method decides which.
 #[derive(ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "describes the ways to pay in the API document")]
+#[allow(dead_code, reason = "describes the ways to pay in the API document")]
 pub enum PaymentChoice {
     Konbini(KonbiniPaymentBody),
     Card(CardPaymentBody),
 }
 
-/// For the document only.
+// For the document only.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes a konbini payment in the API document")]
+#[allow(dead_code, reason = "describes a konbini payment in the API document")]
 pub struct KonbiniPaymentBody {
     #[schema(pattern = "^konbini$", example = "konbini")]
     method: String,
     konbini: KonbiniBody,
 }
 
-/// For the document only.
+// For the document only.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes a card payment in the API document")]
+#[allow(dead_code, reason = "describes a card payment in the API document")]
 pub struct CardPaymentBody {
     #[schema(pattern = "^card$", example = "card")]
     method: String,
@@ -244,9 +244,9 @@ pub struct TotalsView<'a> {
     currency: Currency,
 }
 
-/// For the document only: a [`TaxShare`] is written as it is.
+// For the document only: a [`TaxShare`] is written as it is.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a share of tax in the API document")]
+#[allow(dead_code, reason = "describes a share of tax in the API document")]
 pub struct TaxShareView {
     /// Percent.
     #[schema(example = 10)]
@@ -289,9 +289,9 @@ pub struct CardChargeView<'a> {
     reference: &'a str,
 }
 
-/// For the document only: pages are written by `answer::page`.
+// For the document only: pages are written by `answer::page`.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the page of orders in the API document")]
+#[allow(dead_code, reason = "describes the page of orders in the API document")]
 pub struct OrderPageView<'a> {
     items: Vec<OrderView<'a>>,
     #[schema(required)]
@@ -383,7 +383,7 @@ pub struct ListOrdersQuery {
     limit: Limit,
     /// The `next_cursor` of the page before.
     #[serde(default, deserialize_with = "input::cursor")]
-    #[param(value_type = Option<String>, nullable = false)]
+    #[param(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
     cursor: Option<Cursor>,
     /// Only orders with this status.
     #[serde(default, deserialize_with = "input::optional_text")]
@@ -391,10 +391,10 @@ pub struct ListOrdersQuery {
     status: Option<OrderStatus>,
 }
 
-/// For the document only.
+// For the document only.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the statuses in the API document")]
+#[allow(dead_code, reason = "describes the statuses in the API document")]
 pub enum OrderStatusName {
     AwaitingPayment,
     Confirmed,

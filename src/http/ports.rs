@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 
-
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
     AdjustStock, CommitReservation, GetStock, ListAvailable, ListMovements, ReceiveStock, ReleaseReservation,

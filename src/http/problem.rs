@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use actix_web::body::BoxBody;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -87,7 +87,11 @@ impl Problem {
     }
 
     pub fn unsupported_media_type() -> Self {
-        Self::new(415, "unsupported-media-type", "the body must be application/json, as it is and not compressed")
+        Self::new(
+            415,
+            "unsupported-media-type",
+            "the body must be application/json, as it is and not compressed",
+        )
     }
 
     pub fn busy() -> Self {
@@ -104,7 +108,8 @@ impl Problem {
     }
 
     pub fn too_many_requests(wait_seconds: u32) -> Self {
-        let mut problem = Self::new(429, "too-many-requests", "there were too many requests from this address");
+        let mut problem =
+            Self::new(429, "too-many-requests", "there were too many requests from this address");
         problem.0.retry_after = Some(wait_seconds.max(1));
         problem
     }

@@ -26,7 +26,7 @@ pub struct ListProductsQuery {
     limit: Limit,
     /// The `next_cursor` of the page before.
     #[serde(default, deserialize_with = "input::cursor")]
-    #[param(value_type = Option<String>, nullable = false)]
+    #[param(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
     cursor: Option<Cursor>,
     /// A text in the name or the description.
     #[serde(default, deserialize_with = "input::optional_text")]
@@ -64,9 +64,9 @@ pub struct VariantView<'a> {
     available: i64,
 }
 
-/// For the document only: pages are written by `answer::page`.
+// For the document only: pages are written by `answer::page`.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the page of products in the API document")]
+#[allow(dead_code, reason = "describes the page of products in the API document")]
 pub struct ProductPageView<'a> {
     items: Vec<ProductView<'a>>,
     #[schema(required)]

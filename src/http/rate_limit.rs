@@ -205,9 +205,8 @@ mod tests {
 
     #[test]
     fn addresses_of_one_network_share_a_bucket() {
-        let same = |one: &str, other: &str| {
-            network_of(one.parse().unwrap()) == network_of(other.parse().unwrap())
-        };
+        let same =
+            |one: &str, other: &str| network_of(one.parse().unwrap()) == network_of(other.parse().unwrap());
         assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
         assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
         assert!(same("192.0.2.1", "::ffff:192.0.2.1"));

@@ -96,7 +96,10 @@ impl HttpServiceFactory for At {
     fn register(self, config: &mut AppService) {
         let allow = self.methods.allow();
         let refuse = move || ready(Err::<&'static str, _>(Problem::method_not_allowed(allow)));
-        self.resource.default_service(web::to(refuse)).wrap(Admission { pattern: self.pattern }).register(config);
+        self.resource
+            .default_service(web::to(refuse))
+            .wrap(Admission { pattern: self.pattern })
+            .register(config);
     }
 }
 

@@ -95,7 +95,9 @@ fn ports() -> Ports {
         },
         orders: OrdersPorts {
             place_order: fake(place),
-            get_order: fake(|asked: crate::actors::orders::GetOrder| Err(OrdersError::UnknownOrder(asked.order))),
+            get_order: fake(|asked: crate::actors::orders::GetOrder| {
+                Err(OrdersError::UnknownOrder(asked.order))
+            }),
             list_orders: fake(|_| Err(OrdersError::from(down()))),
             // Never answers.
             list_history: Port::new(|_| Box::pin(std::future::pending())),
@@ -243,10 +245,22 @@ async fn what_is_wrong_with_an_order_has_a_code_of_its_own() {
         (order("k", &changed(&|body| body["lines"][0]["quantity"] = json!(-1))), 422, "invalid-body"),
         (order("k", &changed(&|body| body["price"] = json!(1))), 422, "invalid-body"),
         (order("k", &changed(&|body| body["payment"]["method"] = json!("card"))), 422, "invalid-body"),
-        (order("k", &changed(&|body| body["payment"]["card"] = json!({"token": "tok_ok"}))), 422, "invalid-body"),
-        (order("k", &changed(&|body| body["payment"]["konbini"]["phone"] = json!("12"))), 422, "invalid-body"),
+        (
+            order("k", &changed(&|body| body["payment"]["card"] = json!({"token": "tok_ok"}))),
+            422,
+            "invalid-body",
+        ),
+        (
+            order("k", &changed(&|body| body["payment"]["konbini"]["phone"] = json!("12"))),
+            422,
+            "invalid-body",
+        ),
         (order("k", &changed(&|body| body["lines"][0] = json!(["LAMP", 1]))), 422, "invalid-body"),
-        (order("k", &changed(&|body| body["payment"] = json!(["card", null, ["tok_ok"]]))), 422, "invalid-body"),
+        (
+            order("k", &changed(&|body| body["payment"] = json!(["card", null, ["tok_ok"]]))),
+            422,
+            "invalid-body",
+        ),
         (order("k", &a_lamp()).set_payload("{"), 400, "malformed-json"),
         (order("k", &a_lamp()).set_payload(""), 400, "malformed-json"),
         (order("k", &a_lamp()).insert_header(("Content-Type", "text/plain")), 415, "unsupported-media-type"),
@@ -349,9 +363,8 @@ async fn too_many_requests_are_refused_with_the_time_to_wait() {
     config.rate_limit.per_second = 1;
     config.rate_limit.burst = 2;
     config.http.allowed_origins = vec!["https://shop.example".to_owned()];
-    let request = || {
-        TestRequest::get().uri("/v1/inventory/LAMP").insert_header(("Origin", "https://shop.example"))
-    };
+    let request =
+        || TestRequest::get().uri("/v1/inventory/LAMP").insert_header(("Origin", "https://shop.example"));
 
     let answers = ask(vec![request(), request(), request()], &config).await;
 
@@ -359,7 +372,10 @@ async fn too_many_requests_are_refused_with_the_time_to_wait() {
     assert_eq!(statuses, [200, 200, 429]);
     let refused = &answers[2];
     assert_eq!(refused.code(), "too-many-requests");
-    assert_eq!((refused.header("ratelimit-limit"), refused.header("ratelimit-remaining")), (Some("2"), Some("0")));
+    assert_eq!(
+        (refused.header("ratelimit-limit"), refused.header("ratelimit-remaining")),
+        (Some("2"), Some("0"))
+    );
     assert_eq!((refused.header("ratelimit-reset"), refused.header("retry-after")), (Some("2"), Some("1")));
     assert_eq!(answers[0].header("ratelimit-remaining"), Some("1"));
     assert_eq!(refused.header("access-control-allow-origin"), Some("https://shop.example"));
@@ -414,7 +430,6 @@ async fn the_document_describes_every_route_and_refers_to_nothing_that_is_missin
             assert_eq!(exists && !undocumented.contains(&path), documented, "{method} {path}");
         }
     }
-    if let Ok(file) = std::env::var("DUMP") { std::fs::write(file, document.to_string()).unwrap(); }
     let text = document.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
@@ -457,7 +472,8 @@ async fn ten_megabytes_are_refused_and_the_client_hears_why() {
     };
     let announced = [head("Content-Length: 10485760").into_bytes(), vec![b' '; 10 << 20]].concat();
     let chunk = [b"8000\r\n".to_vec(), vec![b' '; 0x8000], b"\r\n".to_vec()].concat();
-    let chunked = [head("Transfer-Encoding: chunked").into_bytes(), chunk.repeat(320), b"0\r\n\r\n".to_vec()].concat();
+    let chunked =
+        [head("Transfer-Encoding: chunked").into_bytes(), chunk.repeat(320), b"0\r\n\r\n".to_vec()].concat();
 
     for sent in [announced, chunked] {
         let heard = talk(sent).await;
@@ -470,5 +486,4 @@ async fn ten_megabytes_are_refused_and_the_client_hears_why() {
 async fn what_is_not_http_at_all_is_refused() {
     let heard = talk(b"HELLO\r\n\r\n".to_vec()).await;
     assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
-    println!("{heard}");
 }

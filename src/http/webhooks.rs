@@ -13,10 +13,10 @@ use super::ports::Gateway;
 use crate::actors::orders::RecordPayment;
 use crate::actors::payments::{PaymentReport, SIGNATURE_HEADER};
 
-/// For the document only: the report is read where its signature is checked.
+// For the document only: the report is read where its signature is checked.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes a payment report in the API document")]
+#[allow(dead_code, reason = "describes a payment report in the API document")]
 pub struct PaymentReportBody {
     /// The provider's own id of the report.
     #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$", example = "evt_1")]

@@ -38,7 +38,7 @@ pub struct Database {
 impl Database {
     /// Does not connect yet: the first caller does.
     pub fn new(config: Config, limits: DatabaseLimits) -> Result<Self, StorageError> {
-        let pooled = with_settings(&config, limits.connect_within, limits.statement_within);
+        let pooled = shop_settings(&config, limits.connect_within, limits.statement_within);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if config.get_ssl_mode() == SslMode::Require {
             Manager::from_config(pooled, tls(), recycling)
@@ -63,7 +63,17 @@ impl Database {
 
     /// A connection of its own for a journal lane, whose statements PostgreSQL ends after `statement_within`.
     pub async fn connect_lane(&self, statement_within: Duration) -> Result<Connection, StorageError> {
-        let config = with_settings(&self.config, self.limits.connect_within, statement_within);
+        self.connect(shop_settings(&self.config, self.limits.connect_within, statement_within)).await
+    }
+
+    /// A connection of its own for work on whole tables, which takes as long as it takes: migrations, the audit.
+    pub async fn connect_unhurried(&self) -> Result<Connection, StorageError> {
+        let mut config = Config::clone(&self.config);
+        config.connect_timeout(self.limits.connect_within).application_name("shobai");
+        self.connect(config).await
+    }
+
+    async fn connect(&self, config: Config) -> Result<Connection, StorageError> {
         let connect = async {
             if config.get_ssl_mode() == SslMode::Require {
                 let (client, connection) = config.connect(tls()).await?;
@@ -98,17 +108,25 @@ impl Database {
     }
 }
 
-fn with_settings(config: &Config, connect_within: Duration, statement_within: Duration) -> Config {
+/// How the shop's own statements run.
+fn shop_settings(config: &Config, connect_within: Duration, statement_within: Duration) -> Config {
+    let settings = [
+        format!("statement_timeout={}", statement_within.as_millis()),
+        // Tells the database that stock is moved by the journal and not by hand.
+        "shobai.journal=on".to_owned(),
+        // Statements are prepared once, often while the shop is still empty, and every one of them finds its rows by an
+        // index: a plan made for an empty table must not read a full one from end to end.
+        "plan_cache_mode=force_generic_plan".to_owned(),
+        "enable_seqscan=off".to_owned(),
+        "jit=off".to_owned(),
+    ];
+    let mut options = config.get_options().unwrap_or_default().to_owned();
+    for setting in settings {
+        options.push_str(" -c ");
+        options.push_str(&setting);
+    }
     let mut config = config.clone();
-    config.connect_timeout(connect_within);
-    config.application_name("shobai");
-    // `shobai.journal` tells the database that stock is moved by the journal and not by hand.
-    let ours = format!("-c statement_timeout={} -c shobai.journal=on", statement_within.as_millis());
-    let options = match config.get_options() {
-        Some(given) => format!("{given} {ours}"),
-        None => ours,
-    };
-    config.options(options);
+    config.connect_timeout(connect_within).application_name("shobai").options(options);
     config
 }
 

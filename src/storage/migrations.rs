@@ -9,7 +9,7 @@ mod embedded {
 /// Runs what is missing; safe to call by several engines at once, since they wait for each other.
 pub async fn run(database: &Database) -> Result<usize, StorageError> {
     // Migrations may take longer than a statement of the shop ever should, so they get a connection of their own.
-    let mut connection = database.connect_lane(std::time::Duration::ZERO).await?;
+    let mut connection = database.connect_unhurried().await?;
     connection.batch_execute("select pg_advisory_lock(hashtext('shobai migrations'))").await?;
     let report = embedded::migrations::runner()
         .run_async(&mut *connection)

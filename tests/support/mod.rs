@@ -218,7 +218,7 @@ impl TestEngine {
 
     /// What contradicts the audit's claims; nothing, if all is well.
     pub async fn audit(&self) -> Vec<Finding> {
-        let connection = self.engine.database.connect_lane(Duration::from_secs(60)).await.expect("a connection");
+        let connection = self.engine.database.connect_unhurried().await.expect("a connection");
         examine(&connection).await.expect("an audit")
     }
 

@@ -8,7 +8,9 @@ use metrics::Counter;
 
 use super::error::InventoryError;
 use super::messages::*;
-use super::model::{Command, Hold, Line, Movement, MovementKind, Reservation, ReservationState, Stock};
+use super::model::{
+    Command, Hold, Line, Movement, MovementKind, Purpose, Reservation, ReservationState, Stock,
+};
 use super::shard::{Instruct, Instructed, ReadSku, ShardActor};
 use super::store::InventoryStore;
 use crate::actors::runtime::Handle;
@@ -139,14 +141,11 @@ impl Front {
     async fn end(
         &self,
         id: ReservationId,
+        purpose: Purpose,
         skus: Vec<Sku>,
         command: Command,
     ) -> Result<Reservation, InventoryError> {
-        let skus = if skus.is_empty() {
-            self.store.list_holds(id).await?.into_iter().map(|(sku, _)| sku).collect()
-        } else {
-            skus
-        };
+        let skus = if skus.is_empty() { self.store.list_reserved_skus(id, purpose).await? } else { skus };
         let mut lines = Vec::with_capacity(skus.len());
         let mut last: Option<Hold> = None;
         for sku in skus {
@@ -290,8 +289,8 @@ impl Handler<CommitReservation> for InventoryActor {
 
     fn handle(&mut self, message: CommitReservation, _: &mut Self::Context) -> Self::Result {
         let front = self.front.clone();
-        let CommitReservation { id, skus, even_if_ended } = message;
-        Box::pin(async move { front.end(id, skus, Command::Commit { id, even_if_ended }).await })
+        let CommitReservation { id, purpose, skus, even_if_ended } = message;
+        Box::pin(async move { front.end(id, purpose, skus, Command::Commit { id, even_if_ended }).await })
     }
 }
 
@@ -300,8 +299,10 @@ impl Handler<ReleaseReservation> for InventoryActor {
 
     fn handle(&mut self, message: ReleaseReservation, _: &mut Self::Context) -> Self::Result {
         let front = self.front.clone();
-        let ReleaseReservation { id, skus, even_if_committed } = message;
-        Box::pin(async move { front.end(id, skus, Command::Release { id, even_if_committed }).await })
+        let ReleaseReservation { id, purpose, skus, even_if_committed } = message;
+        Box::pin(
+            async move { front.end(id, purpose, skus, Command::Release { id, even_if_committed }).await },
+        )
     }
 }
 

@@ -70,6 +70,8 @@ pub struct ReserveStock {
 #[rtype(result = "Result<Reservation, InventoryError>")]
 pub struct CommitReservation {
     pub id: ReservationId,
+    /// What it was made for; a reservation for an order is not known to staff, nor the other way round.
+    pub purpose: Purpose,
     /// The SKUs of the reservation where the asker knows them; empty: they are looked up.
     pub skus: Vec<Sku>,
     pub even_if_ended: bool,
@@ -83,6 +85,8 @@ pub struct CommitReservation {
 #[rtype(result = "Result<Reservation, InventoryError>")]
 pub struct ReleaseReservation {
     pub id: ReservationId,
+    /// As for [`CommitReservation`].
+    pub purpose: Purpose,
     /// As for [`CommitReservation`].
     pub skus: Vec<Sku>,
     /// Whether pieces that were committed come back too; if not, `ReservationCommitted` refuses.

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::InventoryError;
-use super::model::{Hold, Movement, MovementKind, ReservationState, Stock};
+use super::model::{Hold, Movement, MovementKind, Purpose, ReservationState, Stock};
 use crate::storage::{Database, StorageError};
 use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, Sku};
 
@@ -55,12 +55,16 @@ impl InventoryStore {
         Ok(Some((stock, held)))
     }
 
-    /// The lines of a reservation, by SKU.
-    pub async fn list_holds(&self, id: ReservationId) -> Result<Vec<(Sku, Hold)>, StorageError> {
+    /// The SKUs of a reservation, in the order in which they are decided; none if it was made for something else.
+    pub async fn list_reserved_skus(
+        &self,
+        id: ReservationId,
+        purpose: Purpose,
+    ) -> Result<Vec<Sku>, StorageError> {
         let connection = self.database.connection().await?;
-        let statement = connection.prepare_cached(sql!("list_holds")).await?;
-        let rows = connection.query(&statement, &[&id.uuid()]).await?;
-        rows.iter().map(|row| Ok((sku_from(row)?, hold_from(row)?))).collect()
+        let statement = connection.prepare_cached(sql!("list_reserved_skus")).await?;
+        let rows = connection.query(&statement, &[&id.uuid(), &purpose.as_str()]).await?;
+        rows.iter().map(sku_from).collect()
     }
 
     pub async fn find_hold(&self, id: ReservationId, sku: &Sku) -> Result<Option<Hold>, StorageError> {

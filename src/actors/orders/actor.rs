@@ -278,8 +278,9 @@ impl Handler<ListHistory> for OrdersActor {
     ) -> Self::Result {
         let desk = self.desk.clone();
         Box::pin(async move {
-            desk.own_order(customer, order).await?;
-            Ok(desk.store.list_history(order).await?)
+            let mut history = desk.own_order(customer, order).await?.first_history();
+            history.extend(desk.store.list_history(order).await?);
+            Ok(history)
         })
     }
 }

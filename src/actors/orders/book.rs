@@ -121,10 +121,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
     let mut line_prices = Vec::with_capacity(size);
     let mut line_rates = Vec::with_capacity(size);
 
-    let mut step_orders = Vec::with_capacity(size);
-    let mut step_numbers: Vec<i16> = Vec::with_capacity(size);
-    let mut step_statuses = Vec::with_capacity(size);
-    let mut step_reasons = Vec::with_capacity(size);
+    let mut event_orders = Vec::with_capacity(size);
     let mut event_ids = Vec::with_capacity(size);
     let mut event_names = Vec::with_capacity(size);
     let mut event_payloads = Vec::with_capacity(size);
@@ -150,18 +147,15 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
             line_prices.push(line.unit_price.amount());
             line_rates.push(line.tax_rate.percent());
         }
-        let mut step = |number, status: OrderStatus, reason, event| {
-            step_orders.push(id);
-            step_numbers.push(number);
-            step_statuses.push(status.as_str());
-            step_reasons.push(reason);
+        let mut tell = |event| {
+            event_orders.push(id);
             event_ids.push(Uuid::now_v7());
             event_names.push(event);
             event_payloads.push(events::placed(order));
         };
-        step(0, OrderStatus::AwaitingPayment, "placed", events::CREATED);
+        tell(events::CREATED);
         if order.status == OrderStatus::Confirmed {
-            step(1, OrderStatus::Confirmed, "paid when placed", events::CONFIRMED);
+            tell(events::CONFIRMED);
         }
     }
 
@@ -187,10 +181,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
                 &line_quantities,
                 &line_prices,
                 &line_rates,
-                &step_orders,
-                &step_numbers,
-                &step_statuses,
-                &step_reasons,
+                &event_orders,
                 &event_ids,
                 &event_names,
                 &event_payloads,

@@ -154,6 +154,17 @@ impl Order {
         self
     }
 
+    /// The beginning of its history, which its own row tells: placed, and paid at once or not.
+    pub fn first_history(&self) -> Vec<HistoryEntry> {
+        let entry =
+            |status, reason: &str| HistoryEntry { status, reason: reason.to_owned(), at: self.created_at };
+        let mut history = vec![entry(OrderStatus::AwaitingPayment, "placed")];
+        if self.expires_at.is_none() {
+            history.push(entry(OrderStatus::Confirmed, "paid when placed"));
+        }
+        history
+    }
+
     pub fn number(&self) -> OrderNumber {
         OrderNumber(self.id)
     }

@@ -11,7 +11,7 @@ use super::error::OrdersError;
 use super::events;
 use super::model::OrderStatus;
 use super::settlement;
-use crate::actors::inventory::{ListHeldForOrders, ReleaseReservation};
+use crate::actors::inventory::{ListHeldForOrders, Purpose, ReleaseReservation};
 use crate::types::{OrderId, ReservationId};
 
 /// Orders taken up in one round.
@@ -97,7 +97,12 @@ impl Sweep {
         for id in held.iter().filter(|id| !existing.contains(&OrderId::from(**id))) {
             tracing::warn!(reservation = %id, "stock was held for an order that never came to be; it is given back");
             metrics::counter!("shobai_orphaned_reservations_total").increment(1);
-            let release = ReleaseReservation { id: *id, skus: Vec::new(), even_if_committed: false };
+            let release = ReleaseReservation {
+                id: *id,
+                purpose: Purpose::Order,
+                skus: Vec::new(),
+                even_if_committed: false,
+            };
             desk.ports.release_reservation.ask(release).await?;
         }
         self.seen = Some(last);

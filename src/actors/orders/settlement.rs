@@ -10,7 +10,7 @@ use super::book::Entry;
 use super::error::OrdersError;
 use super::events;
 use super::model::{Order, OrderStatus};
-use crate::actors::inventory::{CommitReservation, InventoryError, ReleaseReservation};
+use crate::actors::inventory::{CommitReservation, InventoryError, Purpose, ReleaseReservation};
 use crate::types::OrderId;
 
 /// Settles an order that is known to have the status that it had when it was read.
@@ -19,7 +19,7 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
     match order.status {
         OrderStatus::AwaitingPayment => return Ok(()),
         OrderStatus::Confirmed => {
-            let commit = CommitReservation { id, skus, even_if_ended: true };
+            let commit = CommitReservation { id, purpose: Purpose::Order, skus, even_if_ended: true };
             match desk.ports.commit_reservation.ask(commit).await {
                 Ok(_) => {}
                 // Paid so late that its hold had lapsed, and by now nothing is left.
@@ -30,7 +30,7 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
             }
         }
         OrderStatus::Cancelled | OrderStatus::Expired => {
-            let release = ReleaseReservation { id, skus, even_if_committed: true };
+            let release = ReleaseReservation { id, purpose: Purpose::Order, skus, even_if_committed: true };
             match desk.ports.release_reservation.ask(release).await {
                 Ok(_) | Err(InventoryError::UnknownReservation(_)) => {}
                 Err(error) => return Err(error.into()),

@@ -74,6 +74,7 @@ impl OrdersStore {
         Ok(lines)
     }
 
+    /// What happened after it was placed, oldest first.
     pub async fn list_history(&self, order: OrderId) -> Result<Vec<HistoryEntry>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_history")).await?;

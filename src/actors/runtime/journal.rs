@@ -229,7 +229,8 @@ impl<B: Book> Lane<B> {
             return false;
         }
         self.waiting.extend(taken);
-        // What came while these were being woken for belongs to the same commit.
+        // Whoever else on this thread is about to enter something gets to do so first: it belongs to the same commit.
+        tokio::task::yield_now().await;
         while self.waiting.len() < self.limits.batch_max
             && let Ok(pending) = entries.try_recv()
         {
