@@ -32,6 +32,29 @@ impl Answer {
         self.body["code"].as_str().unwrap_or_default()
     }
 
+    /// The id of what was answered.
+    #[track_caller]
+    pub fn id(&self) -> &str {
+        self.body["id"].as_str().unwrap_or_else(|| panic!("no id: {self:?}"))
+    }
+
+    /// The status of the order that was answered.
+    pub fn order_status(&self) -> &str {
+        self.body["status"].as_str().unwrap_or_default()
+    }
+
+    /// The items of a page.
+    #[track_caller]
+    pub fn items(&self) -> &[Value] {
+        self.body["items"].as_array().unwrap_or_else(|| panic!("no page: {self:?}"))
+    }
+
+    /// One member of every item of a page.
+    #[track_caller]
+    pub fn each(&self, member: &str) -> Vec<Value> {
+        self.items().iter().map(|item| item[member].clone()).collect()
+    }
+
     /// The status, or a panic that shows the whole answer.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
@@ -99,6 +122,54 @@ impl Client {
     /// Orders pieces of one SKU, paid by card at once.
     pub async fn orders_by_card(&self, sku: &str, quantity: i64) -> Answer {
         self.orders_with(&uuid::Uuid::now_v7().to_string(), card_order(sku, quantity, "tok_ok")).await
+    }
+
+    pub async fn order(&self, id: &str) -> Answer {
+        self.get(&format!("/v1/orders/{id}")).await
+    }
+
+    pub async fn cancels(&self, id: &str) -> Answer {
+        self.send(self.request(reqwest::Method::POST, &format!("/v1/orders/{id}/cancel"))).await
+    }
+
+    /// Status and reason of every step of an order's history.
+    pub async fn history(&self, id: &str) -> Vec<(String, String)> {
+        let answer = self.get(&format!("/v1/orders/{id}/history")).await.expect(200);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        answer.items().iter().map(|step| (text(&step["status"]), text(&step["reason"]))).collect()
+    }
+
+    /// Pieces that can be ordered, as anybody sees them.
+    pub async fn available(&self, sku: &str) -> i64 {
+        let answer = self.get(&format!("/v1/inventory/{sku}")).await.expect(200);
+        answer.body["available"].as_i64().expect("a number")
+    }
+
+    /// Pieces on hand and reserved, as staff see them.
+    pub async fn stock(&self, sku: &str) -> (i64, i64) {
+        let answer = self.get(&format!("/v1/admin/inventory/{sku}")).await.expect(200);
+        let figure = |name: &str| answer.body[name].as_i64().expect("a number");
+        (figure("on_hand"), figure("reserved"))
+    }
+
+    /// All pages of a list, `limit` items each.
+    pub async fn all_pages(&self, path: &str, limit: usize) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = None::<String>;
+        loop {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let from = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+            let page = self.get(&format!("{path}{separator}limit={limit}{from}")).await.expect(200);
+            assert!(page.items().len() <= limit, "{page:?}");
+            items.extend_from_slice(page.items());
+            match page.body["next_cursor"].as_str() {
+                Some(next) => {
+                    assert_eq!(page.items().len(), limit, "{page:?}");
+                    cursor = Some(next.to_owned());
+                }
+                None => return items,
+            }
+        }
     }
 
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {

@@ -1,0 +1,54 @@
+//! The API document and the page that shows it.
+
+use crate::routes;
+use crate::support::TestEngine;
+
+#[actix::test]
+async fn the_document_is_openapi_3_1_and_lists_every_route() {
+    let engine = TestEngine::start().await;
+
+    let document = engine.anybody().get("/openapi.json").await.expect(200);
+
+    assert!(document.body["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document.body["openapi"]);
+    for (method, path) in routes::table() {
+        if path.starts_with("/docs") || path == "/openapi.json" {
+            continue;
+        }
+        let operation = &document.body["paths"][&path][method.to_lowercase()];
+        assert!(operation["responses"].is_object(), "{method} {path} is not described");
+    }
+    let described: usize = document.body["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+    let undescribed = 3;
+    assert_eq!(described, routes::table().len() - undescribed);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_page_loads_from_the_engine_alone() {
+    let engine = TestEngine::start().await;
+    let anybody = engine.anybody();
+
+    let page = anybody.get("/docs").await.expect(200);
+
+    assert!(page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
+    let parts: Vec<_> = page.text.split(['"', '\'']).collect();
+    let files: Vec<_> = parts
+        .windows(2)
+        .filter(|pair| pair[0].ends_with("src=") || pair[0].ends_with("href="))
+        .map(|pair| pair[1].trim_start_matches("./"))
+        .collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in &files {
+        assert!(!file.contains("//"), "{file} comes from elsewhere");
+        let answer = anybody.get(&format!("/docs/{file}")).await.expect(200);
+        assert!(!answer.text.is_empty(), "{file}");
+        assert_eq!(answer.header("content-encoding"), None, "{file}");
+    }
+    let start = anybody.get("/docs/swagger-initializer.js").await.expect(200);
+    assert!(start.text.contains("/openapi.json") && !start.text.contains("://"), "{}", start.text);
+    anybody.get("/docs/no-such-file.js").await.expect_problem(404, "not-found");
+    anybody.get("/docs/..%2f..%2fCargo.toml").await.expect_problem(404, "not-found");
+    engine.stop().await;
+}

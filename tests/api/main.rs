@@ -1,0 +1,17 @@
+//! The promises of the REST API, asked through it: an engine and a database of its own for each test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's way to say that this must not happen")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod docs;
+mod http;
+mod inventory;
+mod metrics;
+mod orders;
+mod payments;
+mod products;
+mod reservations;
+mod routes;
+mod users;
