@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use actix_rt::Arbiter;
@@ -182,15 +182,17 @@ impl Readiness {
 
 /// One recorder for the process, whoever asks first.
 fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(metrics) = RECORDER.get() {
+    static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    // Held while it is installed: engines of one process may start at the same time.
+    let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(metrics) = &*recorder {
         return Ok(metrics.clone());
     }
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_entries".to_owned()), &ENTRIES)?
         .install_recorder()?;
-    Ok(RECORDER.get_or_init(|| metrics).clone())
+    Ok(recorder.insert(metrics).clone())
 }
 
 async fn keep_up(metrics: PrometheusHandle, database: Database) {
