@@ -55,6 +55,14 @@ impl InventoryStore {
         Ok(Some((stock, held)))
     }
 
+    /// The lines of a reservation, whatever became of them, in no order.
+    pub async fn list_lines(&self, id: ReservationId) -> Result<Vec<(Sku, i64)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_lines")).await?;
+        let rows = connection.query(&statement, &[&id.uuid()]).await?;
+        rows.iter().map(|row| Ok((sku_from(row)?, row.get("quantity")))).collect()
+    }
+
     /// The SKUs of a reservation, in the order in which they are decided; none if it was made for something else.
     pub async fn list_reserved_skus(
         &self,
