@@ -17,7 +17,12 @@ async fn the_document_is_openapi_3_1_and_lists_every_route() {
         let operation = &document.body["paths"][&path][method.to_lowercase()];
         assert!(operation["responses"].is_object(), "{method} {path} is not described");
     }
-    let described: usize = document.body["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+    let described: usize = document.body["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|path| path.as_object().unwrap().len())
+        .sum();
     let undescribed = 3;
     assert_eq!(described, routes::table().len() - undescribed);
     engine.stop().await;

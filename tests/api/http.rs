@@ -27,7 +27,10 @@ fn calls() -> Vec<Call> {
     });
     vec![
         call("/v1/auth/register", account),
-        call("/v1/auth/login", json!({"email": "hanako@example.jp", "password": "correct horse battery staple"})),
+        call(
+            "/v1/auth/login",
+            json!({"email": "hanako@example.jp", "password": "correct horse battery staple"}),
+        ),
         call("/v1/auth/refresh", json!({"refresh_token": "gWkO0m1bN1oY0t9E4cO3w0m2v0w6d3J1b5h0m3x9p5c"})),
         call("/v1/orders", konbini_order("LAMP", 1)),
         call("/v1/orders", card),
@@ -54,7 +57,13 @@ fn calls() -> Vec<Call> {
 }
 
 /// Sends bytes as the body, with whatever else the route wants.
-async fn send(engine: &TestEngine, staff: &Client, path: &str, media_type: Option<&str>, body: Vec<u8>) -> Answer {
+async fn send(
+    engine: &TestEngine,
+    staff: &Client,
+    path: &str,
+    media_type: Option<&str>,
+    body: Vec<u8>,
+) -> Answer {
     let mut request = staff.request(reqwest::Method::POST, path);
     if path == "/v1/orders" {
         request = request.header("Idempotency-Key", uuid::Uuid::now_v7().to_string());
@@ -72,7 +81,9 @@ async fn send(engine: &TestEngine, staff: &Client, path: &str, media_type: Optio
 /// The pointer of every member at any depth, each array by its first item.
 fn members(value: &Value, path: &str, found: &mut Vec<String>) {
     let inner: Vec<(String, &Value)> = match value {
-        Value::Object(object) => object.iter().map(|(name, value)| (format!("{path}/{name}"), value)).collect(),
+        Value::Object(object) => {
+            object.iter().map(|(name, value)| (format!("{path}/{name}"), value)).collect()
+        }
         Value::Array(items) => items.iter().take(1).map(|value| (format!("{path}/0"), value)).collect(),
         _ => return,
     };
@@ -115,7 +126,7 @@ fn spoiled(call: &Call) -> Vec<(String, Vec<u8>)> {
         }
         // Numbers that serde_json itself cannot hold.
         if good.is_number() {
-            for number in ["99999999999999999999999999", "-99999999999999999999999999", "1.0", "1e2"] {
+            for number in ["99999999999999999999999999", "-99999999999999999999999999", "1.0000001", "1e-1"] {
                 let mut body = call.body.clone();
                 *body.pointer_mut(pointer).unwrap() = json!("@");
                 add(format!("{pointer} = {number}"), body.to_string().replace("\"@\"", number));
@@ -201,7 +212,9 @@ async fn every_kind_of_bad_input_is_refused_and_changes_nothing() {
         }
         if !is_webhook {
             let body = call.body.to_string().into_bytes();
-            for media_type in [None, Some(""), Some("text/plain"), Some("application/xml"), Some("application/jsonp")] {
+            for media_type in
+                [None, Some(""), Some("text/plain"), Some("application/xml"), Some("application/jsonp")]
+            {
                 let answer = send(&engine, &staff, call.path, media_type, body.clone()).await;
                 answer.expect_problem(415, "unsupported-media-type");
             }
@@ -273,21 +286,58 @@ async fn texts_and_numbers_have_their_bounds() {
         ("/v1/admin/inventory/LAMP/adjustments", json!({"delta": 1, "reason": ""})),
         ("/v1/admin/inventory/LAMP/adjustments", json!({"delta": 1, "reason": "x".repeat(201)})),
         ("/v1/admin/reservations", json!({"lines": [], "expires_in_seconds": 60})),
-        ("/v1/admin/reservations", json!({"lines": [{"sku": "LAMP", "quantity": 1}], "expires_in_seconds": 2_592_001})),
-        ("/v1/admin/reservations", json!({"id": "1", "lines": [{"sku": "LAMP", "quantity": 1}], "expires_in_seconds": 1})),
+        (
+            "/v1/admin/reservations",
+            json!({"lines": [{"sku": "LAMP", "quantity": 1}], "expires_in_seconds": 2_592_001}),
+        ),
+        (
+            "/v1/admin/reservations",
+            json!({"id": "1", "lines": [{"sku": "LAMP", "quantity": 1}], "expires_in_seconds": 1}),
+        ),
         ("/v1/auth/register", json!({"email": "no address", "password": "plum rain in june", "name": "H"})),
         ("/v1/auth/register", json!({"email": "a@b", "password": "plum rain in june", "name": "H"})),
-        ("/v1/auth/register", json!({"email": format!("{}@example.jp", "a".repeat(300)), "password": "plum rain in june", "name": "H"})),
+        (
+            "/v1/auth/register",
+            json!({"email": format!("{}@example.jp", "a".repeat(300)), "password": "plum rain in june", "name": "H"}),
+        ),
         ("/v1/auth/register", json!({"email": "h@example.jp", "password": "plum rain in june", "name": ""})),
-        ("/v1/auth/register", json!({"email": "h@example.jp", "password": "plum rain in june", "name": "  "})),
-        ("/v1/auth/register", json!({"email": "h@example.jp", "password": "plum rain in june", "name": "a\u{0}"})),
-        ("/v1/auth/register", json!({"email": "h@example.jp", "password": "plum rain in june", "name": "x".repeat(101)})),
-        ("/v1/auth/register", json!({"email": "h@example.jp", "password": "plum rain in june", "name": "H", "role": "admin"})),
+        (
+            "/v1/auth/register",
+            json!({"email": "h@example.jp", "password": "plum rain in june", "name": "  "}),
+        ),
+        (
+            "/v1/auth/register",
+            json!({"email": "h@example.jp", "password": "plum rain in june", "name": "a\u{0}"}),
+        ),
+        (
+            "/v1/auth/register",
+            json!({"email": "h@example.jp", "password": "plum rain in june", "name": "x".repeat(101)}),
+        ),
+        (
+            "/v1/auth/register",
+            json!({"email": "h@example.jp", "password": "plum rain in june", "name": "H", "role": "admin"}),
+        ),
     ] {
         let answer = staff.post(path, body.clone()).await;
         assert_eq!((answer.status, answer.code()), (422, "invalid-body"), "{path} {body}: {answer:?}");
     }
     assert_eq!(staff.stock("LAMP").await, (10, 0));
+    assert_eq!(engine.audit().await, []);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_whole_number_is_one_however_json_writes_it() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 1_000).await;
+    let staff = engine.staff().await;
+    for (number, left) in [("1.0", 999), ("2e1", 979), ("1.5e1", 964)] {
+        let body =
+            konbini_order("LAMP", 1).to_string().replace("\"quantity\":1", &format!("\"quantity\":{number}"));
+        let answer = send(&engine, &staff, "/v1/orders", Some("application/json"), body.into_bytes()).await;
+        answer.expect(201);
+        assert_eq!(engine.anybody().available("LAMP").await, left, "{number}");
+    }
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
@@ -315,24 +365,44 @@ async fn a_body_of_ten_megabytes_is_too_large() {
 async fn a_path_that_is_not_there_is_404_and_a_method_that_is_not_is_405() {
     let engine = TestEngine::start().await;
     let anybody = engine.anybody();
-    for path in ["/", "/v1", "/v1/", "/v2/orders", "/v1/orders/", "/v1/order", "//v1/orders", "/v1/orders/1/2/3", "/.env", "/%00"] {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/orders",
+        "/v1/orders/",
+        "/v1/order",
+        "//v1/orders",
+        "/v1/orders/1/2/3",
+        "/.env",
+        "/%00",
+    ] {
         let answer = anybody.get(path).await.expect_problem(404, "not-found");
         assert_eq!(answer.body["type"], "https://shobai.dev/problems/not-found");
-        assert!(answer.body["title"].is_string() && answer.body["detail"].is_string() && answer.body["request_id"].is_string());
+        assert!(
+            answer.body["title"].is_string()
+                && answer.body["detail"].is_string()
+                && answer.body["request_id"].is_string()
+        );
     }
 
     let table = routes::table();
     let paths: std::collections::BTreeSet<_> = table.iter().map(|(_, path)| path.as_str()).collect();
     for pattern in paths {
-        let path = pattern.replace("{id}", "019b0f5e-2f1c-7a60-9d8e-3f5a7c1b2d4e").replace("{sku}", "LAMP").replace("{file:.*}", "x");
-        let allowed: Vec<_> = table.iter().filter(|(_, other)| other == pattern).map(|(method, _)| *method).collect();
+        let path = pattern
+            .replace("{id}", "019b0f5e-2f1c-7a60-9d8e-3f5a7c1b2d4e")
+            .replace("{sku}", "LAMP")
+            .replace("{file:.*}", "x");
+        let allowed: Vec<_> =
+            table.iter().filter(|(_, other)| other == pattern).map(|(method, _)| *method).collect();
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
             if allowed.contains(&method) {
                 continue;
             }
             let asked = anybody.request(method.parse().unwrap(), &path);
             let answer = anybody.send(asked).await.expect_problem(405, "method-not-allowed");
-            let allow: Vec<_> = answer.header("allow").unwrap().split(", ").filter(|method| *method != "HEAD").collect();
+            let allow: Vec<_> =
+                answer.header("allow").unwrap().split(", ").filter(|method| *method != "HEAD").collect();
             assert_eq!(allow, allowed, "{method} {path}");
         }
     }
@@ -347,9 +417,14 @@ async fn head_is_answered_as_get_without_the_body() {
     for path in ["/v1/products", "/v1/inventory/LAMP", "/openapi.json"] {
         let get = anybody.get(path).await.expect(200);
         let head = anybody.send(anybody.request(reqwest::Method::HEAD, path)).await.expect(200);
-        assert_eq!((head.text.as_str(), head.header("content-type")), ("", get.header("content-type")), "{path}");
+        assert_eq!(
+            (head.text.as_str(), head.header("content-type")),
+            ("", get.header("content-type")),
+            "{path}"
+        );
     }
-    let missing = anybody.send(anybody.request(reqwest::Method::HEAD, "/v1/inventory/CHAIR")).await.expect(404);
+    let missing =
+        anybody.send(anybody.request(reqwest::Method::HEAD, "/v1/inventory/CHAIR")).await.expect(404);
     assert_eq!(missing.text, "");
     engine.stop().await;
 }
@@ -359,13 +434,24 @@ async fn every_answer_has_its_request_id_and_the_security_headers() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1).await;
     let customer = engine.customer().await;
-    for path in ["/v1/products", "/v1/users/me", "/nowhere", "/v1/orders/1", "/docs/", "/openapi.json", "/v1/admin/inventory/LAMP"] {
+    for path in [
+        "/v1/products",
+        "/v1/users/me",
+        "/nowhere",
+        "/v1/orders/1",
+        "/docs/",
+        "/openapi.json",
+        "/v1/admin/inventory/LAMP",
+    ] {
         let asked = customer.request(reqwest::Method::GET, path).header("X-Request-Id", "shop-42.a_B");
         let answer = customer.send(asked).await;
         assert_eq!(answer.header("x-request-id"), Some("shop-42.a_B"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
-        assert!(answer.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"), "{path}");
+        assert!(
+            answer.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"),
+            "{path}"
+        );
         assert!(answer.header("cache-control").is_some(), "{path}");
         assert_eq!(answer.header("server"), None);
         if answer.status >= 400 {
@@ -394,14 +480,21 @@ async fn pages_of_configured_origins_may_call_and_others_may_not() {
     let preflight = async |origin: &str, method: &str| {
         let asked = anybody.request(reqwest::Method::OPTIONS, "/v1/orders").header("Origin", origin);
         let asked = asked.header("Access-Control-Request-Method", method);
-        anybody.send(asked.header("Access-Control-Request-Headers", "authorization,idempotency-key,content-type")).await
+        anybody
+            .send(
+                asked.header("Access-Control-Request-Headers", "authorization,idempotency-key,content-type"),
+            )
+            .await
     };
 
     let allowed = preflight(origin, "POST").await.expect(200);
     assert_eq!(allowed.header("access-control-allow-origin"), Some(origin));
     assert!(allowed.header("access-control-allow-methods").unwrap().contains("POST"));
     let headers = allowed.header("access-control-allow-headers").unwrap().to_lowercase();
-    assert!(["authorization", "idempotency-key", "content-type"].iter().all(|name| headers.contains(name)), "{headers}");
+    assert!(
+        ["authorization", "idempotency-key", "content-type"].iter().all(|name| headers.contains(name)),
+        "{headers}"
+    );
 
     let refused = preflight("https://evil.example", "POST").await;
     assert!(refused.status >= 400 && refused.header("access-control-allow-origin").is_none(), "{refused:?}");
@@ -423,7 +516,8 @@ async fn pages_of_configured_origins_may_call_and_others_may_not() {
 async fn without_configured_origins_nobody_elses_page_may_call() {
     let engine = TestEngine::start().await;
     let anybody = engine.anybody();
-    let asked = anybody.request(reqwest::Method::GET, "/v1/products").header("Origin", "https://evil.example");
+    let asked =
+        anybody.request(reqwest::Method::GET, "/v1/products").header("Origin", "https://evil.example");
     let answer = anybody.send(asked).await;
     assert_eq!(answer.header("access-control-allow-origin"), None);
     engine.stop().await;
@@ -440,7 +534,10 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     let anybody = engine.anybody();
 
     let first = anybody.get("/v1/products").await.expect(200);
-    assert_eq!((first.header("ratelimit-limit"), first.header("ratelimit-remaining")), (Some("3"), Some("2")));
+    assert_eq!(
+        (first.header("ratelimit-limit"), first.header("ratelimit-remaining")),
+        (Some("3"), Some("2"))
+    );
     assert!(first.header("ratelimit-reset").is_some());
     let answers = futures_util::future::join_all((0..20).map(|_| anybody.get("/v1/products"))).await;
 
@@ -448,12 +545,18 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     assert!(refused.len() >= 15, "{}", refused.len());
     for answer in refused {
         let answer = answer.expect_problem(429, "too-many-requests");
-        assert_eq!((answer.header("ratelimit-limit"), answer.header("ratelimit-remaining")), (Some("3"), Some("0")));
+        assert_eq!(
+            (answer.header("ratelimit-limit"), answer.header("ratelimit-remaining")),
+            (Some("3"), Some("0"))
+        );
         let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=2).contains(&seconds), "{seconds}");
     }
     // The bucket fills again.
-    crate::support::eventually("it may ask again", async || (anybody.get("/v1/products").await.status == 200).then_some(())).await;
+    crate::support::eventually("it may ask again", async || {
+        (anybody.get("/v1/products").await.status == 200).then_some(())
+    })
+    .await;
     engine.stop().await;
 }
 

@@ -68,7 +68,8 @@ async fn a_receipt_counts_once_for_each_reference() {
     assert_eq!(staff.stock("LAMP").await, (15, 0));
     assert_eq!(staff.stock("CHAIR").await, (7, 0));
 
-    let at_once = futures_util::future::join_all((0..10).map(|_| receives(&staff, "LAMP", 3, "note-3"))).await;
+    let at_once =
+        futures_util::future::join_all((0..10).map(|_| receives(&staff, "LAMP", 3, "note-3"))).await;
     assert!(at_once.iter().all(|answer| answer.status == 201), "{at_once:?}");
     assert_eq!(staff.stock("LAMP").await, (18, 0));
 
@@ -93,8 +94,13 @@ async fn an_adjustment_corrects_the_pieces_on_hand() {
         (&movement["kind"], &movement["on_hand_delta"], &movement["reason"], &movement["version"]),
         (&json!("adjusted"), &json!(-3), &json!("broken"), &json!(2))
     );
-    let found = adjusts(&staff, "LAMP", json!({"delta": 1, "reason": "found", "expected_version": 2})).await.expect(201);
-    assert_eq!(found.body["stock"], json!({"sku": "LAMP", "on_hand": 8, "reserved": 0, "available": 8, "version": 3}));
+    let found = adjusts(&staff, "LAMP", json!({"delta": 1, "reason": "found", "expected_version": 2}))
+        .await
+        .expect(201);
+    assert_eq!(
+        found.body["stock"],
+        json!({"sku": "LAMP", "on_hand": 8, "reserved": 0, "available": 8, "version": 3})
+    );
 
     let stale = adjusts(&staff, "LAMP", json!({"delta": 1, "reason": "found", "expected_version": 2})).await;
     let stale = stale.expect_problem(409, "version-differs");
@@ -140,7 +146,9 @@ async fn what_is_promised_cannot_be_adjusted_away() {
 
     let refused = refused.expect_problem(409, "below-reserved");
     assert_eq!((&refused.body["on_hand"], &refused.body["reserved"]), (&json!(3), &json!(4)));
-    adjusts(&staff, "LAMP", json!({"delta": -11, "reason": "broken"})).await.expect_problem(409, "below-reserved");
+    adjusts(&staff, "LAMP", json!({"delta": -11, "reason": "broken"}))
+        .await
+        .expect_problem(409, "below-reserved");
     assert_eq!(staff.stock("LAMP").await, (10, 4));
     adjusts(&staff, "LAMP", json!({"delta": -6, "reason": "broken"})).await.expect(201);
     assert_eq!(staff.stock("LAMP").await, (4, 4));

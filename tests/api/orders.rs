@@ -51,7 +51,7 @@ async fn an_order_at_a_konbini_awaits_payment_and_holds_the_stock() {
             "status": "awaiting_payment",
             "lines": [{
                 "sku": "LAMP",
-                "name": "Product LAMP",
+                "name": "Product LAMP (M)",
                 "quantity": 2,
                 "unit_price": {"amount": 1980, "currency": "JPY"},
                 "tax_rate": 10,
@@ -276,7 +276,10 @@ async fn a_second_order_with_the_same_key_answers_the_first_word_for_word() {
 
     assert_eq!(again.text, first.text);
     assert_eq!(again.header("location"), first.header("location"));
-    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
+    assert_eq!(
+        (first.header("idempotency-replayed"), again.header("idempotency-replayed")),
+        (None, Some("true"))
+    );
 
     customer.cancels(first.id()).await.expect(200);
     let after_cancelling = customer.orders_with("once", order.clone()).await.expect(201);
@@ -356,7 +359,8 @@ async fn a_key_that_was_used_for_another_order_is_refused() {
     let body = r#"{"payment":{"konbini":{"phone":"09012345678","chain":"seven_eleven"},"method":"konbini"},
                    "lines":[{"quantity":1,"sku":"LAMP"}]}"#;
     let request = customer.request(reqwest::Method::POST, "/v1/orders").header("Idempotency-Key", "key");
-    let again = customer.send(request.header("Content-Type", "application/json").body(body)).await.expect(201);
+    let again =
+        customer.send(request.header("Content-Type", "application/json").body(body)).await.expect(201);
     assert_eq!(again.text, first.text);
     // Upper and lower case are two keys.
     customer.orders_with("KEY", konbini_order("LAMP", 2)).await.expect(201);
@@ -375,7 +379,8 @@ async fn an_order_without_a_proper_key_is_refused() {
     let missing = customer.post("/v1/orders", konbini_order("LAMP", 1)).await;
     missing.expect_problem(400, "idempotency-key-required");
     for key in ["", " ", "two words", "schlüssel", "鍵", &"k".repeat(256)] {
-        let request = customer.request(reqwest::Method::POST, "/v1/orders").header("Idempotency-Key", key.as_bytes());
+        let request =
+            customer.request(reqwest::Method::POST, "/v1/orders").header("Idempotency-Key", key.as_bytes());
         let answer = customer.send(request.json(&konbini_order("LAMP", 1))).await;
         assert_eq!((answer.status, answer.code()), (422, "invalid-value"), "{key}: {answer:?}");
     }
@@ -415,7 +420,8 @@ async fn different_orders_with_one_key_at_once_are_one_order_and_refusals() {
     engine.sells("LAMP", 1_000).await;
     let customer = engine.customer().await;
 
-    let answers = join_all((1..=20).map(|pieces| customer.orders_with("one", konbini_order("LAMP", pieces)))).await;
+    let answers =
+        join_all((1..=20).map(|pieces| customer.orders_with("one", konbini_order("LAMP", pieces)))).await;
 
     let placed: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
     assert_eq!(placed.len(), 1);
@@ -468,13 +474,19 @@ async fn orders_are_listed_newest_first_in_pages_and_by_status() {
     let (customer, other) = (engine.customer().await, engine.customer().await);
     let mut ids = Vec::new();
     for number in 0..7 {
-        let placed = if number % 2 == 0 { customer.orders("LAMP", 1).await } else { customer.orders_by_card("LAMP", 1).await };
+        let placed = if number % 2 == 0 {
+            customer.orders("LAMP", 1).await
+        } else {
+            customer.orders_by_card("LAMP", 1).await
+        };
         ids.push(placed.expect(201).id().to_owned());
         other.orders("LAMP", 1).await.expect(201);
     }
     customer.cancels(&ids[0]).await.expect(200);
     let newest_first: Vec<_> = ids.iter().rev().cloned().collect();
-    let ids_of = |orders: &[Value]| orders.iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids_of = |orders: &[Value]| {
+        orders.iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
 
     for limit in [1, 3, 7, 100] {
         assert_eq!(ids_of(&customer.all_pages("/v1/orders", limit).await), newest_first, "{limit} on a page");
@@ -493,7 +505,9 @@ async fn orders_are_listed_newest_first_in_pages_and_by_status() {
     }
     let listed = customer.get("/v1/orders?limit=1").await;
     assert_eq!(listed.items()[0], customer.order(&ids[6]).await.body);
-    for query in ["status=paid", "status=", "limit=0", "limit=101", "cursor=x", "cursor=bm90LWFuLWlk", "customer=1"] {
+    for query in
+        ["status=paid", "status=", "limit=0", "limit=101", "cursor=x", "cursor=bm90LWFuLWlk", "customer=1"]
+    {
         let answer = customer.get(&format!("/v1/orders?{query}")).await;
         assert_eq!(answer.status, 422, "{query}: {answer:?}");
     }
@@ -540,9 +554,15 @@ async fn cancelling_a_paid_order_refunds_it_and_puts_the_stock_back_on_hand() {
 
     for placed in [&fresh, &settled] {
         let cancelled = customer.cancels(placed.id()).await.expect(200);
-        assert_eq!((cancelled.order_status(), &cancelled.body["payment"]["status"]), ("cancelled", &json!("refunded")));
+        assert_eq!(
+            (cancelled.order_status(), &cancelled.body["payment"]["status"]),
+            ("cancelled", &json!("refunded"))
+        );
         let history = customer.history(placed.id()).await;
-        assert_eq!(history.iter().map(|(status, _)| status.as_str()).collect::<Vec<_>>(), ["confirmed", "cancelled"]);
+        assert_eq!(
+            history.iter().map(|(status, _)| status.as_str()).collect::<Vec<_>>(),
+            ["awaiting_payment", "confirmed", "cancelled"]
+        );
         customer.cancels(placed.id()).await.expect(200);
     }
 
@@ -559,10 +579,14 @@ async fn cancelling_many_times_at_once_gives_the_stock_back_once() {
     let konbini = customer.orders("LAMP", 2).await.expect(201);
     let card = customer.orders_by_card("LAMP", 2).await.expect(201);
 
-    let cancels = (0..8).map(|number| customer.cancels(if number % 2 == 0 { konbini.id() } else { card.id() }));
+    let cancels =
+        (0..8).map(|number| customer.cancels(if number % 2 == 0 { konbini.id() } else { card.id() }));
     let answers = join_all(cancels).await;
 
-    assert!(answers.iter().all(|answer| answer.status == 200 && answer.order_status() == "cancelled"), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer.status == 200 && answer.order_status() == "cancelled"),
+        "{answers:?}"
+    );
     stock_becomes(&staff, "LAMP", 5, 0).await;
     assert_eq!(customer.history(konbini.id()).await.len(), 2);
     assert_eq!(engine.audit().await, []);
@@ -582,7 +606,10 @@ async fn an_order_that_is_not_paid_in_time_expires_and_gives_its_stock_back() {
 
     stock_becomes(&staff, "LAMP", 5, 0).await;
     let expired = customer.order(placed.id()).await;
-    assert_eq!((&expired.body["payment"]["status"], &expired.body["expires_at"]), (&json!("cancelled"), &Value::Null));
+    assert_eq!(
+        (&expired.body["payment"]["status"], &expired.body["expires_at"]),
+        (&json!("cancelled"), &Value::Null)
+    );
     let history = customer.get(&format!("/v1/orders/{}/history", placed.id())).await.expect(200);
     assert_eq!(history.each("status"), [json!("awaiting_payment"), json!("expired")]);
     let late = time(&history.items()[1]["at"]).duration_since(time(&placed.body["expires_at"]));
@@ -608,7 +635,8 @@ async fn an_order_that_lapses_while_the_engine_is_away_expires_when_it_is_back()
 
     let customer = engine.anybody().with_token(customer.token.unwrap());
     becomes(&customer, placed.id(), "expired").await;
-    eventually("the stock is back", async || (engine.anybody().available("LAMP").await == 5).then_some(())).await;
+    eventually("the stock is back", async || (engine.anybody().available("LAMP").await == 5).then_some(()))
+        .await;
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }

@@ -13,7 +13,9 @@ fn paid(order: &str, amount: i64) -> Value {
 async fn send(anybody: &Client, body: &[u8], signature: Option<&str>) -> Answer {
     let request = anybody.request(reqwest::Method::POST, "/v1/webhooks/sandbox").body(body.to_vec());
     let request = request.header("Content-Type", "application/json");
-    anybody.send(signature.into_iter().fold(request, |request, it| request.header("Shobai-Signature", it))).await
+    anybody
+        .send(signature.into_iter().fold(request, |request, it| request.header("Shobai-Signature", it)))
+        .await
 }
 
 /// Reports as the sandbox does.
@@ -66,7 +68,10 @@ async fn many_reports_at_once_confirm_the_order_once() {
 
     let answers = futures_util::future::join_all((0..8).map(|_| report(&engine, &body))).await;
 
-    assert!(answers.iter().all(|answer| answer.status == 200 && answer.body["status"] == "confirmed"), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer.status == 200 && answer.body["status"] == "confirmed"),
+        "{answers:?}"
+    );
     assert_eq!(customer.history(placed.id()).await.len(), 2);
     assert_eq!(staff.stock("LAMP").await, (3, 0));
     assert_eq!(engine.audit().await, []);
@@ -80,7 +85,8 @@ async fn money_that_comes_after_the_order_expired_goes_back() {
     let (customer, staff) = (engine.customer().await, engine.staff().await);
     let placed = customer.orders("LAMP", 2).await.expect(201);
     let id = placed.id();
-    eventually("expired", async || (customer.order(id).await.order_status() == "expired").then_some(())).await;
+    eventually("expired", async || (customer.order(id).await.order_status() == "expired").then_some(()))
+        .await;
 
     let noted = report(&engine, &paid(id, 3_960)).await.expect(200);
 

@@ -1,7 +1,7 @@
 //! What all tests share: one private PostgreSQL for the whole run, a fresh database and an engine for each test, and
 //! clients that speak the domain.
 
-#![allow(dead_code, reason = "every test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 
 pub mod client;
 
@@ -225,8 +225,7 @@ impl TestEngine {
     /// Runs SQL by hand, as somebody at the database's own prompt would: without the engine's settings.
     pub async fn by_hand(&self, sql: &str) -> Vec<tokio_postgres::SimpleQueryMessage> {
         use secrecy::ExposeSecret as _;
-        let config: tokio_postgres::Config =
-            self.config.postgres.url.expose_secret().parse().expect("a url");
+        let config: tokio_postgres::Config = self.config.postgres.url.expose_secret().parse().expect("a url");
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.expect("a connection");
         actix_rt::spawn(async move { drop(connection.await) });
         client.simple_query(sql).await.expect("the statement")
