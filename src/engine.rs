@@ -183,7 +183,6 @@ impl Readiness {
 /// One recorder for the process, whoever asks first.
 fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-    // Held while it is installed: engines of one process may start at the same time.
     let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(metrics) = &*recorder {
         return Ok(metrics.clone());

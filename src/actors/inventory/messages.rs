@@ -116,8 +116,9 @@ pub struct ListMovements {
     pub cursor: Option<Cursor>,
 }
 
-/// Reservations for orders that are still held though they were made before a time, oldest first.
+/// Reservations for orders that are still held though their orders were begun before a time, oldest first.
 ///
+/// When an order was begun is told by its id, so that a reservation that became durable late is not passed over.
 /// For the sweep of orders: what was held for an order that never came to be is found among these.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<ReservationId>, InventoryError>")]

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use super::book::StockBook;
 use super::error::InventoryError;
 use super::model::{Command, Hold, Recalled, Stock};
-use super::sku::{Decide, Read, Settled, SkuActor, Told};
+use super::sku::{Decide, Read, Seen, Settled, SkuActor, Told};
 use super::store::InventoryStore;
 use crate::actors::runtime::{Journal, run_guarded, unbounded_context};
 use crate::types::Sku;
 
-/// How often idle SKUs are let go and the gauges of hot ones are set.
+/// How often idle SKUs are let go, the gauges of hot ones are set, and changes by hand are looked for.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
 /// A SKU that was asked this recently may have decisions on their way; it is never let go to make room.
 const BUSY_WITHIN: Duration = Duration::from_secs(10);
@@ -111,6 +111,30 @@ impl ShardActor {
         self.skus.retain(|_, active| active.address.connected() && active.asked_at.elapsed() < idle_after);
     }
 
+    /// Tells the SKUs that were asked in this round at which versions their rows are.
+    fn look_for_changes_by_hand(&self) {
+        let asked = self.skus.iter().filter(|(_, active)| active.asked_in_round > 0);
+        let asked: HashMap<Sku, Addr<SkuActor>> =
+            asked.map(|(sku, active)| (sku.clone(), active.address.clone())).collect();
+        if asked.is_empty() {
+            return;
+        }
+        let store = self.store.clone();
+        actix_rt::spawn(async move {
+            let skus: Vec<Sku> = asked.keys().cloned().collect();
+            match store.list_versions(&skus).await {
+                Ok(versions) => {
+                    for (sku, version) in versions {
+                        if let Some(address) = asked.get(&sku) {
+                            address.do_send(Seen { version });
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "changes by hand could not be looked for"),
+            }
+        });
+    }
+
     fn round(&mut self) {
         self.let_go_idle(self.idle_after);
         let mut asked: Vec<_> = self.skus.iter().filter(|(_, active)| active.asked_in_round > 0).collect();
@@ -122,6 +146,7 @@ impl ShardActor {
             gauge("shobai_stock_reserved_pieces").set(stock.reserved as f64);
             gauge("shobai_stock_available_pieces").set(stock.available() as f64);
         }
+        self.look_for_changes_by_hand();
         for active in self.skus.values_mut() {
             active.asked_in_round = 0;
         }

@@ -65,6 +65,13 @@ pub(super) enum Told {
 #[rtype(result = "Result<Stock, InventoryError>")]
 pub(super) struct Read;
 
+/// The version that the row was seen at; a later one than this actor has made is somebody else's.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Seen {
+    pub version: i64,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct End;
@@ -209,6 +216,21 @@ impl Handler<Read> for SkuActor {
         self.stock()?;
         let settled = *self.settled.borrow();
         settled.ok_or_else(|| InventoryError::Reloading(self.sku.clone()))
+    }
+}
+
+impl Handler<Seen> for SkuActor {
+    type Result = ();
+
+    /// Whoever only hears refusals never reaches the version match, so a change by hand is looked for as well.
+    fn handle(&mut self, Seen { version }: Seen, ctx: &mut Self::Context) {
+        let Picture::Loaded(stock) = &self.picture else { return };
+        if version > stock.stock().version {
+            tracing::info!(sku = %self.sku, version, "the stock was changed by somebody else; it is loaded again");
+            self.picture = Picture::Void;
+            self.settled.send_replace(None);
+            ctx.stop();
+        }
     }
 }
 

@@ -63,6 +63,15 @@ impl InventoryStore {
         rows.iter().map(|row| Ok((sku_from(row)?, row.get("quantity")))).collect()
     }
 
+    /// The versions of SKUs as they are at this moment; one that is not in stock is left out.
+    pub async fn list_versions(&self, skus: &[Sku]) -> Result<Vec<(Sku, i64)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_versions")).await?;
+        let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
+        let rows = connection.query(&statement, &[&names]).await?;
+        rows.iter().map(|row| Ok((sku_from(row)?, row.get("version")))).collect()
+    }
+
     /// The SKUs of a reservation, in the order in which they are decided; none if it was made for something else.
     pub async fn list_reserved_skus(
         &self,
@@ -99,7 +108,7 @@ impl InventoryStore {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_held_for_orders")).await?;
         let after = after.map_or(Uuid::nil(), ReservationId::uuid);
-        let rows = connection.query(&statement, &[&made_before, &after, &limit]).await?;
+        let rows = connection.query(&statement, &[&after, &first_id_at(made_before), &limit]).await?;
         Ok(rows.iter().map(|row| ReservationId::from_uuid(row.get(0))).collect())
     }
 
@@ -142,6 +151,12 @@ impl InventoryStore {
         let movements = rows.iter().map(movement_from).collect::<Result<_, _>>()?;
         Ok(Page::from_rows(movements, limit, |movement: &Movement| movement.version.to_string()))
     }
+}
+
+/// The least UUIDv7 of a moment.
+fn first_id_at(time: Timestamp) -> Uuid {
+    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
 }
 
 fn sku_from(row: &Row) -> Result<Sku, StorageError> {

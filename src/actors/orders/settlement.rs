@@ -37,8 +37,11 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
             }
         }
     }
-    // A refusal means that it has gone on to another status, which settles it anew.
-    let _ = desk.commit(Entry::Settle(order.id, order.status)).await?;
+    // A refusal means that it has gone on to another status. What was done here may have come after that one was
+    // settled (pieces sold for an order that was cancelled meanwhile), so it is settled once more, as it stands now.
+    if desk.commit(Entry::Settle(order.id, order.status)).await?.is_err() {
+        return Box::pin(settle_again(desk, order.id)).await;
+    }
     Ok(())
 }
 

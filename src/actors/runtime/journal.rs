@@ -230,11 +230,18 @@ impl<B: Book> Lane<B> {
         }
         self.waiting.extend(taken);
         // Whoever else on this thread is about to enter something gets to do so first: it belongs to the same commit.
-        tokio::task::yield_now().await;
-        while self.waiting.len() < self.limits.batch_max
-            && let Ok(pending) = entries.try_recv()
-        {
-            self.waiting.push_back(pending);
+        // No timer: a lone caller waits for nothing, and under load the commits grow instead of becoming more.
+        loop {
+            let gathered = self.waiting.len();
+            tokio::task::yield_now().await;
+            while self.waiting.len() < self.limits.batch_max
+                && let Ok(pending) = entries.try_recv()
+            {
+                self.waiting.push_back(pending);
+            }
+            if self.waiting.len() == gathered {
+                break;
+            }
         }
         self.meters.depth.set(entries.len() as f64);
         true
