@@ -1,5 +1,7 @@
 //! Placing orders and seeing what became of them. A customer sees no orders but their own.
 
+use std::str::FromStr;
+
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::web::Data;
@@ -22,7 +24,7 @@ use crate::actors::orders::{
     OrderStatus, PlaceOrder, TaxShare,
 };
 use crate::actors::payments::{CardToken, KonbiniChain, Payment, PaymentMethod, PhoneNumber};
-use crate::types::{Currency, Cursor, Limit, OrderId, Quantity, Sku};
+use crate::types::{Currency, Cursor, InvalidValue, Limit, OrderId, Quantity, Sku};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -65,6 +67,7 @@ impl LineBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PaymentBody {
+    #[serde(deserialize_with = "input::text")]
     method: MethodName,
     #[serde(default, deserialize_with = "input::optional_object")]
     konbini: Option<KonbiniBody>,
@@ -72,11 +75,21 @@ struct PaymentBody {
     card: Option<CardBody>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
 enum MethodName {
     Konbini,
     Card,
+}
+
+impl FromStr for MethodName {
+    type Err = InvalidValue;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "konbini" => Ok(Self::Konbini),
+            "card" => Ok(Self::Card),
+            _ => Err(InvalidValue::new("payment method", "is none of konbini, card")),
+        }
+    }
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -51,7 +51,7 @@ async fn an_order_at_a_konbini_awaits_payment_and_holds_the_stock() {
             "status": "awaiting_payment",
             "lines": [{
                 "sku": "LAMP",
-                "name": "Product LAMP",
+                "name": "Product LAMP (M)",
                 "quantity": 2,
                 "unit_price": {"amount": 1980, "currency": "JPY"},
                 "tax_rate": 10,
@@ -561,7 +561,7 @@ async fn cancelling_a_paid_order_refunds_it_and_puts_the_stock_back_on_hand() {
         let history = customer.history(placed.id()).await;
         assert_eq!(
             history.iter().map(|(status, _)| status.as_str()).collect::<Vec<_>>(),
-            ["confirmed", "cancelled"]
+            ["awaiting_payment", "confirmed", "cancelled"]
         );
         customer.cancels(placed.id()).await.expect(200);
     }

@@ -1,7 +1,7 @@
 //! What all tests share: one private PostgreSQL for the whole run, a fresh database and an engine for each test, and
 //! clients that speak the domain.
 
-#![allow(dead_code, reason = "every test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 
 pub mod client;
 

@@ -96,6 +96,7 @@ impl Front {
 
     async fn reserve(&self, wanted: ReserveStock) -> Result<Reservation, InventoryError> {
         let lines = summed(wanted.lines)?;
+        let known = if wanted.id_is_new { 0 } else { self.known_lines(wanted.id, &lines).await? };
         let mut reservation = Reservation {
             id: wanted.id,
             lines: Vec::with_capacity(lines.len()),
@@ -118,12 +119,30 @@ impl Front {
                 }
                 Ok(Instructed::Done) => {}
                 Err(error) => {
+                    // What an earlier question got under this id is not this one's to give back.
+                    reservation.lines.drain(..known.min(reservation.lines.len()));
                     self.undo(&reservation).await;
                     return Err(error);
                 }
             }
         }
         Ok(reservation)
+    }
+
+    /// How many lines the id holds or held already; refuses unless they are the first of these.
+    ///
+    /// All of them, when it was reserved before; some, when that broke off, because lines are decided in their order.
+    async fn known_lines(&self, id: ReservationId, lines: &[Line]) -> Result<usize, InventoryError> {
+        let mut known = self.store.list_lines(id).await?;
+        known.sort_unstable();
+        let wanted = lines.iter().map(|line| (&line.sku, line.quantity.get()));
+        if known.len() <= lines.len()
+            && known.iter().map(|(sku, pieces)| (sku, *pieces)).zip(wanted).all(|(is, was)| is == was)
+        {
+            Ok(known.len())
+        } else {
+            Err(InventoryError::ReservationDiffers(id))
+        }
     }
 
     /// Gives back what the lines before the refused one got. What cannot be given back now (a crash, a database that

@@ -55,6 +55,14 @@ impl InventoryStore {
         Ok(Some((stock, held)))
     }
 
+    /// The lines of a reservation, whatever became of them, in no order.
+    pub async fn list_lines(&self, id: ReservationId) -> Result<Vec<(Sku, i64)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_lines")).await?;
+        let rows = connection.query(&statement, &[&id.uuid()]).await?;
+        rows.iter().map(|row| Ok((sku_from(row)?, row.get("quantity")))).collect()
+    }
+
     /// The versions of SKUs as they are at this moment; one that is not in stock is left out.
     pub async fn list_versions(&self, skus: &[Sku]) -> Result<Vec<(Sku, i64)>, StorageError> {
         let connection = self.database.connection().await?;

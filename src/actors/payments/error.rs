@@ -9,8 +9,9 @@ use crate::types::InvalidValue;
 pub enum PaymentsError {
     #[error("the card was declined")]
     Declined,
-    #[error("card token {0:?} is unknown")]
-    UnknownCardToken(String),
+    /// Not repeated: whoever mistakes it for a card's number shall not find that in an answer or a log.
+    #[error("the card token is unknown")]
+    UnknownCardToken,
     #[error("the payment is {status} already", status = status.as_str())]
     NotPayable { status: PaymentStatus },
     #[error("the webhook's signature is missing or wrong")]
@@ -29,7 +30,7 @@ impl Fault for PaymentsError {
     fn kind(&self) -> Kind {
         match self {
             PaymentsError::Declined => Kind::PaymentRequired,
-            PaymentsError::UnknownCardToken(_) | PaymentsError::MalformedReport(_) => Kind::Invalid,
+            PaymentsError::UnknownCardToken | PaymentsError::MalformedReport(_) => Kind::Invalid,
             PaymentsError::NotPayable { .. } => Kind::Conflict,
             PaymentsError::BadSignature | PaymentsError::StaleSignature { .. } => Kind::Unauthenticated,
             PaymentsError::Invalid(error) => error.kind(),
@@ -40,7 +41,7 @@ impl Fault for PaymentsError {
     fn code(&self) -> &'static str {
         match self {
             PaymentsError::Declined => "payment-declined",
-            PaymentsError::UnknownCardToken(_) => "unknown-card-token",
+            PaymentsError::UnknownCardToken => "unknown-card-token",
             PaymentsError::NotPayable { .. } => "payment-not-payable",
             PaymentsError::BadSignature => "bad-signature",
             PaymentsError::StaleSignature { .. } => "stale-signature",

@@ -116,7 +116,7 @@ impl FromStr for CardToken {
         match text {
             "tok_ok" => Ok(CardToken::Ok),
             "tok_declined" => Ok(CardToken::Declined),
-            other => Err(PaymentsError::UnknownCardToken(other.chars().take(40).collect())),
+            _ => Err(PaymentsError::UnknownCardToken),
         }
     }
 }
