@@ -66,7 +66,12 @@ static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
 /// Lets a process of its own wait for the end of this one, stop PostgreSQL and remove its files.
 fn put_on_a_leash(data_dir: &Path) {
     static LEASH: OnceLock<std::process::Child> = OnceLock::new();
-    let script = r#"read -r _; pid=$(head -n 1 "$0/postgres/postmaster.pid") && kill -INT "$pid" && while kill -0 "$pid"; do sleep 0.1; done; rm -rf "$(readlink -f "$0/postgres")" "$0""#;
+    let script = r#"read -r _
+        pid=$(sed -n 1p "$0/postgres/postmaster.pid") && socket=$(sed -n 5p "$0/postgres/postmaster.pid") || exit
+        kill -INT "$pid"
+        while kill -0 "$pid"; do sleep 0.1; done
+        rmdir "$socket"
+        rm -rf "$(readlink -f "$0/postgres")" "$0""#;
     let leash = Command::new("sh")
         .args(["-c", script])
         .arg(data_dir)
