@@ -376,7 +376,7 @@ pub async fn commit_reservation(
     gateway: Data<Gateway>,
 ) -> Answer {
     let command =
-        CommitReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_ended: false };
+        CommitReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_expired: false };
     let reservation = gateway.ports.inventory.commit_reservation.ask(command).await?;
     answer::ok(&ReservationView::of(&reservation))
 }

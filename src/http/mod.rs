@@ -37,6 +37,8 @@ pub use server::serve;
 #[rustfmt::skip]
 pub fn routes(config: &mut ServiceConfig) {
     config
+        // Routes are tried in this order, so the one that a flash sale is made of comes first.
+        .service(at("/v1/orders").post(orders::place_order).get(orders::list_orders))
         .service(at("/v1/auth/register").post(users::register_user))
         .service(at("/v1/auth/login").post(users::sign_in))
         .service(at("/v1/auth/refresh").post(users::refresh_session))
@@ -44,7 +46,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/users/me").get(users::get_user))
         .service(at("/v1/products").get(products::list_products))
         .service(at("/v1/products/{id}").get(products::get_product))
-        .service(at("/v1/orders").post(orders::place_order).get(orders::list_orders))
         .service(at("/v1/orders/{id}").get(orders::get_order))
         .service(at("/v1/orders/{id}/history").get(orders::list_history))
         .service(at("/v1/orders/{id}/cancel").post(orders::cancel_order))

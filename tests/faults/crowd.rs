@@ -171,7 +171,7 @@ impl Customer {
             let id = clear.body["id"].as_str().expect("an id").to_owned();
             self.orders.borrow_mut().push(Remembered { key, body: clear.body, cancelled: Cancelled::No });
             crowd.placed.set(crowd.placed.get() + 1);
-            if self.keys.get() % 5 == 0 {
+            if self.keys.get().is_multiple_of(5) {
                 let cancelled = self.cancel(&door, &id).await;
                 self.orders.borrow_mut().last_mut().expect("the order").cancelled = cancelled;
             }
@@ -224,7 +224,8 @@ impl Customer {
     }
 
     async fn finds_each_order(&self, client: &Client) {
-        for told in self.orders.borrow().iter() {
+        let orders = self.orders.take();
+        for told in &orders {
             let id = told.body["id"].as_str().expect("an id");
             let found = client.get(&format!("/v1/orders/{id}")).await.expect(200).body;
             for fact in ["id", "number", "lines", "totals", "created_at"] {
@@ -239,6 +240,7 @@ impl Customer {
                 Cancelled::Perhaps => {}
             }
         }
+        self.orders.replace(orders);
     }
 
     async fn finds_no_other_order(&self, client: &Client) {

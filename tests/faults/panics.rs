@@ -59,13 +59,13 @@ async fn panics_everywhere_among_many_buyers_cost_no_order() {
     let (placed, enough) = (AtomicI64::new(0), AtomicBool::new(false));
 
     let panics = async {
-        for round in 0..16 {
+        for (round, id) in ids.iter().take(16).enumerate() {
             let before = placed.load(Ordering::Relaxed);
             faults::arm(match round % 4 {
                 0 => "sku PANIC-CROWD".to_owned(),
-                1 => format!("orders {}", ids[round]),
+                1 => format!("orders {id}"),
                 2 => "inventory journal PANIC-CROWD".to_owned(),
-                _ => format!("orders journal {}", ids[round]),
+                _ => format!("orders journal {id}"),
             });
             eventually("orders go on after a panic", async || {
                 (placed.load(Ordering::Relaxed) >= before + 64).then_some(())

@@ -308,8 +308,8 @@ impl Handler<CommitReservation> for InventoryActor {
 
     fn handle(&mut self, message: CommitReservation, _: &mut Self::Context) -> Self::Result {
         let front = self.front.clone();
-        let CommitReservation { id, purpose, skus, even_if_ended } = message;
-        Box::pin(async move { front.end(id, purpose, skus, Command::Commit { id, even_if_ended }).await })
+        let CommitReservation { id, purpose, skus, even_if_expired } = message;
+        Box::pin(async move { front.end(id, purpose, skus, Command::Commit { id, even_if_expired }).await })
     }
 }
 

@@ -63,8 +63,8 @@ pub struct ReserveStock {
 
 /// Takes reserved pieces out of stock for good: they are sold.
 ///
-/// Answers with the reservation. Refuses with `UnknownReservation` and with `ReservationEnded` once released or
-/// expired, unless `even_if_ended`: then the pieces are taken anew if there are enough, else `OutOfStock`.
+/// Answers with the reservation. Refuses with `UnknownReservation` and with `ReservationEnded` once it was released or
+/// has expired; an expired one is taken anew `even_if_expired`, if there are enough pieces, else `OutOfStock`.
 /// Asking twice changes nothing.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Reservation, InventoryError>")]
@@ -74,7 +74,7 @@ pub struct CommitReservation {
     pub purpose: Purpose,
     /// The SKUs of the reservation where the asker knows them; empty: they are looked up.
     pub skus: Vec<Sku>,
-    pub even_if_ended: bool,
+    pub even_if_expired: bool,
 }
 
 /// Gives reserved pieces back to those who still want them; pieces already sold return on hand.

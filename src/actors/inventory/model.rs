@@ -1,11 +1,11 @@
 //! The rules of stock: what each command does to each state of a reservation, decided without waiting for anything.
 //!
-//! | command ↓ state → | none | held | committed | released, expired |
-//! |---|---|---|---|---|
-//! | reserve | **held** | the same answer | the same answer | ended |
-//! | commit | unknown | **committed** | the same answer | ended, or **committed** anew when asked for |
-//! | release | unknown | **released** | refused, or **released** when asked for: back on hand | the same answer |
-//! | expire | nothing | **expired** once due | nothing | nothing |
+//! | command ↓ state → | none | held | committed | released | expired |
+//! |---|---|---|---|---|---|
+//! | reserve | **held** | the same answer | the same answer | ended | ended |
+//! | commit | unknown | **committed** | the same answer | ended | ended, or **committed** anew when asked for |
+//! | release | unknown | **released** | refused, or **released** when asked for: back on hand | the same answer | the same answer |
+//! | expire | nothing | **expired** once due | nothing | nothing | nothing |
 //!
 //! A reserve with other pieces than the first one is refused in every state.
 
@@ -159,7 +159,7 @@ pub enum Command {
     },
     Commit {
         id: ReservationId,
-        even_if_ended: bool,
+        even_if_expired: bool,
     },
     Release {
         id: ReservationId,
@@ -292,7 +292,7 @@ impl SkuStock {
                 }
                 _ => Ok(Decision::Nothing),
             },
-            Command::Commit { id, even_if_ended } => {
+            Command::Commit { id, even_if_expired } => {
                 let hold = match (known, recalled) {
                     (Some(hold), _) | (None, Recalled::Found(hold)) => hold,
                     (None, Recalled::NotAsked) => return Ok(Decision::Recall(*id)),
@@ -304,10 +304,12 @@ impl SkuStock {
                         Ok(self.end(*id, hold, committed, MovementKind::Committed, -1, -1))
                     }
                     ReservationState::Committed => Ok(Decision::Already(hold)),
-                    _ if *even_if_ended && self.stock.available() < hold.quantity.get() => {
-                        Err(self.out_of_stock(hold.quantity))
+                    ReservationState::Expired if *even_if_expired => {
+                        if self.stock.available() < hold.quantity.get() {
+                            return Err(self.out_of_stock(hold.quantity));
+                        }
+                        Ok(self.end(*id, hold, committed, MovementKind::Committed, -1, 0))
                     }
-                    _ if *even_if_ended => Ok(self.end(*id, hold, committed, MovementKind::Committed, -1, 0)),
                     state => Err(InventoryError::ReservationEnded { id: *id, state }),
                 }
             }
@@ -477,8 +479,8 @@ mod tests {
         }
     }
 
-    fn commit(number: u128, even_if_ended: bool) -> Command {
-        Command::Commit { id: id(number), even_if_ended }
+    fn commit(number: u128, even_if_expired: bool) -> Command {
+        Command::Commit { id: id(number), even_if_expired }
     }
 
     fn release(number: u128, even_if_committed: bool) -> Command {
@@ -568,7 +570,13 @@ mod tests {
             ),
             (
                 commit(1, true),
-                [Err("unknown-reservation"), Ok((7, 0)), Err("unchanged"), Ok((7, 0)), Ok((7, 0))],
+                [
+                    Err("unknown-reservation"),
+                    Ok((7, 0)),
+                    Err("unchanged"),
+                    Err("reservation-ended"),
+                    Ok((7, 0)),
+                ],
             ),
             (
                 release(1, false),

@@ -155,6 +155,9 @@ impl SkuActor {
                 Err(CommitError::Unreachable) => {
                     StorageError::Unreachable("the journal has no connection".to_owned()).into()
                 }
+                Err(CommitError::Late) => {
+                    StorageError::Unreachable("the journal did not get to it in time".to_owned()).into()
+                }
                 Err(CommitError::Unknown) => {
                     StorageError::Unknown("the connection was lost around a commit".to_owned()).into()
                 }

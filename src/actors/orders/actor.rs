@@ -216,6 +216,7 @@ pub(super) fn current_payment(order: &Order) -> Payment {
 fn failure<R: std::fmt::Debug>(error: CommitError<R>) -> OrdersError {
     match error {
         CommitError::Unknown => OrdersError::Unknown,
+        CommitError::Late => OrdersError::Busy,
         CommitError::Unreachable => {
             StorageError::Unreachable("the journal has no connection".to_owned()).into()
         }

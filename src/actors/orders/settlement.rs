@@ -19,13 +19,15 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
     match order.status {
         OrderStatus::AwaitingPayment => return Ok(()),
         OrderStatus::Confirmed => {
-            let commit = CommitReservation { id, purpose: Purpose::Order, skus, even_if_ended: true };
+            let commit = CommitReservation { id, purpose: Purpose::Order, skus, even_if_expired: true };
             match desk.ports.commit_reservation.ask(commit).await {
                 Ok(_) => {}
                 // Paid so late that its hold had lapsed, and by now nothing is left.
                 Err(InventoryError::OutOfStock { .. } | InventoryError::UnknownReservation(_)) => {
                     return give_up(desk, order).await;
                 }
+                // It was cancelled meanwhile; what was released stays released.
+                Err(InventoryError::ReservationEnded { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

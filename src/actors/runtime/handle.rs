@@ -13,6 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use super::port::Port;
 use crate::error::{Fault, Kind};
 
+/// How long a panic may take from the question that it struck to the end of the actor.
+const UNWINDS_WITHIN: Duration = Duration::from_millis(100);
+
 /// The bounds of a handle.
 #[derive(Debug, Clone, Copy)]
 pub struct AskLimits {
@@ -122,6 +125,11 @@ impl<A: Actor> Handle<A> {
         match timeout_at(deadline, asked.answer()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => {
+                // Told only when that life is over, so that whoever asks again does not meet the same end. (It goes on
+                // if only the answer on its way panicked.)
+                let mut current = self.address.clone();
+                let over = current.wait_for(|current| current.as_ref() != Some(&address));
+                let _ = timeout_at(deadline.min(Instant::now() + UNWINDS_WITHIN), over).await;
                 self.counters.gone.increment(1);
                 Err(AskError::Gone(self.name))
             }
@@ -160,11 +168,15 @@ impl<A: Actor> Handle<A> {
 
     /// The address of the actor's present life; waits for the next life when it is just being built.
     async fn address_before(&self, deadline: Instant) -> Option<Addr<A>> {
-        if let Some(address) = self.address.borrow().as_ref() {
-            return Some(address.clone());
+        let lives = |address: &Option<Addr<A>>| address.as_ref().is_some_and(Addr::connected);
+        {
+            let address = self.address.borrow();
+            if lives(&address) {
+                return address.clone();
+            }
         }
         let mut address = self.address.clone();
-        let found = timeout_at(deadline, address.wait_for(Option::is_some)).await.ok()?.ok()?;
+        let found = timeout_at(deadline, address.wait_for(lives)).await.ok()?.ok()?;
         found.clone()
     }
 }

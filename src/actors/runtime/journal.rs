@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rt::ArbiterHandle;
 use futures_util::FutureExt;
@@ -53,7 +53,8 @@ pub struct JournalLimits {
     pub queue_max: usize,
     /// Entries in one commit.
     pub batch_max: usize,
-    /// How long a commit may take before its outcome counts as unknown.
+    /// How long an entry may wait for its commit to begin, and how long the commit may then take before its outcome
+    /// counts as unknown.
     pub commit_within: Duration,
 }
 
@@ -69,6 +70,9 @@ pub enum CommitError<R: fmt::Debug> {
     /// Surely not committed, because the database could not be reached.
     #[error("the database cannot be reached")]
     Unreachable,
+    /// Surely not committed, because its turn did not come in time.
+    #[error("the entry waited too long for its commit")]
+    Late,
     /// Surely not committed, because the database said that something is wrong with the statement or with itself.
     #[error("the commit failed: {0}")]
     Broken(String),
@@ -80,6 +84,7 @@ type Asker<B> = (Answer<B>, OwnedSemaphorePermit);
 
 struct Pending<B: Book> {
     entry: B::Entry,
+    entered_at: Instant,
     answer: Answer<B>,
     /// Given back when the entry is answered, or lost with a lane that panicked.
     place: OwnedSemaphorePermit,
@@ -128,7 +133,7 @@ impl<B: Book> Place<'_, B> {
     ) -> impl Future<Output = Result<(), CommitError<B::Refusal>>> + Send + use<B> {
         let (answer, outcome) = oneshot::channel();
         // A lane ends with its arbiter only, and then the answer is dropped with the entry.
-        let _ = self.queue.send(Pending { entry, answer, place: self.permit });
+        let _ = self.queue.send(Pending { entry, entered_at: Instant::now(), answer, place: self.permit });
         // A lane that died with the entry in hand cannot say what became of it.
         async move { outcome.await.unwrap_or(Err(CommitError::Unknown)) }
     }
@@ -271,6 +276,10 @@ impl<B: Book> Lane<B> {
         let mut batch = Vec::with_capacity(self.waiting.len());
         let mut answers = Vec::with_capacity(self.waiting.len());
         while let Some(pending) = self.waiting.pop_front() {
+            if pending.entered_at.elapsed() > self.limits.commit_within {
+                let _ = pending.answer.send(Err(CommitError::Late));
+                continue;
+            }
             if batch.is_empty() || self.book.may_join(&batch, &pending.entry) {
                 batch.push(pending.entry);
                 answers.push((pending.answer, pending.place));
@@ -279,8 +288,11 @@ impl<B: Book> Lane<B> {
                 break;
             }
         }
+        if batch.is_empty() {
+            return true;
+        }
         self.meters.batch.record(batch.len() as f64);
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let written = self.write(connection, &batch).await;
         self.meters.seconds.record(began.elapsed().as_secs_f64());
         match written {
