@@ -114,7 +114,9 @@ fn spoiled(call: &Call) -> Vec<(String, Vec<u8>)> {
             Value::Number(_) => {
                 wrong.extend([json!("1"), json!(""), json!(1e30), json!(u64::MAX), json!([1])]);
                 if !call.any_number.contains(&pointer.as_str()) {
-                    wrong.extend([json!(-1), json!(0), json!(i64::MIN), json!(i64::MAX)]);
+                    wrong.extend([json!(-1), json!(i64::MIN), json!(i64::MAX)]);
+                    // Something may cost nothing.
+                    wrong.extend((pointer != "/amount").then_some(json!(0)));
                 }
             }
             _ => wrong.extend([json!(7), json!("text"), json!([]), json!({})]),
