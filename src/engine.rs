@@ -18,7 +18,9 @@ use crate::actors::inventory::{
 use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersPorts, OrdersStore};
 use crate::actors::payments::{PaymentsActor, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, supervise};
-use crate::actors::users::{Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore};
+use crate::actors::users::{
+    Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
+};
 use crate::config::{Config, milliseconds};
 use crate::http::{self, Gateway};
 use crate::seed::{SeedPorts, seed_demo};
@@ -246,6 +248,14 @@ impl Backing {
 
     fn in_cluster(config: &Config, cluster: Cluster) -> anyhow::Result<Self> {
         Ok(Self { database: Database::new(cluster.connection(), limits(config))?, cluster: Some(cluster) })
+    }
+
+    /// Customers for tests, signed in already: their access tokens.
+    pub async fn create_customers(&self, config: &Config, count: u32) -> anyhow::Result<Vec<String>> {
+        migrations::run(&self.database).await?;
+        let key = SigningKey::load_or_create(&config.storage.data_dir)?;
+        let store = UsersStore::new(self.database.clone());
+        Ok(create_test_customers(&store, &key, &config.users, count).await?)
     }
 
     /// Closes the pool, then stops the cluster if this process started it.

@@ -3,8 +3,8 @@
 -- stock:        $1 skus  $2 versions expected  $3 movements in it  $4 on hand added  $5 reserved added
 -- ledger:       $6 skus  $7 versions made  $8 kinds  $9 on hand added  $10 reserved added  $11 reservations or null
 --               $12 references or null  $13 reasons or null
--- holds made:   $14 ids  $15 skus  $16 quantities  $17 purposes  $18 times at which they lapse
--- holds ended:  $19 ids  $20 skus  $21 states before  $22 states after
+-- holds made:   $14 ids  $15 skus  $16 quantities  $17 lines of the whole  $18 purposes  $19 times at which they lapse
+-- holds ended:  $20 ids  $21 skus  $22 states before  $23 states after
 with moved as (
     update inventory.stock as stock
        set on_hand  = stock.on_hand  + change.on_hand_delta,
@@ -22,15 +22,15 @@ with moved as (
            as movement (sku, version, kind, on_hand_delta, reserved_delta, reservation_id, reference, reason)
       join moved on moved.sku = movement.sku
 ), made as (
-    insert into inventory.reservations (id, sku, quantity, state, purpose, expires_at)
-    select hold.id, hold.sku, hold.quantity, 'held', hold.purpose, hold.expires_at
-      from unnest($14::uuid[], $15::text[], $16::bigint[], $17::text[], $18::timestamptz[])
-           as hold (id, sku, quantity, purpose, expires_at)
+    insert into inventory.reservations (id, sku, quantity, lines, state, purpose, expires_at)
+    select hold.id, hold.sku, hold.quantity, hold.lines, 'held', hold.purpose, hold.expires_at
+      from unnest($14::uuid[], $15::text[], $16::bigint[], $17::smallint[], $18::text[], $19::timestamptz[])
+           as hold (id, sku, quantity, lines, purpose, expires_at)
       join moved on moved.sku = hold.sku
 ), ended as (
     update inventory.reservations as reservation
        set state = change.state_after
-      from unnest($19::uuid[], $20::text[], $21::text[], $22::text[]) as change (id, sku, state_before, state_after)
+      from unnest($20::uuid[], $21::text[], $22::text[], $23::text[]) as change (id, sku, state_before, state_after)
       join moved on moved.sku = change.sku
      where reservation.id = change.id and reservation.sku = change.sku and reservation.state = change.state_before
 )

@@ -1,3 +1,3 @@
--- The lines of a reservation, whatever became of them.
+-- The lines of a reservation, whatever became of them, each with the number of lines of the whole.
 -- $1 reservation
-select sku, quantity from inventory.reservations where id = $1
+select sku, quantity, lines from inventory.reservations where id = $1

@@ -92,6 +92,7 @@ create table inventory.reservations (
     id         uuid        not null,
     sku        text        not null,
     quantity   bigint      not null,
+    lines      smallint    not null default 1,        -- how many rows the reservation has when it is whole
     state      text        not null,
     purpose    text        not null,                  -- what it is for: an order (same id) or a hold made by staff
     created_at timestamptz not null default now(),

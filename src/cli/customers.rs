@@ -7,19 +7,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::CreateCustomers;
-use crate::actors::users;
 use crate::config::Config;
 use crate::engine::Backing;
 
 pub(super) async fn create(config: &Config, wanted: CreateCustomers) -> anyhow::Result<ExitCode> {
     let backing = Backing::open(config).await?;
-    let created = async {
-        crate::storage::migrations::run(&backing.database).await?;
-        let key = users::SigningKey::load_or_create(&config.storage.data_dir)?;
-        let store = users::UsersStore::new(backing.database.clone());
-        Ok::<_, anyhow::Error>(users::create_test_customers(&store, &key, &config.users, wanted.count).await?)
-    };
-    let created = created.await;
+    let created = backing.create_customers(config, wanted.count).await;
     backing.close().await?;
     let tokens = created?;
 

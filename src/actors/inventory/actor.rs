@@ -103,10 +103,12 @@ impl Front {
             state: ReservationState::Held,
             expires_at: wanted.expires_at,
         };
+        let count = i16::try_from(lines.len()).unwrap_or(i16::MAX);
         for line in lines {
             let command = Command::Reserve {
                 id: wanted.id,
                 quantity: line.quantity,
+                lines: count,
                 purpose: wanted.purpose,
                 expires_at: wanted.expires_at,
                 id_is_new: wanted.id_is_new,
@@ -133,12 +135,8 @@ impl Front {
     ///
     /// All of them, when it was reserved before; some, when that broke off, because lines are decided in their order.
     async fn known_lines(&self, id: ReservationId, lines: &[Line]) -> Result<usize, InventoryError> {
-        let mut known = self.store.list_lines(id).await?;
-        known.sort_unstable();
-        let wanted = lines.iter().map(|line| (&line.sku, line.quantity.get()));
-        if known.len() <= lines.len()
-            && known.iter().map(|(sku, pieces)| (sku, *pieces)).zip(wanted).all(|(is, was)| is == was)
-        {
+        let (whole, known) = self.store.list_lines(id).await?;
+        if known.is_empty() || whole == lines.len() && lines.starts_with(&known) {
             Ok(known.len())
         } else {
             Err(InventoryError::ReservationDiffers(id))

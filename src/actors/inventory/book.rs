@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::model::Change;
+use super::model::{Change, HoldStep};
 use crate::actors::runtime::{Book, faults};
 use crate::storage::{Connection, StorageError};
 use crate::types::Sku;
@@ -83,7 +83,8 @@ impl Book for StockBook {
 
     /// A statement cannot see the rows that it inserts, so a hold is made in one and ended in a later one.
     fn may_join(&self, batch: &[Entry], next: &Entry) -> bool {
-        let Some(ends) = next.change.hold.filter(|hold| hold.from.is_some()) else { return true };
+        let ends = next.change.hold.filter(|hold| matches!(hold.step, HoldStep::Ended { .. }));
+        let Some(ends) = ends else { return true };
         !batch.iter().any(|entry| entry.change.hold.is_some_and(|hold| hold.id == ends.id))
     }
 
@@ -131,6 +132,7 @@ async fn write_changes(
     let mut made_ids: Vec<Uuid> = Vec::new();
     let mut made_skus = Vec::new();
     let mut made_quantities = Vec::new();
+    let mut made_lines = Vec::new();
     let mut made_purposes = Vec::new();
     let mut made_expiries = Vec::new();
     // Holds that end.
@@ -150,15 +152,16 @@ async fn write_changes(
         references.push(change.reference.as_deref());
         reasons.push(change.reason.as_deref());
         let Some(hold) = change.hold else { continue };
-        match hold.from {
-            None => {
+        match hold.step {
+            HoldStep::Made { lines, purpose } => {
                 made_ids.push(hold.id.uuid());
                 made_skus.push(sku);
                 made_quantities.push(hold.to.quantity.get());
-                made_purposes.push(hold.purpose.as_str());
+                made_lines.push(lines);
+                made_purposes.push(purpose.as_str());
                 made_expiries.push(hold.to.expires_at);
             }
-            Some(from) => {
+            HoldStep::Ended { from } => {
                 ended_ids.push(hold.id.uuid());
                 ended_skus.push(sku);
                 ended_from.push(from.as_str());
@@ -188,6 +191,7 @@ async fn write_changes(
                 &made_ids,
                 &made_skus,
                 &made_quantities,
+                &made_lines,
                 &made_purposes,
                 &made_expiries,
                 &ended_ids,

@@ -47,8 +47,10 @@ pub struct AdjustStock {
 /// Sets pieces of one or more SKUs aside: all lines or none.
 ///
 /// Answers with the reservation, which lapses at `expires_at` unless committed.
-/// Refuses with `OutOfStock` when one line cannot be promised in full.
-/// Asking twice with the same id answers the same reservation, provided the lines are the same.
+/// Refuses with `OutOfStock` when one line cannot be promised in full; an id whose first lines had been set aside by
+/// then is used up.
+/// Asking twice with the same id answers the same reservation; with other lines it is refused with
+/// `ReservationDiffers`.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Reservation, InventoryError>")]
 pub struct ReserveStock {

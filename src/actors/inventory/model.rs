@@ -153,6 +153,8 @@ pub enum Command {
     Reserve {
         id: ReservationId,
         quantity: Quantity,
+        /// How many SKUs the whole reservation has.
+        lines: i16,
         purpose: Purpose,
         expires_at: Timestamp,
         id_is_new: bool,
@@ -208,10 +210,20 @@ pub struct Change {
 #[derive(Debug, Clone, Copy)]
 pub struct HoldChange {
     pub id: ReservationId,
-    /// Nothing: the hold is made by this change.
-    pub from: Option<ReservationState>,
-    pub purpose: Purpose,
+    pub step: HoldStep,
     pub to: Hold,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum HoldStep {
+    Made {
+        /// How many SKUs the whole reservation has.
+        lines: i16,
+        purpose: Purpose,
+    },
+    Ended {
+        from: ReservationState,
+    },
 }
 
 /// What became of a command.
@@ -270,14 +282,14 @@ impl SkuStock {
     pub fn decide(&self, command: &Command, recalled: Recalled) -> Result<Decision, InventoryError> {
         let known = command.reservation().and_then(|id| self.holds.get(&id)).map(|known| known.hold);
         match command {
-            Command::Reserve { id, quantity, purpose, expires_at, id_is_new } => {
+            Command::Reserve { id, quantity, lines, purpose, expires_at, id_is_new } => {
                 let known = match (known, recalled) {
                     (Some(hold), _) | (None, Recalled::Found(hold)) => Some(hold),
                     (None, Recalled::NotAsked) if !id_is_new => return Ok(Decision::Recall(*id)),
                     (None, _) => None,
                 };
                 match known {
-                    None => self.reserve(*id, *quantity, *purpose, *expires_at),
+                    None => self.reserve(*id, *quantity, *lines, *purpose, *expires_at),
                     Some(hold) if hold.quantity != *quantity => Err(InventoryError::ReservationDiffers(*id)),
                     Some(hold) => match hold.state {
                         ReservationState::Held | ReservationState::Committed => Ok(Decision::Already(hold)),
@@ -380,6 +392,7 @@ impl SkuStock {
         &self,
         id: ReservationId,
         quantity: Quantity,
+        lines: i16,
         purpose: Purpose,
         expires_at: Timestamp,
     ) -> Result<Decision, InventoryError> {
@@ -393,7 +406,7 @@ impl SkuStock {
             reserved_delta: quantity.get(),
             reference: None,
             reason: None,
-            hold: Some(HoldChange { id, from: None, purpose, to }),
+            hold: Some(HoldChange { id, step: HoldStep::Made { lines, purpose }, to }),
         }))
     }
 
@@ -415,7 +428,7 @@ impl SkuStock {
             reserved_delta: reserved * pieces,
             reference: None,
             reason: None,
-            hold: Some(HoldChange { id, from: Some(hold.state), purpose: Purpose::Order, to }),
+            hold: Some(HoldChange { id, step: HoldStep::Ended { from: hold.state }, to }),
         })
     }
 
@@ -473,6 +486,7 @@ mod tests {
         Command::Reserve {
             id: id(number),
             quantity: Quantity::new(pieces).unwrap(),
+            lines: 1,
             purpose: Purpose::Order,
             expires_at: Timestamp::from_second(LATER).unwrap(),
             id_is_new: false,

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::InventoryError;
-use super::model::{Hold, Movement, MovementKind, Purpose, ReservationState, Stock};
+use super::model::{Hold, Line, Movement, MovementKind, Purpose, ReservationState, Stock};
 use crate::storage::{Database, StorageError};
 use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, Sku};
 
@@ -55,12 +55,20 @@ impl InventoryStore {
         Ok(Some((stock, held)))
     }
 
-    /// The lines of a reservation, whatever became of them, in no order.
-    pub async fn list_lines(&self, id: ReservationId) -> Result<Vec<(Sku, i64)>, StorageError> {
+    /// How many lines a reservation has when it is whole, and those that are there, whatever became of them, in the
+    /// order in which they are decided.
+    pub async fn list_lines(&self, id: ReservationId) -> Result<(usize, Vec<Line>), StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_lines")).await?;
         let rows = connection.query(&statement, &[&id.uuid()]).await?;
-        rows.iter().map(|row| Ok((sku_from(row)?, row.get("quantity")))).collect()
+        let whole = rows.first().map_or(0, |row| row.get::<_, i16>("lines"));
+        let line = |row: &Row| {
+            let quantity = Quantity::new(row.get("quantity")).map_err(defective)?;
+            Ok(Line { sku: sku_from(row)?, quantity })
+        };
+        let mut lines = rows.iter().map(line).collect::<Result<Vec<_>, StorageError>>()?;
+        lines.sort_unstable_by(|one, other| one.sku.cmp(&other.sku));
+        Ok((usize::try_from(whole).unwrap_or(0), lines))
     }
 
     /// The versions of SKUs as they are at this moment; one that is not in stock is left out.
