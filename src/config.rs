@@ -111,6 +111,7 @@ pub struct Inventory {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Orders {
+    pub lanes: usize,
     pub lines_max: usize,
     pub konbini_pay_within_seconds: u64,
     pub reconcile_every_ms: u64,
@@ -225,6 +226,7 @@ impl Default for Inventory {
 impl Default for Orders {
     fn default() -> Self {
         Self {
+            lanes: 1,
             lines_max: 50,
             konbini_pay_within_seconds: 3 * 24 * 3600,
             reconcile_every_ms: 500,
@@ -314,6 +316,7 @@ impl Config {
             ("inventory.sku_idle_after_seconds", self.inventory.sku_idle_after_seconds, 1, 86_400),
             ("inventory.expire_every_ms", self.inventory.expire_every_ms, 10, 1_000),
             ("inventory.hold_seconds_max", self.inventory.hold_seconds_max, 1, 365 * 86_400),
+            ("orders.lanes", self.orders.lanes as u64, 1, 64),
             ("orders.lines_max", self.orders.lines_max as u64, 1, 1_000),
             ("orders.konbini_pay_within_seconds", self.orders.konbini_pay_within_seconds, 1, 60 * 86_400),
             ("orders.reconcile_every_ms", self.orders.reconcile_every_ms, 10, 60_000),
@@ -336,6 +339,21 @@ impl Config {
                 value: self.orders.konbini_pay_within_seconds.to_string(),
                 problem: "stock is held at most inventory.hold_seconds_max".to_owned(),
             });
+        }
+        for origin in &self.http.allowed_origins {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let is_host = |host: &str| {
+                !host.is_empty()
+                    && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
+            };
+            if origin != "*" && !host.is_some_and(is_host) {
+                return Err(ConfigError::Impossible {
+                    key: "http.allowed_origins",
+                    value: origin.clone(),
+                    problem: "an origin is \"*\" or a scheme and a host, as in https://shop.example"
+                        .to_owned(),
+                });
+            }
         }
         if !self.postgres.url.expose_secret().is_empty() {
             self.postgres.url.expose_secret().parse::<tokio_postgres::Config>().map_err(|error| {

@@ -17,7 +17,7 @@ use crate::actors::inventory::{
 };
 use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersPorts, OrdersStore};
 use crate::actors::payments::{PaymentsActor, WebhookSecret};
-use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, supervise};
+use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, keep_going, supervise};
 use crate::actors::users::{
     Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
 };
@@ -127,6 +127,14 @@ impl Engine {
                 backing.close().await?;
                 Err(error)
             }
+        }
+    }
+
+    /// Returns when the gateway has ended without being asked to.
+    pub async fn gateway_ended(&mut self) -> anyhow::Error {
+        match (&mut self.gateway.running).await {
+            Ok(Err(error)) => anyhow::Error::new(error).context("the gateway ended"),
+            _ => anyhow::anyhow!("the gateway ended"),
         }
     }
 
@@ -295,7 +303,7 @@ pub struct Domains {
     keys: Keys,
     shards: Vec<Handle<ShardActor>>,
     stock_journals: Vec<Journal<StockBook>>,
-    orders_journal: Journal<OrderBook>,
+    orders_journals: Vec<Journal<OrderBook>>,
     arbiters: Vec<Arbiter>,
 }
 
@@ -341,7 +349,8 @@ impl Domains {
         let mut stock_journals = Vec::with_capacity(config.inventory.shards);
         for index in 0..config.inventory.shards {
             let arbiter = Arbiter::new();
-            let lane = Lane::start("inventory", &arbiter.handle(), database.clone(), journal, StockBook);
+            let lane =
+                Lane::start("inventory", index, &arbiter.handle(), database.clone(), journal, StockBook);
             let (store, commits) = (stock.clone(), lane.clone());
             let build = move || ShardActor::new(index, store.clone(), commits.clone(), skus_max, idle_after);
             shards.push(supervise("shard", &arbiter.handle(), asks, build));
@@ -353,7 +362,10 @@ impl Domains {
             InventoryActor::new(store.clone(), front_shards.clone())
         });
         let every = milliseconds(config.inventory.expire_every_ms);
-        coordinators.spawn(inventory::expire_when_due(stock, shards.clone(), every));
+        let due = shards.clone();
+        keep_going("expiry of holds", &coordinators, move || {
+            inventory::expire_when_due(stock.clone(), due.clone(), every)
+        });
 
         let (signing, limits) = (keys.clone(), config.users.clone());
         let users = supervise("users", &coordinators, asks, move || {
@@ -374,15 +386,23 @@ impl Domains {
             open_payment: payments.port(),
             void_payment: payments.port(),
         };
-        let orders_journal = Lane::start("orders", &coordinators, database.clone(), journal, OrderBook);
-        let keys_used = Lane::start("idempotency keys", &coordinators, database.clone(), journal, KeyBook);
+        // The lanes of orders are spread over the shards' threads: writing a batch is work, and the coordinators have enough.
+        let orders_journals: Vec<_> = (0..config.orders.lanes)
+            .map(|lane| {
+                let arbiter = &arbiters[1 + lane % config.inventory.shards];
+                Lane::start("orders", lane, &arbiter.handle(), database.clone(), journal, OrderBook)
+            })
+            .collect();
+        let keys_used = Lane::start("idempotency keys", 0, &coordinators, database.clone(), journal, KeyBook);
         let store = OrdersStore::new(database.clone());
-        let desk = Desk::new(store, orders_journal.clone(), keys_used, ports, &config.orders);
+        let desk = Desk::new(store, orders_journals.clone(), keys_used, ports, &config.orders);
         let served = desk.clone();
         let orders = supervise("orders", &coordinators, asks, move || OrdersActor::new(served.clone()));
         let every = milliseconds(config.orders.reconcile_every_ms);
         let orphan_after = Duration::from_secs(config.orders.orphan_after_seconds);
-        coordinators.spawn_fn(move || drop(actix_rt::spawn(orders::look_after(desk, every, orphan_after))));
+        keep_going("rounds of orders", &coordinators, move || {
+            orders::look_after(desk.clone(), every, orphan_after)
+        });
 
         Ok(Self {
             catalog,
@@ -393,7 +413,7 @@ impl Domains {
             keys,
             shards,
             stock_journals,
-            orders_journal,
+            orders_journals,
             arbiters,
         })
     }
@@ -472,7 +492,9 @@ impl Domains {
         for journal in &self.stock_journals {
             journal.flush().await;
         }
-        self.orders_journal.flush().await;
+        for journal in &self.orders_journals {
+            journal.flush().await;
+        }
         for arbiter in self.arbiters {
             arbiter.stop();
             // The thread's end is waited for aside, so that this thread's own work goes on.

@@ -174,6 +174,7 @@ create table orders.orders (
     constraint orders_total_not_negative check (total >= 0),
     constraint orders_awaiting_payment_lapse check (status <> 'awaiting_payment' or expires_at is not null)
 ) with (fillfactor = 90);
+create index orders_customer_index on orders.orders (customer_id, id);
 create index orders_expiry_index on orders.orders (expires_at) where status = 'awaiting_payment';
 create index orders_unsettled_index on orders.orders (changed_at) where not stock_settled and status <> 'awaiting_payment';
 

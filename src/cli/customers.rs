@@ -1,14 +1,11 @@
 //! `shobai customers create`: customers that are signed in already, so that load tools need no sign-in of their own.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::ExitCode;
-
-use anyhow::Context as _;
 
 use super::CreateCustomers;
 use crate::config::Config;
 use crate::engine::Backing;
+use crate::storage::private_file;
 
 pub(super) async fn create(config: &Config, wanted: CreateCustomers) -> anyhow::Result<ExitCode> {
     let backing = Backing::open(config).await?;
@@ -16,16 +13,7 @@ pub(super) async fn create(config: &Config, wanted: CreateCustomers) -> anyhow::
     backing.close().await?;
     let tokens = created?;
 
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&wanted.tokens)
-        .with_context(|| format!("the tokens could not be written to {}", wanted.tokens.display()))?;
-    for token in &tokens {
-        writeln!(file, "{token}")?;
-    }
+    private_file::replace(&wanted.tokens, &(tokens.join("\n") + "\n").into())?;
     println!("{} customers; their access tokens are in {}", tokens.len(), wanted.tokens.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let starting = Engine::start(config);
     tokio::pin!(starting);
-    let engine = tokio::select! {
+    let mut engine = tokio::select! {
         started = &mut starting => started?,
         // Whoever asks to stop while the engine is starting gets an engine that stops when it has started: PostgreSQL
         // and the seed are never left half-way.
@@ -23,10 +23,13 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     };
     println!("shobai serves http://{} (documentation at /docs)", engine.http_address());
     println!("metrics, liveness and readiness: http://{}", engine.metrics_address());
-    either(&mut interrupt, &mut terminate).await;
-    tracing::info!("asked to stop");
+    let ended = tokio::select! {
+        () = either(&mut interrupt, &mut terminate) => None,
+        error = engine.gateway_ended() => Some(error),
+    };
+    tracing::info!("stopping");
     engine.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    ended.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 async fn either(interrupt: &mut tokio::signal::unix::Signal, terminate: &mut tokio::signal::unix::Signal) {

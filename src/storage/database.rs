@@ -16,6 +16,9 @@ pub type Connection = ClientWrapper;
 /// A connection lent by the pool.
 pub type PooledConnection = deadpool_postgres::Client;
 
+/// How long a silent connection over TCP is believed in.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+
 /// The bounds of a database.
 #[derive(Debug, Clone, Copy)]
 pub struct DatabaseLimits {
@@ -119,6 +122,8 @@ fn shop_settings(config: &Config, connect_within: Duration, statement_within: Du
         "plan_cache_mode=force_generic_plan".to_owned(),
         "enable_seqscan=off".to_owned(),
         "jit=off".to_owned(),
+        // Whatever the role or the database was told: what is answered is on disk.
+        "synchronous_commit=on".to_owned(),
     ];
     let mut options = config.get_options().unwrap_or_default().to_owned();
     for setting in settings {
@@ -127,6 +132,9 @@ fn shop_settings(config: &Config, connect_within: Duration, statement_within: Du
     }
     let mut config = config.clone();
     config.connect_timeout(connect_within).application_name("shobai").options(options);
+    // A server that vanished without a word is noticed, also by those who only wait for an answer.
+    config.tcp_user_timeout(statement_within + connect_within);
+    config.keepalives_idle(KEEPALIVE_EVERY).keepalives_interval(KEEPALIVE_EVERY).keepalives_retries(3);
     config
 }
 

@@ -41,6 +41,9 @@ impl From<tokio_postgres::Error> for StorageError {
             _ if *state == SqlState::CANNOT_CONNECT_NOW || *state == SqlState::TOO_MANY_CONNECTIONS => {
                 StorageError::Unreachable(answer.message().to_owned())
             }
+            // Rolled back for a reason that lies outside the statement (a deadlock, a server that only reads, no memory
+            // or locks left): another connection, a moment later, may do better.
+            Some("25" | "40" | "53" | "55") => StorageError::Unreachable(describe(&error)),
             // Shutdown and crash may fall between the commit and its answer.
             Some("57" | "08") => StorageError::Unknown(answer.message().to_owned()),
             _ => StorageError::Broken(describe(&error)),

@@ -26,7 +26,6 @@ pub fn shard_of(sku: &Sku, shards: usize) -> usize {
     usize::try_from(hasher.finish() % shards.max(1) as u64).unwrap_or(0)
 }
 
-#[derive(Clone)]
 pub struct InventoryActor {
     front: Front,
 }
@@ -96,7 +95,9 @@ impl Front {
 
     async fn reserve(&self, wanted: ReserveStock) -> Result<Reservation, InventoryError> {
         let lines = summed(wanted.lines)?;
-        let known = if wanted.id_is_new { 0 } else { self.known_lines(wanted.id, &lines).await? };
+        // Some lines of it are there: an earlier question broke off, so the whole of it is this one's to give back.
+        let is_left_over = !wanted.id_is_new && self.is_left_over(wanted.id, wanted.purpose, &lines).await?;
+        let mut made = Vec::with_capacity(lines.len());
         let mut reservation = Reservation {
             id: wanted.id,
             lines: Vec::with_capacity(lines.len()),
@@ -114,16 +115,18 @@ impl Front {
                 id_is_new: wanted.id_is_new,
             };
             match self.instruct(&line.sku, command).await {
-                Ok(Instructed::Hold(hold)) => {
+                Ok(Instructed::Hold { hold, already }) => {
                     reservation.state = hold.state;
                     reservation.expires_at = hold.expires_at;
+                    // Somebody else's question under the same id is not this one's to undo.
+                    if wanted.id_is_new || is_left_over || !already {
+                        made.push(line.sku.clone());
+                    }
                     reservation.lines.push(line);
                 }
                 Ok(Instructed::Done) => {}
                 Err(error) => {
-                    // What an earlier question got under this id is not this one's to give back.
-                    reservation.lines.drain(..known.min(reservation.lines.len()));
-                    self.undo(&reservation).await;
+                    self.undo(wanted.id, made).await;
                     return Err(error);
                 }
             }
@@ -131,13 +134,18 @@ impl Front {
         Ok(reservation)
     }
 
-    /// How many lines the id holds or held already; refuses unless they are the first of these.
+    /// Whether the id has some of the lines, but not all: lines are decided in their order, so those are the first.
     ///
-    /// All of them, when it was reserved before; some, when that broke off, because lines are decided in their order.
-    async fn known_lines(&self, id: ReservationId, lines: &[Line]) -> Result<usize, InventoryError> {
-        let (whole, known) = self.store.list_lines(id).await?;
-        if known.is_empty() || whole == lines.len() && lines.starts_with(&known) {
-            Ok(known.len())
+    /// Refuses when it has others, or was used for something else.
+    async fn is_left_over(
+        &self,
+        id: ReservationId,
+        purpose: Purpose,
+        lines: &[Line],
+    ) -> Result<bool, InventoryError> {
+        let Some(known) = self.store.find_reservation(id).await? else { return Ok(false) };
+        if known.purpose == purpose && known.whole == lines.len() && lines.starts_with(&known.lines) {
+            Ok(known.lines.len() < lines.len())
         } else {
             Err(InventoryError::ReservationDiffers(id))
         }
@@ -145,11 +153,21 @@ impl Front {
 
     /// Gives back what the lines before the refused one got. What cannot be given back now (a crash, a database that
     /// is away) lapses by its time, or is swept when it was for an order.
-    async fn undo(&self, reservation: &Reservation) {
-        for line in &reservation.lines {
-            let command = Command::Release { id: reservation.id, even_if_committed: false };
-            if let Err(error) = self.instruct(&line.sku, command).await {
-                tracing::warn!(reservation = %reservation.id, sku = %line.sku, %error, "a line could not be undone");
+    async fn undo(&self, id: ReservationId, skus: Vec<Sku>) {
+        for sku in skus {
+            let command = Command::Release { id, even_if_committed: false };
+            if let Err(error) = self.instruct(&sku, command).await {
+                tracing::warn!(reservation = %id, %sku, %error, "a line could not be undone");
+            }
+        }
+    }
+
+    /// Brings pieces back on hand that were sold with lines that could not be.
+    async fn take_back(&self, id: ReservationId, lines: Vec<Line>) {
+        for Line { sku, .. } in lines {
+            let command = Command::Release { id, even_if_committed: true };
+            if let Err(error) = self.instruct(&sku, command).await {
+                tracing::error!(reservation = %id, %sku, %error, "pieces of a broken reservation stay sold");
             }
         }
     }
@@ -166,9 +184,19 @@ impl Front {
         let mut lines = Vec::with_capacity(skus.len());
         let mut last: Option<Hold> = None;
         for sku in skus {
-            if let Instructed::Hold(hold) = self.instruct(&sku, command.clone()).await? {
-                lines.push(Line { sku, quantity: hold.quantity });
-                last = Some(hold);
+            match self.instruct(&sku, command.clone()).await {
+                Ok(Instructed::Hold { hold, .. }) => {
+                    lines.push(Line { sku, quantity: hold.quantity });
+                    last = Some(hold);
+                }
+                Ok(Instructed::Done) => {}
+                Err(error) => {
+                    // Half of it sold, because the rest lapsed in between, is nothing that staff could undo.
+                    if matches!(error, InventoryError::ReservationEnded { .. }) && purpose == Purpose::Staff {
+                        self.take_back(id, lines).await;
+                    }
+                    return Err(error);
+                }
             }
         }
         let Hold { state, expires_at, .. } = last.ok_or(InventoryError::UnknownReservation(id))?;
@@ -199,7 +227,13 @@ impl Front {
                 Ok(_) => {}
                 // Perhaps the reference was taken by somebody who asked at the same time.
                 Err(error) if error.is_for_the_successor() => {}
-                Err(error) => return Err(error),
+                Err(refusal) => {
+                    // Or what was asked at the same time is the reason for the refusal.
+                    return match self.store.find_movement(&sku, kind, &reference).await? {
+                        Some(movement) => known(movement),
+                        None => Err(refusal),
+                    };
+                }
             }
         }
         match self.store.find_movement(&sku, kind, &reference).await? {

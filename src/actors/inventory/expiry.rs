@@ -41,7 +41,7 @@ async fn expire(shards: &[Handle<ShardActor>], due: Vec<(ReservationId, Sku)>) -
         .map(|(id, sku)| async move {
             let Some(shard) = shards.get(shard_of(&sku, shards.len())) else { return 0 };
             match shard.ask(Instruct { sku: sku.clone(), command: Command::Expire { id, now } }).await {
-                Ok(Ok(Instructed::Hold(_))) => 1,
+                Ok(Ok(Instructed::Hold { .. })) => 1,
                 Ok(Ok(Instructed::Done)) => 0,
                 Ok(Err(error)) => {
                     tracing::warn!(reservation = %id, %sku, %error, "a hold could not lapse yet");

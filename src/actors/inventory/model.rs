@@ -51,6 +51,10 @@ impl Purpose {
             Purpose::Staff => "staff",
         }
     }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Order, Self::Staff].into_iter().find(|purpose| purpose.as_str() == name)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,11 +19,12 @@ use crate::types::Sku;
 const ROUND_EVERY: Duration = Duration::from_secs(5);
 /// A SKU that was asked this recently may have decisions on their way; it is never let go to make room.
 const BUSY_WITHIN: Duration = Duration::from_secs(10);
+/// How long a look into the database is good for; well below the time for which actors remember what has ended.
+const RECALL_WITHIN: Duration = Duration::from_secs(5);
 /// How many SKUs of a shard have gauges of their own: those that were asked most in the last round.
 const HOT_SKUS: usize = 10;
 
-/// What a shard needs to start SKU actors.
-#[derive(Clone)]
+/// Starts the actors of its SKUs, and hands them their commands.
 pub struct ShardActor {
     name: String,
     store: InventoryStore,
@@ -33,7 +34,6 @@ pub struct ShardActor {
     skus: HashMap<Sku, Active>,
 }
 
-#[derive(Clone)]
 struct Active {
     address: Addr<SkuActor>,
     settled: Settled,
@@ -52,7 +52,11 @@ pub struct Instruct {
 /// What became of it.
 #[derive(Debug, Clone, Copy)]
 pub enum Instructed {
-    Hold(Hold),
+    /// It is so by this command, or it was so already.
+    Hold {
+        hold: Hold,
+        already: bool,
+    },
     Done,
 }
 
@@ -177,13 +181,18 @@ impl Handler<Instruct> for ShardActor {
             let told = address.send(Decide { command, recalled: Recalled::NotAsked });
             let told = match answered(&sku, told.await)? {
                 Told::Recall(id) => {
+                    let asked = Instant::now();
                     let recalled = store.find_hold(id, &sku).await?.map_or(Recalled::Absent, Recalled::Found);
+                    // By then the actor may have forgotten what happened since the database was asked.
+                    if asked.elapsed() > RECALL_WITHIN {
+                        return Err(InventoryError::Reloading(sku));
+                    }
                     answered(&sku, address.send(Decide { command: again, recalled }).await)?
                 }
                 told => told,
             };
             match told {
-                Told::Hold(hold) => Ok(Instructed::Hold(hold)),
+                Told::Hold { hold, already } => Ok(Instructed::Hold { hold, already }),
                 Told::Stock | Told::Nothing => Ok(Instructed::Done),
                 Told::Recall(_) => Err(InventoryError::Reloading(sku)),
             }

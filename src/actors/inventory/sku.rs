@@ -53,7 +53,11 @@ pub(super) struct Decide {
 /// What a SKU's actor answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Told {
-    Hold(Hold),
+    /// It is so by this command, or it was so already.
+    Hold {
+        hold: Hold,
+        already: bool,
+    },
     Stock,
     Nothing,
     /// Look the reservation up and ask again.
@@ -130,7 +134,7 @@ impl SkuActor {
             return Box::pin(std::future::ready(Err(InventoryError::Busy)));
         };
         let version = stock.stock().version;
-        let told = change.hold.map_or(Told::Stock, |hold| Told::Hold(hold.to));
+        let told = change.hold.map_or(Told::Stock, |hold| Told::Hold { hold: hold.to, already: false });
         stock.apply(&change, Instant::now());
         let promised = stock.stock();
         let committed = place.enter(Entry { sku: self.sku.clone(), version, change });
@@ -204,7 +208,7 @@ impl Handler<Decide> for SkuActor {
         let decision = self.stock().and_then(|stock| stock.decide(&command, recalled));
         match decision {
             Ok(Decision::Change(change)) => self.carry_out(change, ctx),
-            Ok(Decision::Already(hold)) => self.answer_settled(Ok(Told::Hold(hold))),
+            Ok(Decision::Already(hold)) => self.answer_settled(Ok(Told::Hold { hold, already: true })),
             Ok(Decision::Nothing) => self.answer_settled(Ok(Told::Nothing)),
             Ok(Decision::Recall(id)) => Box::pin(std::future::ready(Ok(Told::Recall(id)))),
             Err(refusal) => self.answer_settled(Err(refusal)),

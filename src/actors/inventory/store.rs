@@ -55,20 +55,28 @@ impl InventoryStore {
         Ok(Some((stock, held)))
     }
 
-    /// How many lines a reservation has when it is whole, and those that are there, whatever became of them, in the
-    /// order in which they are decided.
-    pub async fn list_lines(&self, id: ReservationId) -> Result<(usize, Vec<Line>), StorageError> {
+    /// A reservation with the lines of it that are there, whatever became of them.
+    pub async fn find_reservation(
+        &self,
+        id: ReservationId,
+    ) -> Result<Option<KnownReservation>, StorageError> {
         let connection = self.database.connection().await?;
-        let statement = connection.prepare_cached(sql!("list_lines")).await?;
+        let statement = connection.prepare_cached(sql!("find_reservation")).await?;
         let rows = connection.query(&statement, &[&id.uuid()]).await?;
-        let whole = rows.first().map_or(0, |row| row.get::<_, i16>("lines"));
+        let Some(first) = rows.first() else { return Ok(None) };
+        let purpose: &str = first.get("purpose");
         let line = |row: &Row| {
             let quantity = Quantity::new(row.get("quantity")).map_err(defective)?;
             Ok(Line { sku: sku_from(row)?, quantity })
         };
         let mut lines = rows.iter().map(line).collect::<Result<Vec<_>, StorageError>>()?;
+        // As lines are decided; the database sorts by its own rules.
         lines.sort_unstable_by(|one, other| one.sku.cmp(&other.sku));
-        Ok((usize::try_from(whole).unwrap_or(0), lines))
+        Ok(Some(KnownReservation {
+            purpose: Purpose::from_name(purpose).ok_or_else(|| defective(purpose))?,
+            whole: usize::try_from(first.get::<_, i16>("lines")).unwrap_or(0),
+            lines,
+        }))
     }
 
     /// The versions of SKUs as they are at this moment; one that is not in stock is left out.
@@ -165,6 +173,15 @@ impl InventoryStore {
 fn first_id_at(time: Timestamp) -> Uuid {
     let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
+}
+
+/// What the database knows of a reservation.
+pub struct KnownReservation {
+    pub purpose: Purpose,
+    /// How many lines it has when it is whole.
+    pub whole: usize,
+    /// Those that are there, in the order in which they are decided.
+    pub lines: Vec<Line>,
 }
 
 fn sku_from(row: &Row) -> Result<Sku, StorageError> {

@@ -1,5 +1,6 @@
 //! The orders actor: takes messages and carries them out beside each other; it never waits itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
@@ -37,7 +38,8 @@ pub struct OrdersPorts {
 #[derive(Clone)]
 pub struct Desk {
     pub(super) store: OrdersStore,
-    pub(super) journal: Journal<OrderBook>,
+    /// The lanes; an order always uses the same one.
+    pub(super) journals: Arc<[Journal<OrderBook>]>,
     pub(super) keys: Journal<KeyBook>,
     pub(super) ports: OrdersPorts,
     pub(super) lines_max: usize,
@@ -47,14 +49,14 @@ pub struct Desk {
 impl Desk {
     pub fn new(
         store: OrdersStore,
-        journal: Journal<OrderBook>,
+        journals: Vec<Journal<OrderBook>>,
         keys: Journal<KeyBook>,
         ports: OrdersPorts,
         config: &crate::config::Orders,
     ) -> Self {
         Self {
             store,
-            journal,
+            journals: journals.into(),
             keys,
             ports,
             lines_max: config.lines_max,
@@ -64,7 +66,9 @@ impl Desk {
 
     /// Makes an entry durable; the refusal, if any, is the caller's to understand.
     pub(super) async fn commit(&self, entry: Entry) -> Result<Result<(), Refusal>, OrdersError> {
-        let place = self.journal.place().ok_or(OrdersError::Busy)?;
+        // The last bits of a UUIDv7 are random.
+        let lane = entry.order().uuid().as_u128() as usize % self.journals.len();
+        let place = self.journals[lane].place().ok_or(OrdersError::Busy)?;
         match place.enter(entry).await {
             Ok(()) => Ok(Ok(())),
             Err(CommitError::Refused(refusal)) => Ok(Err(refusal)),
@@ -94,7 +98,13 @@ impl Desk {
 
     /// Changes the status if it still is one of `from`; true if it was.
     pub(super) async fn change(&self, transition: Transition) -> Result<bool, OrdersError> {
-        Ok(self.commit(Entry::Move(transition)).await?.is_ok())
+        match self.commit(Entry::Move(transition)).await? {
+            Ok(()) => Ok(true),
+            Err(Refusal::NotInStatus) => Ok(false),
+            Err(refusal) => {
+                Err(StorageError::Broken(format!("a change of status was kept out: {refusal:?}")).into())
+            }
+        }
     }
 
     /// Ends the order, or takes note that money came after its end, and takes the payment back; true if the order
@@ -111,8 +121,18 @@ impl Desk {
     ) -> Result<bool, OrdersError> {
         let payment_status = payment.clone().void().status();
         let at = Timestamp::now();
-        let changed =
-            self.change(Transition { order: order.id, from, to, payment_status, reason, event, at }).await?;
+        let changed = self
+            .change(Transition {
+                order: order.id,
+                from,
+                to,
+                payment_before: order.payment_status,
+                payment_status,
+                reason,
+                event,
+                at,
+            })
+            .await?;
         if changed {
             self.ports.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
         }
@@ -174,6 +194,7 @@ impl Desk {
                     order: order.id,
                     from: &[OrderStatus::AwaitingPayment],
                     to: OrderStatus::Confirmed,
+                    payment_before: PaymentStatus::Pending,
                     payment_status: PaymentStatus::Captured,
                     reason: "paid at the konbini",
                     event: events::CONFIRMED,

@@ -80,7 +80,8 @@ impl Book for OrderBook {
 }
 
 impl Entry {
-    fn order(&self) -> OrderId {
+    /// The order that it is about.
+    pub(super) fn order(&self) -> OrderId {
         match self {
             Entry::Place(placement) => placement.order.id,
             Entry::Move(transition) => transition.order,
@@ -196,6 +197,7 @@ async fn move_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<Uui
     let mut ids = Vec::with_capacity(batch.len());
     let mut from = Vec::with_capacity(batch.len());
     let mut to = Vec::with_capacity(batch.len());
+    let mut payments_before = Vec::with_capacity(batch.len());
     let mut payment_statuses = Vec::with_capacity(batch.len());
     let mut reasons = Vec::with_capacity(batch.len());
     let mut times = Vec::with_capacity(batch.len());
@@ -207,6 +209,7 @@ async fn move_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<Uui
         ids.push(transition.order.uuid());
         from.push(transition.from.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(","));
         to.push(transition.to.as_str());
+        payments_before.push(transition.payment_before.as_str());
         payment_statuses.push(transition.payment_status.as_str());
         reasons.push(transition.reason);
         times.push(transition.at);
@@ -229,6 +232,7 @@ async fn move_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<Uui
                 &event_names,
                 &event_payloads,
                 &events::VERSION,
+                &payments_before,
             ],
         )
         .await?;

@@ -116,7 +116,8 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
             }
             Ok(order)
         }
-        // It may be there: the reservation and the payment must stay until that is known (see `rounds.rs`).
+        // It may be there, so the reservation stays: a round gives it back if the order never appears (`rounds.rs`).
+        // The payment stays too; the sandbox takes no money, and a real provider's intent lapses by itself.
         Err(OrdersError::Unknown) => Err(OrdersError::Unknown),
         Ok(Err(refusal)) => {
             undo(desk, id, skus, payment).await;

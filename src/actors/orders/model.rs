@@ -257,12 +257,14 @@ pub struct HistoryEntry {
     pub at: Timestamp,
 }
 
-/// A change of an order that is there, made only if its status is (still) one of `from`.
+/// A change of an order that is there, made only if its status is (still) one of `from` and its payment what it was.
 #[derive(Debug, Clone)]
 pub struct Transition {
     pub order: OrderId,
     pub from: &'static [OrderStatus],
     pub to: OrderStatus,
+    /// What the payment must (still) be.
+    pub payment_before: PaymentStatus,
     pub payment_status: PaymentStatus,
     pub reason: &'static str,
     pub event: &'static str,

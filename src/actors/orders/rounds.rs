@@ -1,7 +1,7 @@
 //! What orders looks after without being asked: payments that do not come, stock that has yet to follow its order,
 //! and stock that was held for an order that never came to be.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -18,12 +18,14 @@ use crate::types::{OrderId, ReservationId};
 const ROUND: i64 = 500;
 /// Orders looked after at the same time.
 const AT_ONCE: usize = 64;
+/// How often the sweep begins at the oldest hold again.
+const SWEEPS_ANEW_AFTER: Duration = Duration::from_secs(15 * 60);
 /// How long the stock has to follow by itself before a round helps.
 const SETTLES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Never returns. `orphan_after` must be longer than an order can take to be placed.
 pub async fn look_after(desk: Desk, every: Duration, orphan_after: Duration) {
-    let mut sweep = Sweep { seen: None };
+    let mut sweep = Sweep { seen: None, began: Instant::now() };
     loop {
         let rounds = async {
             let expired = expire_due(&desk).await?;
@@ -83,12 +85,18 @@ async fn each(
 }
 
 /// Goes once through every reservation that was held for an order, when its order has had its time to appear.
+///
+/// Now and then it begins anew, for what became durable so late that it had been passed already.
 struct Sweep {
     seen: Option<ReservationId>,
+    began: Instant,
 }
 
 impl Sweep {
     async fn release_orphans(&mut self, desk: &Desk, orphan_after: Duration) -> Result<bool, OrdersError> {
+        if self.began.elapsed() > SWEEPS_ANEW_AFTER {
+            *self = Sweep { seen: None, began: Instant::now() };
+        }
         let list = ListHeldForOrders { made_before: before(orphan_after), after: self.seen, limit: ROUND };
         let held = desk.ports.list_held_for_orders.ask(list).await?;
         let Some(last) = held.last().copied() else { return Ok(false) };

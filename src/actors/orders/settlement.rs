@@ -22,12 +22,13 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
             let commit = CommitReservation { id, purpose: Purpose::Order, skus, even_if_expired: true };
             match desk.ports.commit_reservation.ask(commit).await {
                 Ok(_) => {}
-                // Paid so late that its hold had lapsed, and by now nothing is left.
-                Err(InventoryError::OutOfStock { .. } | InventoryError::UnknownReservation(_)) => {
-                    return give_up(desk, order).await;
-                }
-                // It was cancelled meanwhile; what was released stays released.
-                Err(InventoryError::ReservationEnded { .. }) => {}
+                // Paid so late that its hold had lapsed and by now nothing is left, or its pieces were given back.
+                // If that was because it was cancelled meanwhile, there is nothing left to give up.
+                Err(
+                    InventoryError::OutOfStock { .. }
+                    | InventoryError::UnknownReservation(_)
+                    | InventoryError::ReservationEnded { .. },
+                ) => return give_up(desk, order).await,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -145,6 +145,7 @@ pub struct Lane<B: Book> {
     database: Database,
     limits: JournalLimits,
     meters: Meters,
+    places: Arc<Semaphore>,
     /// Taken from the queue and not yet committed.
     waiting: VecDeque<Pending<B>>,
 }
@@ -159,11 +160,11 @@ struct Meters {
 }
 
 impl Meters {
-    fn of(name: &'static str) -> Self {
+    fn of(name: &'static str, lane: usize) -> Self {
         Self {
             batch: metrics::histogram!("shobai_journal_batch_entries", "journal" => name),
             seconds: metrics::histogram!("shobai_journal_commit_seconds", "journal" => name),
-            depth: metrics::gauge!("shobai_journal_queue_entries", "journal" => name),
+            depth: metrics::gauge!("shobai_journal_queue_entries", "journal" => name, "lane" => lane.to_string()),
             unknown: metrics::counter!("shobai_journal_unknown_total", "journal" => name),
             refused: metrics::counter!("shobai_journal_refused_total", "journal" => name),
             restarts: metrics::counter!("shobai_journal_restarts_total", "journal" => name),
@@ -172,16 +173,25 @@ impl Meters {
 }
 
 impl<B: Book> Lane<B> {
-    /// Starts a lane on the arbiter; it ends when the last [`Journal`] for it is dropped.
+    /// Starts a lane of the journal on the arbiter; it ends when the last [`Journal`] for it is dropped.
     pub fn start(
         name: &'static str,
+        lane: usize,
         arbiter: &ArbiterHandle,
         database: Database,
         limits: JournalLimits,
         book: B,
     ) -> Journal<B> {
         let (queue, mut entries) = mpsc::unbounded_channel();
-        let mut lane = Lane { book, database, limits, meters: Meters::of(name), waiting: VecDeque::new() };
+        let places = Arc::new(Semaphore::new(limits.queue_max));
+        let mut lane = Lane {
+            book,
+            database,
+            limits,
+            meters: Meters::of(name, lane),
+            places: places.clone(),
+            waiting: VecDeque::new(),
+        };
         let life = async move {
             // A panic loses the batch in hand (its callers hear "unknown") but never the queue.
             while AssertUnwindSafe(lane.run(&mut entries)).catch_unwind().await.is_err() {
@@ -191,7 +201,7 @@ impl<B: Book> Lane<B> {
             }
         };
         arbiter.spawn_fn(move || drop(actix_rt::spawn(life)));
-        Journal { queue, places: Arc::new(Semaphore::new(limits.queue_max)), places_max: limits.queue_max }
+        Journal { queue, places, places_max: limits.queue_max }
     }
 
     async fn run(&mut self, entries: &mut mpsc::UnboundedReceiver<Pending<B>>) {
@@ -248,7 +258,7 @@ impl<B: Book> Lane<B> {
                 break;
             }
         }
-        self.meters.depth.set(entries.len() as f64);
+        self.meters.depth.set((self.limits.queue_max - self.places.available_permits()) as f64);
         true
     }
 

@@ -12,5 +12,5 @@ mod supervisor;
 pub use handle::{AskError, AskLimits, Handle};
 pub use journal::{Book, CommitError, Journal, JournalLimits, Lane, Place};
 pub use port::Port;
-pub use supervisor::supervise;
+pub use supervisor::{keep_going, supervise};
 pub(crate) use supervisor::{run_guarded, unbounded_context};

@@ -3,6 +3,7 @@
 //! `actix::Supervisor` neither catches a panic nor builds a new actor, so one panic would take the actor and every
 //! address of it away for good. Here the address is published in a watch channel, and a [`Handle`] finds the new one.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -53,6 +54,23 @@ where
         tokio::time::sleep(back_off).await;
         back_off = (back_off * 2).min(BACK_OFF_MAX);
     }
+}
+
+/// Starts work that never ends on the arbiter, and starts it again, after a pause, should it panic.
+pub fn keep_going<W>(name: &'static str, arbiter: &ArbiterHandle, work: impl Fn() -> W + Send + 'static)
+where
+    W: Future<Output = ()> + 'static,
+{
+    arbiter.spawn_fn(move || {
+        actix_rt::spawn(async move {
+            let restarts = metrics::counter!("shobai_actor_restarts_total", "actor" => name);
+            while AssertUnwindSafe(work()).catch_unwind().await.is_err() {
+                restarts.increment(1);
+                tracing::error!(work = name, "panicked; it starts again");
+                tokio::time::sleep(BACK_OFF_MAX).await;
+            }
+        });
+    });
 }
 
 /// Runs one life of an actor to its end; true when a panic ended it.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -135,7 +136,12 @@ impl Launch {
     }
 
     fn start(&self) -> Result<Postmaster, ClusterError> {
-        let log = File::options().create(true).append(true).open(&self.log).map_err(at("open", &self.log))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&self.log)
+            .map_err(at("open", &self.log))?;
         let log_too = log.try_clone().map_err(at("open", &self.log))?;
         let mut command = self.home.account.command(&self.home.binaries.postgres);
         command.arg("-D").arg(&self.home.cluster).stdout(log).stderr(log_too);

@@ -57,6 +57,7 @@ pub(super) fn settings(socket_dir: &Path) -> Vec<(&'static str, String)> {
         ("logging_collector", "off"),
         ("log_line_prefix", "%m [%p] "),
         // Not a customer's business data in a log file.
+        ("log_error_verbosity", "terse"),
         ("log_parameter_max_length", "0"),
         ("log_parameter_max_length_on_error", "0"),
         // Tells whose processes these are in a process list.
