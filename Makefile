@@ -9,7 +9,7 @@ shobai := $(target)/release/shobai
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## Serves a demo shop on 127.0.0.1:8080, everything it needs included; Ctrl-C stops it in order.
+run: build ## Serves a demo shop on port 8080, everything it needs included; Ctrl-C stops it in order.
 	@exec $(shobai) serve
 
 build:

@@ -43,11 +43,6 @@ impl Kind {
             Kind::Internal => 500,
         }
     }
-
-    /// Whether waiting a moment and asking again can help.
-    pub const fn passes(self) -> bool {
-        matches!(self, Kind::Busy | Kind::Unavailable | Kind::Late)
-    }
 }
 
 /// What an error tells the edge of the engine about itself.

@@ -12,7 +12,7 @@
 //!             │         │              │
 //!             └────► storage ◄─────────┘             PostgreSQL: pool, journal lanes, migrations, embedded cluster
 //!
-//!  types, error, config: known to all
+//!  seed fills a new shop through the same ports; types, error, config are known to all
 //! ```
 //!
 //! Read on in `http/mod.rs` (the route table), [`actors`] (the domains) and one `messages.rs`. `ARCHITECTURE.md` has

@@ -19,9 +19,6 @@ with moved as (
 ), lined as (
     insert into orders.order_lines (order_id, sku, name, quantity, unit_price, tax_rate)
     select $2::uuid, sku, 'lamp', 1, 1980, 10 from moved
-), remembered as (
-    insert into orders.order_history (order_id, step, status, reason, at)
-    select $2::uuid, 0, 'awaiting_payment', 'placed', now() from moved
 ), told as (
     insert into orders.events (id, name, version, order_id, payload, at)
     select $6::uuid, 'order.created', 1, $2::uuid, $5::text::json, now() from moved

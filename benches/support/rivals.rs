@@ -70,11 +70,6 @@ impl Rival {
              values ($1, $2, 'lamp', 1, 1980, 10)",
         )
         .await;
-        let remembered = prepare(
-            "insert into orders.order_history (order_id, step, status, reason, at)
-             values ($1, 0, 'awaiting_payment', 'placed', now())",
-        )
-        .await;
         let told = prepare(
             "insert into orders.events (id, name, version, order_id, payload, at)
              values ($1, 'order.created', 1, $2, $3::text::json, now())",
@@ -93,7 +88,6 @@ impl Rival {
         if self.writes == Writes::ReservationAndOrder {
             transaction.execute(&placed, &[&id, &Uuid::now_v7(), &PAYMENT]).await.expect("order");
             transaction.execute(&lined, &[&id, &sku]).await.expect("line");
-            transaction.execute(&remembered, &[&id]).await.expect("history");
             transaction.execute(&told, &[&Uuid::now_v7(), &id, &EVENT]).await.expect("event");
         }
         transaction.commit().await.expect("commit");

@@ -1,5 +1,5 @@
 -- Order lines without exactly one reservation of the same SKU and quantity that is where the order's status wants it.
--- An order whose stock has yet to follow (stock_settled is false) may still be one step behind.
+-- An order whose stock has yet to follow (stock_settled is false) may be one step behind, for a while.
 select format('%s %s', line.order_id, line.sku) as subject,
        format('%s of an order that is %s, reservation: %s', line.quantity, placed.status,
               coalesce(reservation.quantity || ' ' || reservation.state, 'none')) as finding
@@ -10,7 +10,8 @@ select format('%s %s', line.order_id, line.sku) as subject,
  where reservation.id is null
     or reservation.quantity <> line.quantity
     or reservation.purpose <> 'order'
-    or placed.stock_settled and reservation.state <> all (
+    or (placed.stock_settled or placed.changed_at < now() - interval '2 minutes')
+       and placed.status <> 'awaiting_payment' and reservation.state <> all (
            case placed.status when 'confirmed' then array['committed'] else array['released', 'expired'] end)
     or placed.status = 'awaiting_payment' and reservation.state <> 'held' and placed.expires_at > now()
  order by 1

@@ -44,7 +44,6 @@ pub struct RecordedView {
         (status = 200, description = "Noted; the same report again changes nothing", body = RecordedView),
         (status = 401, description = "`bad-signature` or `stale-signature`"),
         (status = 404, description = "`unknown-order`"),
-        (status = 409, description = "the state of the payment does not allow it"),
         (status = 422, description = "`malformed-report`, `invalid-value`, `amount-differs` or `not-a-konbini-order`"),
     )
 )]

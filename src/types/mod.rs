@@ -1,4 +1,4 @@
-//! Words that every domain shares: ids, money, quantity, SKU, page, clock.
+//! Words that every domain shares: ids, money, quantity, SKU, page.
 
 mod ids;
 mod money;

@@ -98,6 +98,11 @@ impl Desk {
 
     /// Changes the status if it still is one of `from`; true if it was.
     pub(super) async fn change(&self, transition: Transition) -> Result<bool, OrdersError> {
+        let to = transition.to;
+        if !transition.from.iter().all(|from| *from == to || from.may_become(to)) {
+            let problem = format!("{:?} do not become {to:?}", transition.from);
+            return Err(StorageError::Broken(problem).into());
+        }
         match self.commit(Entry::Move(transition)).await? {
             Ok(()) => Ok(true),
             Err(Refusal::NotInStatus) => Ok(false),

@@ -1,6 +1,5 @@
 //! Why payments says no, and what can break in it.
 
-use super::model::PaymentStatus;
 use crate::actors::runtime::AskError;
 use crate::error::{Fault, Kind};
 use crate::types::InvalidValue;
@@ -12,8 +11,6 @@ pub enum PaymentsError {
     /// Not repeated: whoever mistakes it for a card's number shall not find that in an answer or a log.
     #[error("the card token is unknown")]
     UnknownCardToken,
-    #[error("the payment is {status} already", status = status.as_str())]
-    NotPayable { status: PaymentStatus },
     #[error("the webhook's signature is missing or wrong")]
     BadSignature,
     #[error("the webhook was signed more than {tolerance_seconds} seconds away from now")]
@@ -31,7 +28,6 @@ impl Fault for PaymentsError {
         match self {
             PaymentsError::Declined => Kind::PaymentRequired,
             PaymentsError::UnknownCardToken | PaymentsError::MalformedReport(_) => Kind::Invalid,
-            PaymentsError::NotPayable { .. } => Kind::Conflict,
             PaymentsError::BadSignature | PaymentsError::StaleSignature { .. } => Kind::Unauthenticated,
             PaymentsError::Invalid(error) => error.kind(),
             PaymentsError::Asking(error) => error.kind(),
@@ -42,7 +38,6 @@ impl Fault for PaymentsError {
         match self {
             PaymentsError::Declined => "payment-declined",
             PaymentsError::UnknownCardToken => "unknown-card-token",
-            PaymentsError::NotPayable { .. } => "payment-not-payable",
             PaymentsError::BadSignature => "bad-signature",
             PaymentsError::StaleSignature { .. } => "stale-signature",
             PaymentsError::MalformedReport(_) => "malformed-report",
