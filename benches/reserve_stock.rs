@@ -1,5 +1,7 @@
 //! How many durable reservations per second, and how long does one take, beside row locks and version retries?
 
+#![allow(clippy::expect_used, reason = "a benchmark that cannot set its shop up has nothing to measure")]
+
 mod support;
 
 use criterion::Criterion;
