@@ -10,7 +10,7 @@ use shobai::actors::orders::PlaceOrder;
 use shobai::actors::payments::PaymentMethod;
 use shobai::types::{CustomerId, Quantity};
 use support::rivals::{Rival, Writes};
-use support::{CALLERS, ENGINE, SPREADS, Shop, Table, skus};
+use support::{CALLERS, Case, ENGINE, SPREADS, Shop, Table, skus};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -25,11 +25,12 @@ fn main() {
     };
     let customers: Vec<CustomerId> = (0..1_000).map(|_| CustomerId::generate()).collect();
 
-    for spread in SPREADS.into_iter().enumerate() {
-        let skus = skus(spread.1.1);
+    for (spread, (_, count)) in SPREADS.into_iter().enumerate() {
+        let skus = skus(count);
         system.block_on(shop.sell(&skus));
-        for callers in CALLERS.into_iter().enumerate() {
-            table.measure(&mut criterion, &system, "place_order", spread, callers, ENGINE, |number| {
+        for callers in 0..CALLERS.len() {
+            let case = |how| Case { what: "place_order", spread, callers, how };
+            table.measure(&mut criterion, &system, case(ENGINE), |number| {
                 let (place, sku, payment) = (&place, &skus[number % skus.len()], payment.clone());
                 let customer = customers[number % customers.len()];
                 async move {
@@ -47,17 +48,12 @@ fn main() {
             });
         }
         // The rivals write past the actors, so they come after them.
-        for callers in CALLERS.into_iter().enumerate() {
+        for callers in 0..CALLERS.len() {
+            let case = |how| Case { what: "place_order", spread, callers, how };
             let pick = |number: usize| &skus[number % skus.len()];
-            table.measure(&mut criterion, &system, "place_order", spread, callers, "row lock", |n| {
-                rival.row_lock(pick(n))
-            });
-            table.measure(&mut criterion, &system, "place_order", spread, callers, "one statement", |n| {
-                rival.one_statement(pick(n))
-            });
-            table.measure(&mut criterion, &system, "place_order", spread, callers, "version retry", |n| {
-                rival.version_retry(pick(n))
-            });
+            table.measure(&mut criterion, &system, case("row lock"), |n| rival.row_lock(pick(n)));
+            table.measure(&mut criterion, &system, case("one statement"), |n| rival.one_statement(pick(n)));
+            table.measure(&mut criterion, &system, case("version retry"), |n| rival.version_retry(pick(n)));
         }
     }
     table.print("durable orders of one piece, PostgreSQL with fsync");

@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan};
 use shobai::actors::inventory::{Line, Purpose, ReserveStock};
 use shobai::types::{Quantity, ReservationId};
 use support::rivals::{Rival, Writes};
-use support::{CALLERS, ENGINE, SPREADS, Shop, Table, skus};
+use support::{CALLERS, Case, ENGINE, SPREADS, Shop, Table, skus};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -20,11 +20,12 @@ fn main() {
     let rival = Rival::new(shop.rivals_database(), Writes::Reservation);
     let expires_at = Timestamp::now() + 1.hour();
 
-    for spread in SPREADS.into_iter().enumerate() {
-        let skus = skus(spread.1.1);
+    for (spread, (_, count)) in SPREADS.into_iter().enumerate() {
+        let skus = skus(count);
         system.block_on(shop.sell(&skus));
-        for callers in CALLERS.into_iter().enumerate() {
-            table.measure(&mut criterion, &system, "reserve_stock", spread, callers, ENGINE, |number| {
+        for callers in 0..CALLERS.len() {
+            let case = |how| Case { what: "reserve_stock", spread, callers, how };
+            table.measure(&mut criterion, &system, case(ENGINE), |number| {
                 let (reserve, sku) = (&reserve, &skus[number % skus.len()]);
                 async move {
                     let message = ReserveStock {
@@ -42,17 +43,12 @@ fn main() {
             });
         }
         // The rivals write past the actors, so they come after them.
-        for callers in CALLERS.into_iter().enumerate() {
+        for callers in 0..CALLERS.len() {
+            let case = |how| Case { what: "reserve_stock", spread, callers, how };
             let pick = |number: usize| &skus[number % skus.len()];
-            table.measure(&mut criterion, &system, "reserve_stock", spread, callers, "row lock", |n| {
-                rival.row_lock(pick(n))
-            });
-            table.measure(&mut criterion, &system, "reserve_stock", spread, callers, "one statement", |n| {
-                rival.one_statement(pick(n))
-            });
-            table.measure(&mut criterion, &system, "reserve_stock", spread, callers, "version retry", |n| {
-                rival.version_retry(pick(n))
-            });
+            table.measure(&mut criterion, &system, case("row lock"), |n| rival.row_lock(pick(n)));
+            table.measure(&mut criterion, &system, case("one statement"), |n| rival.one_statement(pick(n)));
+            table.measure(&mut criterion, &system, case("version retry"), |n| rival.version_retry(pick(n)));
         }
     }
     table.print("durable reservations of one piece, PostgreSQL with fsync");

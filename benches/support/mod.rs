@@ -126,6 +126,18 @@ pub fn skus(count: usize) -> Vec<Sku> {
 /// The benchmark that every later one of the same spread and number of callers is compared with.
 pub const ENGINE: &str = "engine";
 
+/// What is measured: which of [`SPREADS`], which of [`CALLERS`], and how it is done.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    pub what: &'a str,
+    pub spread: usize,
+    pub callers: usize,
+    pub how: &'a str,
+}
+
+/// A row's place in the table: spread, callers, how.
+type Place = (usize, usize, usize);
+
 #[derive(Default)]
 struct Row {
     operations: u64,
@@ -136,7 +148,7 @@ struct Row {
 /// Every figure that was measured, for the table at the end.
 #[derive(Clone, Default)]
 pub struct Table {
-    rows: Rc<RefCell<BTreeMap<(usize, usize, usize), Row>>>,
+    rows: Rc<RefCell<BTreeMap<Place, Row>>>,
     names: Rc<RefCell<Vec<String>>>,
 }
 
@@ -146,25 +158,22 @@ impl Table {
         &self,
         criterion: &mut Criterion,
         system: &actix_rt::SystemRunner,
-        what: &str,
-        spread: (usize, (&str, usize)),
-        callers: (usize, usize),
-        name: &str,
+        case: Case<'_>,
         operation: F,
     ) where
         F: Fn(usize) -> O,
         O: Future<Output = ()>,
     {
-        let (spread_index, (spread_name, _)) = spread;
-        let (callers_index, callers) = callers;
-        let name_index = self.index_of(name);
+        let Case { what, spread, callers: callers_index, how } = case;
+        let ((spread_name, _), callers) = (SPREADS[spread], CALLERS[callers_index]);
+        let place = (spread, callers_index, self.index_of(how));
         let mut group: BenchmarkGroup<'_, WallTime> =
             criterion.benchmark_group(format!("{what}, {spread_name}, {callers} callers"));
         group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
         group.sampling_mode(criterion::SamplingMode::Flat);
         group.throughput(Throughput::Elements(1));
         let sequence = RefCell::new(0);
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+        group.bench_function(BenchmarkId::from_parameter(how), |bencher| {
             bencher.iter_custom(|operations| {
                 let mut histogram = Histogram::<u64>::new(3).expect("three digits");
                 let began = Instant::now();
@@ -191,7 +200,7 @@ impl Table {
                 });
                 let wall = began.elapsed();
                 let mut rows = self.rows.borrow_mut();
-                let row = rows.entry((spread_index, callers_index, name_index)).or_default();
+                let row = rows.entry(place).or_default();
                 // Criterion warms up with few operations at a time; only runs that keep all callers busy count.
                 if operations >= callers as u64 {
                     row.operations += operations;

@@ -533,8 +533,10 @@ mod tests {
         stock
     }
 
-    /// What a command comes to: the figures after it, or the code of the refusal.
-    fn outcome(state: Option<ReservationState>, command: &Command) -> Result<(i64, i64), &'static str> {
+    /// What a command comes to: on hand and reserved after it, or the code of the refusal.
+    type Outcome = Result<(i64, i64), &'static str>;
+
+    fn outcome(state: Option<ReservationState>, command: &Command) -> Outcome {
         use crate::error::Fault as _;
         let mut stock = with_reservation(state);
         let before = stock.stock();
@@ -555,7 +557,7 @@ mod tests {
     fn every_state_meets_every_command_as_the_table_says() {
         use ReservationState::*;
         let states = [None, Some(Held), Some(Committed), Some(Released), Some(Expired)];
-        let table: [(Command, [Result<(i64, i64), &str>; 5]); 8] = [
+        let table: [(Command, [Outcome; 5]); 8] = [
             (
                 reserve(1, 3),
                 [
