@@ -3,7 +3,7 @@
 //! Only this file reads the environment. An unknown key, a wrong type or an impossible value stops the start with a
 //! message that names the key.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ impl Default for Actors {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { queue_max: 20_000, batch_max: 1_024, commit_within_ms: 5_000 }
+        Self { queue_max: 20_000, batch_max: 1_024, commit_within_ms: 3_500 }
     }
 }
 
@@ -291,6 +291,12 @@ impl Config {
         Ok(config)
     }
 
+    /// Connections to PostgreSQL that the engine may open: the pool, and one for each journal lane, the one that looks
+    /// idempotency keys up included.
+    pub fn connections(&self) -> usize {
+        self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 1
+    }
+
     /// Refuses values with which the engine could not run as promised.
     pub fn check(&self) -> Result<(), ConfigError> {
         let bounds = [
@@ -340,13 +346,38 @@ impl Config {
                 problem: "stock is held at most inventory.hold_seconds_max".to_owned(),
             });
         }
+        // A decision may wait for its commit to begin and for its end; who asked is not told "late" before that, or the
+        // pieces would be held for somebody who was turned away.
+        if self.actors.answer_within_ms <= 2 * self.journal.commit_within_ms {
+            return Err(ConfigError::Impossible {
+                key: "actors.answer_within_ms",
+                value: self.actors.answer_within_ms.to_string(),
+                problem: "it must be more than twice journal.commit_within_ms".to_owned(),
+            });
+        }
+        // An order may wait twice for an answer (its stock, its payment) and for two commits (begun late, ended late).
+        let placed_within_ms = 2 * (self.actors.answer_within_ms + self.journal.commit_within_ms);
+        if self.orders.orphan_after_seconds * 1_000 <= placed_within_ms {
+            return Err(ConfigError::Impossible {
+                key: "orders.orphan_after_seconds",
+                value: self.orders.orphan_after_seconds.to_string(),
+                problem: format!(
+                    "an order may take {placed_within_ms} ms to be placed: twice actors.answer_within_ms and twice \
+                     journal.commit_within_ms; its stock must not be given back before"
+                ),
+            });
+        }
+        if self.http.allowed_origins.len() > 1 && self.http.allowed_origins.iter().any(|origin| origin == "*")
+        {
+            return Err(ConfigError::Impossible {
+                key: "http.allowed_origins",
+                value: self.http.allowed_origins.join(", "),
+                problem: "\"*\" means any origin and stands alone".to_owned(),
+            });
+        }
         for origin in &self.http.allowed_origins {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            let is_host = |host: &str| {
-                !host.is_empty()
-                    && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
-            };
-            if origin != "*" && !host.is_some_and(is_host) {
+            if origin != "*" && !host.is_some_and(is_host_and_port) {
                 return Err(ConfigError::Impossible {
                     key: "http.allowed_origins",
                     value: origin.clone(),
@@ -373,6 +404,19 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// A name, an IPv4 address or an IPv6 address in brackets; perhaps with a port.
+fn is_host_and_port(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_name =
+        || !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = in_brackets.map_or_else(is_name, |host| host.parse::<Ipv6Addr>().is_ok());
+    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 fn expose<S: serde::Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

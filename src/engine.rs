@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
@@ -24,7 +25,7 @@ use crate::actors::users::{
 use crate::config::{Config, milliseconds};
 use crate::http::{self, Gateway};
 use crate::seed::{SeedPorts, seed_demo};
-use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings};
+use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings, Lock, lock_data_dir};
 use crate::storage::{Database, DatabaseLimits, migrations};
 
 /// How often the pool's gauges are set and the histograms of the metrics are folded.
@@ -38,11 +39,10 @@ const ENTRIES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 
 /// A serving shop.
 pub struct Engine {
     pub domains: Domains,
-    pub database: Database,
     gateway: Server,
     internal: Server,
     upkeep: JoinHandle<()>,
-    cluster: Option<Cluster>,
+    backing: Backing,
     stop_within: Duration,
 }
 
@@ -61,7 +61,10 @@ impl Server {
     /// Takes no more connections, answers what was accepted, ends.
     async fn stop(self) {
         self.handle.stop(true).await;
-        let _ = self.running.await;
+        // One that ended by itself has been waited for already.
+        if !self.running.is_finished() {
+            let _ = self.running.await;
+        }
     }
 }
 
@@ -70,6 +73,7 @@ impl Engine {
     /// listens when all that it needs is there.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         config.check()?;
+        open_enough_files(config.http.connections_max);
         let metrics = start_metrics()?;
         let readiness = Readiness::default();
         let internal =
@@ -83,11 +87,10 @@ impl Engine {
                 readiness.serving();
                 Ok(Self {
                     domains,
-                    database: backing.database,
                     gateway,
                     internal,
                     upkeep,
-                    cluster: backing.cluster,
+                    backing,
                     stop_within: Duration::from_secs(config.http.shutdown_within_seconds),
                 })
             }
@@ -138,6 +141,10 @@ impl Engine {
         }
     }
 
+    pub fn database(&self) -> &Database {
+        &self.backing.database
+    }
+
     pub fn http_address(&self) -> SocketAddr {
         self.gateway.address
     }
@@ -152,7 +159,7 @@ impl Engine {
         self.domains.stop(self.stop_within).await;
         self.upkeep.abort();
         self.internal.stop().await;
-        Backing { database: self.database, cluster: self.cluster }.close().await?;
+        self.backing.close().await?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -190,6 +197,17 @@ impl Readiness {
     }
 }
 
+/// Every connection is an open file, and a shell's own bound is often 1,024: takes as many as the system allows.
+fn open_enough_files(connections_max: usize) {
+    let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, most, most) {
+        tracing::warn!(%error, "the bound on open files stays as it is");
+    }
+    if usize::try_from(most).is_ok_and(|most| most < connections_max) {
+        tracing::warn!(most, connections_max, "fewer open files are allowed than http.connections_max");
+    }
+}
+
 /// One recorder for the process, whoever asks first.
 fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
@@ -218,6 +236,8 @@ async fn keep_up(metrics: PrometheusHandle, database: Database) {
 pub struct Backing {
     pub database: Database,
     cluster: Option<Cluster>,
+    /// On the data directory of an engine whose database is elsewhere; a cluster keeps its own.
+    lock: Option<Lock>,
 }
 
 impl Backing {
@@ -230,7 +250,11 @@ impl Backing {
                 Ok(cluster) => Self::in_cluster(config, cluster),
                 Err(ClusterError::InUse { .. }) => {
                     let connection = Cluster::attach(&cluster_settings(config))?;
-                    Ok(Self { database: Database::new(connection, limits(config))?, cluster: None })
+                    Ok(Self {
+                        database: Database::new(connection, limits(config))?,
+                        cluster: None,
+                        lock: None,
+                    })
                 }
                 Err(error) => Err(error.into()),
             },
@@ -240,7 +264,10 @@ impl Backing {
     /// As [`open`](Self::open), but refuses a data directory that another engine serves.
     async fn open_alone(config: &Config) -> anyhow::Result<Self> {
         match Self::configured(config)? {
-            Some(backing) => Ok(backing),
+            Some(backing) => {
+                let (_, lock) = lock_data_dir(&config.storage.data_dir)?;
+                Ok(Self { lock: Some(lock), ..backing })
+            }
             None => Self::in_cluster(config, Cluster::start(cluster_settings(config)).await?),
         }
     }
@@ -251,11 +278,13 @@ impl Backing {
             return Ok(None);
         }
         let connection = url.parse().context("postgres.url is not a PostgreSQL URL")?;
-        Ok(Some(Self { database: Database::new(connection, limits(config))?, cluster: None }))
+        let database = Database::new(connection, limits(config))?;
+        Ok(Some(Self { database, cluster: None, lock: None }))
     }
 
     fn in_cluster(config: &Config, cluster: Cluster) -> anyhow::Result<Self> {
-        Ok(Self { database: Database::new(cluster.connection(), limits(config))?, cluster: Some(cluster) })
+        let database = Database::new(cluster.connection(), limits(config))?;
+        Ok(Self { database, cluster: Some(cluster), lock: None })
     }
 
     /// Customers for tests, signed in already: their access tokens.
@@ -272,6 +301,7 @@ impl Backing {
         if let Some(cluster) = self.cluster {
             cluster.stop().await?;
         }
+        drop(self.lock);
         Ok(())
     }
 }
@@ -280,6 +310,7 @@ fn cluster_settings(config: &Config) -> ClusterSettings {
     ClusterSettings {
         data_dir: config.storage.data_dir.clone(),
         bin_dir: config.postgres.bin_dir.clone(),
+        connections: config.connections(),
         start_within: Duration::from_secs(config.postgres.start_within_seconds),
         stop_within: Duration::from_secs(config.postgres.stop_within_seconds),
     }

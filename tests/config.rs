@@ -130,6 +130,8 @@ fn an_impossible_value_stops_the_start_and_its_key_is_named() {
         ("rate_limit.burst", "0"),
         ("actors.asks_max", "0"),
         ("actors.answer_within_ms", "1000000000"),
+        // No more than two commits may take.
+        ("actors.answer_within_ms", "7000"),
         ("journal.queue_max", "0"),
         ("journal.batch_max", "0"),
         ("journal.commit_within_ms", "0"),
@@ -142,6 +144,10 @@ fn an_impossible_value_stops_the_start_and_its_key_is_named() {
         // More than inventory.hold_seconds_max allows.
         ("orders.konbini_pay_within_seconds", "2592001"),
         ("orders.orphan_after_seconds", "0"),
+        // No more than an order may take to be placed.
+        ("orders.orphan_after_seconds", "23"),
+        ("http.allowed_origins", "[\"*\", \"https://shop.example\"]"),
+        ("http.allowed_origins", "[\"https://shop.example:1:2\"]"),
         ("users.access_token_seconds", "0"),
         ("users.hashes_at_once", "0"),
         ("payments.webhook_tolerance_seconds", "0"),

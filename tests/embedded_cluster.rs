@@ -325,6 +325,7 @@ fn settings(data_dir: &Path) -> ClusterSettings {
     ClusterSettings {
         data_dir: data_dir.to_owned(),
         bin_dir: None,
+        connections: 8,
         start_within: Duration::from_secs(60),
         stop_within: Duration::from_secs(20),
     }

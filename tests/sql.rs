@@ -37,7 +37,7 @@ fn statements() -> Vec<PathBuf> {
 #[actix::test]
 async fn every_statement_can_be_prepared() {
     let engine = TestEngine::start().await;
-    let connection = engine.engine.database.connection().await.unwrap();
+    let connection = engine.engine.database().connection().await.unwrap();
     let mut broken = Vec::new();
     for file in statements() {
         let sql = std::fs::read_to_string(&file).unwrap();

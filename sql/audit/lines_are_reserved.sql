@@ -10,7 +10,7 @@ select format('%s %s', line.order_id, line.sku) as subject,
  where reservation.id is null
     or reservation.quantity <> line.quantity
     or reservation.purpose <> 'order'
-    or (placed.stock_settled or placed.changed_at < now() - interval '2 minutes')
+    or (placed.stock_settled or placed.changed_at < now() - current_setting('shobai.audit_grace')::interval)
        and placed.status <> 'awaiting_payment' and reservation.state <> all (
            case placed.status when 'confirmed' then array['committed'] else array['released', 'expired'] end)
     or placed.status = 'awaiting_payment' and reservation.state <> 'held' and placed.expires_at > now()

@@ -2,7 +2,7 @@
 -- has used before stays out with all that belongs to it, because everything joins what was placed.
 -- orders:   $1 ids  $2 customers  $3 keys  $4 request hashes  $5 statuses  $6 totals  $7 taxes (json)
 --           $8 payments (json)  $9 payment statuses  $10 times of placing  $11 times of lapsing or null
--- lines:    $12 orders  $13 skus  $14 names  $15 quantities  $16 unit prices  $17 tax rates
+-- lines:    $12 orders  $13 skus  $14 names  $15 quantities  $16 unit prices  $17 tax rates  $23 positions
 -- events:   $18 orders  $19 ids  $20 names  $21 payloads (json)  $22 version of all
 with placed as (
     insert into orders.orders
@@ -17,10 +17,10 @@ with placed as (
     on conflict (customer_id, idempotency_key) do nothing
     returning id, created_at
 ), lined as (
-    insert into orders.order_lines (order_id, sku, name, quantity, unit_price, tax_rate)
+    insert into orders.order_lines (order_id, sku, name, quantity, unit_price, tax_rate, position)
     select line.*
-      from unnest($12::uuid[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::smallint[])
-           as line (order_id, sku, name, quantity, unit_price, tax_rate)
+      from unnest($12::uuid[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::smallint[], $23::smallint[])
+           as line (order_id, sku, name, quantity, unit_price, tax_rate, position)
       join placed on placed.id = line.order_id
 ), told as (
     insert into orders.events (id, name, version, order_id, payload, at)

@@ -1,9 +1,9 @@
 -- Gives a user another password and ends all sessions that were opened with the one before.
--- $1 email  $2 password hash  $3 now  $4 reason
+-- $1 email  $2 password hash  $3 now  $4 reason  $5 role
 with changed as (
     update users.users
        set password_hash = $2
-     where email = $1
+     where email = $1 and role = $5
     returning id, email, name, role, created_at
 ), ended as (
     update users.sessions as session

@@ -1,6 +1,7 @@
 //! `shobai audit`: the proof, from the database alone, that nothing was oversold, lost or doubled.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -8,6 +9,8 @@ use crate::config::Config;
 use crate::engine::Backing;
 use crate::storage::Connection;
 
+/// What the rounds of orders may take beyond the time after which they look.
+const BEYOND_ORPHAN_AFTER: Duration = Duration::from_secs(60);
 /// Offending rows shown for each claim.
 const EXAMPLES: usize = 20;
 
@@ -34,7 +37,7 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     let backing = Backing::open(config).await?;
     let examined = async {
         let connection = backing.database.connect_unhurried().await?;
-        let findings = examine(&connection).await?;
+        let findings = examine(&connection, grace(config)).await?;
         let counts = connection.query_one(include_str!("../../sql/audit/count_all.sql"), &[]).await?;
         Ok::<_, anyhow::Error>((findings, counts))
     };
@@ -67,9 +70,22 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Looks for rows against every claim, all at one moment of the database.
-pub async fn examine(connection: &Connection) -> Result<Vec<Finding>, tokio_postgres::Error> {
-    connection.batch_execute("begin isolation level repeatable read read only").await?;
+/// How long stock may be without its order, or behind it, before that is a finding.
+fn grace(config: &Config) -> Duration {
+    Duration::from_secs(config.orders.orphan_after_seconds) + BEYOND_ORPHAN_AFTER
+}
+
+/// Looks for rows against every claim, all at one moment of the database; what is younger than `grace` may still be on
+/// its way.
+pub async fn examine(
+    connection: &Connection,
+    grace: Duration,
+) -> Result<Vec<Finding>, tokio_postgres::Error> {
+    let grace = grace.as_secs();
+    let begin = format!(
+        "begin isolation level repeatable read read only; set local shobai.audit_grace = '{grace} s'"
+    );
+    connection.batch_execute(&begin).await?;
     let mut findings = Vec::new();
     for (claim, query) in CLAIMS {
         for row in connection.query(*query, &[]).await? {

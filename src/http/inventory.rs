@@ -54,6 +54,7 @@ pub struct AdjustStockBody {
     reason: String,
     /// Refused unless the stock is at this version.
     #[serde(default, deserialize_with = "input::optional_whole")]
+    #[schema(minimum = -9_007_199_254_740_991_i64, maximum = 9_007_199_254_740_991_i64)]
     expected_version: Option<i64>,
 }
 
@@ -146,7 +147,9 @@ pub struct MovementView<'a> {
 #[derive(Serialize, ToSchema)]
 pub struct MovedView<'a> {
     movement: MovementView<'a>,
-    stock: StockView<'a>,
+    /// Null when it could not be read at this moment; the movement is made all the same.
+    #[schema(required)]
+    stock: Option<StockView<'a>>,
 }
 
 // For the document only: pages are written by `answer::page`.
@@ -314,10 +317,11 @@ pub async fn adjust_stock(
 }
 
 async fn moved(gateway: &Gateway, movement: &Movement) -> Answer {
-    let stock = gateway.ports.inventory.get_stock.ask(GetStock { sku: movement.sku.clone() }).await?;
+    // The pieces have moved, and that is what is answered, also if nobody can say at this moment what is there now.
+    let stock = gateway.ports.inventory.get_stock.ask(GetStock { sku: movement.sku.clone() }).await.ok();
     answer::created(&MovedView {
         movement: MovementView::of(movement),
-        stock: StockView::of(&movement.sku, stock),
+        stock: stock.map(|stock| StockView::of(&movement.sku, stock)),
     })
 }
 

@@ -1,7 +1,7 @@
 //! How many requests one address may make: a bucket that refills steadily and holds a burst.
 //!
 //! Addresses that have been quiet long enough to have a full bucket again are forgotten. Should there be more of
-//! them than can be remembered at all, those that come new share one bucket.
+//! them than can be remembered at all, everybody shares one bucket until some are forgotten.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;

@@ -22,7 +22,8 @@ use crate::config::Config;
 
 const BACKLOG: u32 = 4_096;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Until the head of a request has arrived.
+/// Until the head of a connection's first request has arrived. Later ones are not timed: a client that stops in the middle
+/// of one keeps its connection, which `connections_max` bounds for all and a proxy in front can bound for each.
 const REQUEST_HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Browsers ask again whether they may after this many seconds.
 const CORS_MAX_AGE: usize = 3_600;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::actors::catalog::{AddProduct, CatalogError, ListProducts, NewProduct, Product, Variant};
 use crate::actors::runtime::Port;
-use crate::actors::users::{ChangePassword, CreateUser, Email, Password, Role, User, UsersError};
+use crate::actors::users::{ChangePassword, CreateUser, Email, Password, Role, UsersError};
 use crate::storage::private_file::{self, PrivateFileError};
 use crate::types::{InvalidValue, Limit, Money, ProductId, Quantity, Sku};
 
@@ -52,8 +52,8 @@ pub enum SeedError {
     Stock { sku: Sku, error: BoxError },
     #[error("the demo's users: {0}")]
     Users(#[from] UsersError),
-    #[error("{email} is {actual}, not {wanted}; the demo leaves that account as it is", actual = actual.as_str(), wanted = wanted.as_str())]
-    RoleDiffers { email: Email, actual: Role, wanted: Role },
+    #[error("{email} is somebody who is not {wanted}; the demo leaves that account as it is", wanted = wanted.as_str())]
+    RoleDiffers { email: Email, wanted: Role },
     #[error("the demo's sign-ins: {0}")]
     File(#[from] PrivateFileError),
     #[error("the demo's sign-ins: no random numbers: {0}")]
@@ -62,15 +62,21 @@ pub enum SeedError {
     Defect(#[from] InvalidValue),
 }
 
-/// Seeds the demo shop when the catalog is empty or the demo's sign-ins are missing; true when it did.
+/// Seeds the demo shop when the catalog is empty, or has the demo and its sign-ins are missing; true when it did.
 ///
 /// Afterwards `<data_dir>/demo.json` (mode 0600) holds `{"admin": {"email", "password"}, "customer": {…}}`.
 pub async fn seed_demo(data_dir: &Path, ports: &SeedPorts) -> Result<bool, SeedError> {
     let file = data_dir.join("demo.json");
     let first = ListProducts { limit: Limit::DEFAULT, cursor: None, search: None, category: None };
-    let is_empty = ports.list_products.ask(first).await?.items.is_empty();
-    if file.exists() && !is_empty {
-        return Ok(false);
+    let first = ports.list_products.ask(first).await?.items.into_iter().next();
+    let is_demo = |product: &Product| product.id.uuid().as_u128() == FIRST_PRODUCT;
+    match first {
+        None => {}
+        // A shop of its own keeps to itself.
+        Some(product) if !is_demo(&product) => return Ok(false),
+        Some(_) if file.exists() => return Ok(false),
+        // The demo was begun and not completed, or its sign-ins were lost.
+        Some(_) => {}
     }
     // Left over from another database it would vouch for a seed that was not completed.
     private_file::remove(&file)?;
@@ -115,15 +121,17 @@ async fn sign_in_for(
     let email: Email = email.parse()?;
     let (text, password) = random_password(&email)?;
     let wanted = CreateUser { email: email.clone(), password: password.clone(), name: name.parse()?, role };
-    let user: User = match ports.create_user.ask(wanted).await {
+    match ports.create_user.ask(wanted).await {
         Err(UsersError::EmailTaken(email)) => {
-            ports.change_password.ask(ChangePassword { email, password }).await?
+            match ports.change_password.ask(ChangePassword { email, role, password }).await {
+                Err(UsersError::UnknownEmail(email)) => {
+                    return Err(SeedError::RoleDiffers { email, wanted: role });
+                }
+                changed => changed?,
+            }
         }
         created => created?,
     };
-    if user.role != role {
-        return Err(SeedError::RoleDiffers { email, actual: user.role, wanted: role });
-    }
     Ok((email, text))
 }
 
@@ -182,6 +190,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::actors::users::User;
     use crate::types::{CustomerId, Page, TaxRate};
 
     fn products() -> Vec<Product> {
@@ -291,10 +300,13 @@ mod tests {
             change_password: Port::new(move |wanted: ChangePassword| {
                 let changed = ask(&change).map(|mut fakes| {
                     let account = fakes.users.get_mut(wanted.email.as_str()).unwrap();
+                    if account.0 != wanted.role {
+                        return Err(UsersError::UnknownEmail(wanted.email));
+                    }
                     account.1 = "changed".to_owned();
-                    user(&wanted.email, account.0)
+                    Ok(user(&wanted.email, account.0))
                 });
-                Box::pin(async move { Ok(changed.map_err(broken)?) })
+                Box::pin(async move { changed.map_err(broken)? })
             }),
         }
     }
@@ -336,5 +348,28 @@ mod tests {
         assert!(seed_demo(&data_dir, &ports).await.unwrap());
         assert_eq!(fakes.lock().unwrap().users["admin@shobai.example"].1, "changed");
         std::fs::remove_dir_all(data_dir).unwrap();
+    }
+
+    #[actix::test]
+    async fn a_shop_of_its_own_and_an_account_of_somebody_else_stay_as_they_are() {
+        let data_dir = std::env::temp_dir().join(format!("shobai-{}", Uuid::now_v7()));
+        let fakes = Shared::default();
+        let ports = ports(&fakes);
+        fakes.lock().unwrap().asks_left = usize::MAX;
+        let own = Product { id: ProductId::generate(), ..products().remove(0) };
+        fakes.lock().unwrap().products.insert(own.id, own);
+        assert!(!seed_demo(&data_dir, &ports).await.unwrap());
+        assert!(!data_dir.join("demo.json").exists());
+        {
+            let mut fakes = fakes.lock().unwrap();
+            assert_eq!((fakes.products.len(), fakes.received.len(), fakes.users.len()), (1, 0, 0));
+            fakes.products.clear();
+            let somebody = (Role::Customer, "their own".to_owned());
+            fakes.users.insert("admin@shobai.example".to_owned(), somebody);
+        }
+        let refused = seed_demo(&data_dir, &ports).await.unwrap_err();
+        assert!(matches!(refused, SeedError::RoleDiffers { wanted: Role::Admin, .. }), "{refused}");
+        assert_eq!(fakes.lock().unwrap().users["admin@shobai.example"].1, "their own");
+        let _ = std::fs::remove_dir_all(data_dir);
     }
 }

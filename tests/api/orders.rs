@@ -268,8 +268,11 @@ async fn an_order_of_several_lines_gets_all_of_them_or_none() {
 async fn a_second_order_with_the_same_key_answers_the_first_word_for_word() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
+    engine.sells("CHAIR", 5).await;
     let customer = engine.customer().await;
-    let order = konbini_order("LAMP", 2);
+    let mut order = konbini_order("LAMP", 2);
+    // Not in the order of the alphabet, and it stays as it was sent.
+    order["lines"] = json!([{"sku": "LAMP", "quantity": 2}, {"sku": "CHAIR", "quantity": 1}]);
     let first = customer.orders_with("once", order.clone()).await.expect(201);
 
     let again = customer.orders_with("once", order.clone()).await.expect(201);

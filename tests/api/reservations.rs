@@ -267,3 +267,23 @@ async fn many_who_end_one_reservation_end_it_once() {
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
+
+#[actix::test]
+async fn what_was_held_before_a_restart_is_committed_given_back_or_lapses_after_it() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let staff = engine.staff().await;
+    let sold = reserves(&staff, reservation(&[("LAMP", 1)], 900)).await.expect(201);
+    let returned = reserves(&staff, reservation(&[("LAMP", 2)], 900)).await.expect(201);
+    reserves(&staff, reservation(&[("LAMP", 4)], 2)).await.expect(201);
+
+    let token = staff.token.clone().unwrap();
+    let engine = engine.restart().await;
+    let staff = engine.anybody().with_token(token);
+
+    commits(&staff, sold.id()).await.expect(200);
+    releases(&staff, returned.id()).await.expect(204);
+    eventually("the third lapses", async || (staff.stock("LAMP").await == (9, 0)).then_some(())).await;
+    assert_eq!(engine.audit().await, []);
+    engine.stop().await;
+}

@@ -14,7 +14,7 @@ pub const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Customers who are signed in, each with connections of their own.
 pub async fn buyers(engine: &TestEngine, count: usize) -> Vec<Client> {
-    let store = UsersStore::new(engine.engine.database.clone());
+    let store = UsersStore::new(engine.engine.database().clone());
     let key = SigningKey::load_or_create(&engine.config.storage.data_dir).expect("the signing key");
     let count = u32::try_from(count).expect("fewer customers");
     let tokens = create_test_customers(&store, &key, &engine.config.users, count).await.expect("customers");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use futures_util::future::join_all;
 
 use crate::buyers::{available, buyers, expect_clean_audit, order_until};
-use crate::support::{TestEngine, eventually};
+use crate::support::{TestEngine, eventually, give_orphans_back_soon};
 
 #[actix_web::test]
 async fn pieces_taken_away_by_hand_are_not_sold() {
@@ -59,11 +59,7 @@ async fn pieces_found_by_hand_are_sold_though_the_actor_thinks_it_is_sold_out() 
 async fn a_hand_and_many_buyers_at_the_same_time_lose_nothing() {
     const PIECES: i64 = 100_000;
     const ROUNDS: i64 = 20;
-    let engine = TestEngine::start_with(|config| {
-        config.orders.orphan_after_seconds = 2;
-        config.orders.reconcile_every_ms = 50;
-    })
-    .await;
+    let engine = TestEngine::start_with(give_orphans_back_soon).await;
     let sku = engine.sells("HAND-BESIDE", PIECES).await;
     let buyers = buyers(&engine, 32).await;
     let (placed, enough) = (AtomicI64::new(0), AtomicBool::new(false));

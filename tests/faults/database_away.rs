@@ -11,15 +11,16 @@ use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, ins
 use crate::crowd::Crowd;
 use crate::shop::Shop;
 use crate::support::client::konbini_order;
-use crate::support::{Client, TestEngine, eventually};
+use crate::support::{Client, TestEngine, eventually, give_orphans_back_soon};
 
 /// So that a test need not wait as long as a customer might.
 const SHORT_DEADLINES: &[(&str, &str)] = &[
     ("SHOBAI_POSTGRES__CONNECTIONS_MAX", "4"),
     ("SHOBAI_POSTGRES__CONNECT_WITHIN_MS", "1000"),
     ("SHOBAI_JOURNAL__COMMIT_WITHIN_MS", "1500"),
-    ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "2500"),
-    ("SHOBAI_HTTP__REQUEST_WITHIN_MS", "3000"),
+    ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "3200"),
+    ("SHOBAI_HTTP__REQUEST_WITHIN_MS", "4000"),
+    ("SHOBAI_ORDERS__ORPHAN_AFTER_SECONDS", "10"),
 ];
 
 #[actix_web::test]
@@ -28,6 +29,7 @@ async fn a_database_that_is_gone_is_told_at_once_and_comes_back_by_itself() {
     let settings = ClusterSettings {
         data_dir: data_dir.clone(),
         bin_dir: None,
+        connections: 64,
         start_within: Duration::from_secs(60),
         stop_within: Duration::from_secs(30),
     };
@@ -38,8 +40,7 @@ async fn a_database_that_is_gone_is_told_at_once_and_comes_back_by_itself() {
             panic!("the cluster listens on a unix socket")
         };
         config.postgres.url = format!("host={} user=shobai dbname=shobai", socket.display()).into();
-        config.orders.orphan_after_seconds = 2;
-        config.orders.reconcile_every_ms = 50;
+        give_orphans_back_soon(config);
     })
     .await;
     let sku = engine.sells("AWAY-1", 100).await;
@@ -137,9 +138,9 @@ async fn a_database_that_hangs_in_the_middle_of_many_orders_loses_none() {
             crowd.got(150).await;
             let before = crowd.unclear_answers();
             shop.signal_postgres(Signal::SIGSTOP);
-            // Everybody was told three times to come again: longer than stock is held for an order that does not appear.
+            // Everybody was told four times to come again: longer than stock is held for an order that does not appear.
             eventually("everybody is told to come again", async || {
-                (crowd.unclear_answers() >= before + 3 * CUSTOMERS).then_some(())
+                (crowd.unclear_answers() >= before + 4 * CUSTOMERS).then_some(())
             })
             .await;
             shop.signal_postgres(Signal::SIGCONT);

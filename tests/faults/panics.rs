@@ -7,7 +7,7 @@ use shobai::actors::runtime::faults;
 
 use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, id_of, insist, order_until};
 use crate::support::client::konbini_order;
-use crate::support::{Client, TestEngine, eventually};
+use crate::support::{Client, TestEngine, eventually, give_orphans_back_soon};
 
 #[actix_web::test]
 async fn a_panic_in_the_actor_of_the_sku_costs_no_order() {
@@ -60,13 +60,16 @@ async fn panics_everywhere_among_many_buyers_cost_no_order() {
 
     let panics = async {
         for (round, id) in ids.iter().take(16).enumerate() {
-            let before = placed.load(Ordering::Relaxed);
-            faults::arm(match round % 4 {
+            let place = match round % 4 {
                 0 => "sku PANIC-CROWD".to_owned(),
                 1 => format!("orders {id}"),
                 2 => "inventory journal PANIC-CROWD".to_owned(),
                 _ => format!("orders journal {id}"),
-            });
+            };
+            faults::arm(&place);
+            let panicked = format!("a panic: {place}");
+            eventually(&panicked, async || (!faults::is_armed(&place)).then_some(())).await;
+            let before = placed.load(Ordering::Relaxed);
             eventually("orders go on after a panic", async || {
                 (placed.load(Ordering::Relaxed) >= before + 64).then_some(())
             })
@@ -89,11 +92,7 @@ async fn panics_everywhere_among_many_buyers_cost_no_order() {
 
 /// An engine that gives stock back soon that is held for no order.
 async fn shop() -> TestEngine {
-    TestEngine::start_with(|config| {
-        config.orders.orphan_after_seconds = 1;
-        config.orders.reconcile_every_ms = 50;
-    })
-    .await
+    TestEngine::start_with(give_orphans_back_soon).await
 }
 
 /// Three orders of one piece: before the panic, in the middle of it, and after it, with other customers beside it.
@@ -104,6 +103,7 @@ async fn orders_around_a_panic(engine: &TestEngine, buyer: &Client, sku: &str, p
     faults::arm(place);
     let (key, order) = ("in-the-middle", konbini_order(sku, 1));
     let (struck, beside) = tokio::join!(buyer.orders_with(key, order.clone()), other.orders(sku, 1));
+    assert!(!faults::is_armed(place), "{place} did not panic, so this shows nothing");
 
     // Answered clearly, or helped over it inside.
     for answer in [&struck, &beside] {

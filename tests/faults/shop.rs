@@ -13,8 +13,12 @@ use serde_json::Value;
 
 use crate::support::{Client, eventually};
 
-/// Stock that is held for no order is given back after this time.
-const ORPHAN_AFTER_SECONDS: &str = "5";
+/// Stock that is held for no order is given back as soon as these deadlines of an order allow it.
+const ORPHANS_COME_BACK_SOON: [(&str, &str); 3] = [
+    ("SHOBAI_JOURNAL__COMMIT_WITHIN_MS", "2000"),
+    ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "4500"),
+    ("SHOBAI_ORDERS__ORPHAN_AFTER_SECONDS", "14"),
+];
 
 /// A data directory, and the engine that serves it at the moment.
 pub struct Shop {
@@ -57,7 +61,7 @@ impl Shop {
             .env("SHOBAI_METRICS__LISTEN", "127.0.0.1:0")
             .env("SHOBAI_SEED__DEMO", "true")
             .env("SHOBAI_RATE_LIMIT__ENABLED", "false")
-            .env("SHOBAI_ORDERS__ORPHAN_AFTER_SECONDS", ORPHAN_AFTER_SECONDS)
+            .envs(ORPHANS_COME_BACK_SOON)
             .envs(self.settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

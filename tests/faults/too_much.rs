@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use shobai::config::Config;
 
 use crate::buyers::{PATIENCE, available, buyers, expect_clean_audit, tally};
-use crate::support::{TestEngine, eventually};
+use crate::support::{TestEngine, eventually, give_orphans_back_soon};
 
 const BUYERS: usize = 500;
 
@@ -36,8 +36,7 @@ async fn both_bounds_together_are_kept() {
 async fn a_burst_is_survived(sku: &str, bounds: impl FnOnce(&mut Config)) {
     let engine = TestEngine::start_with(|config| {
         bounds(config);
-        config.orders.orphan_after_seconds = 2;
-        config.orders.reconcile_every_ms = 50;
+        give_orphans_back_soon(config);
     })
     .await;
     let sku = engine.sells(sku, 10_000).await;

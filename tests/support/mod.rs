@@ -39,6 +39,7 @@ static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
     let settings = ClusterSettings {
         data_dir: data_dir.clone(),
         bin_dir: None,
+        connections: 200,
         start_within: Duration::from_secs(60),
         stop_within: Duration::from_secs(30),
     };
@@ -223,8 +224,8 @@ impl TestEngine {
 
     /// What contradicts the audit's claims; nothing, if all is well.
     pub async fn audit(&self) -> Vec<Finding> {
-        let connection = self.engine.database.connect_unhurried().await.expect("a connection");
-        examine(&connection).await.expect("an audit")
+        let connection = self.engine.database().connect_unhurried().await.expect("a connection");
+        examine(&connection, Duration::from_secs(120)).await.expect("an audit")
     }
 
     /// Runs SQL by hand, as somebody at the database's own prompt would: without the engine's settings.
@@ -235,6 +236,14 @@ impl TestEngine {
         actix_rt::spawn(async move { drop(connection.await) });
         client.simple_query(sql).await.expect("the statement")
     }
+}
+
+/// Gives stock back that is held for no order as soon as the deadlines of an order allow it.
+pub fn give_orphans_back_soon(config: &mut Config) {
+    config.journal.commit_within_ms = 2_000;
+    config.actors.answer_within_ms = 4_500;
+    config.orders.orphan_after_seconds = 14;
+    config.orders.reconcile_every_ms = 50;
 }
 
 /// Waits for something to become true, looking again and again until a generous deadline.

@@ -14,6 +14,7 @@ use super::model::{
 use super::shard::{Instruct, Instructed, ReadSku, ShardActor};
 use super::store::InventoryStore;
 use crate::actors::runtime::Handle;
+use crate::error::{Fault as _, Kind};
 use crate::types::{Page, Quantity, ReservationId, Sku};
 
 /// How often a question is put to a SKU's next actor when the one before had to end.
@@ -98,6 +99,7 @@ impl Front {
         // Some lines of it are there: an earlier question broke off, so the whole of it is this one's to give back.
         let is_left_over = !wanted.id_is_new && self.is_left_over(wanted.id, wanted.purpose, &lines).await?;
         let mut made = Vec::with_capacity(lines.len());
+        let mut found = Vec::new();
         let mut reservation = Reservation {
             id: wanted.id,
             lines: Vec::with_capacity(lines.len()),
@@ -119,13 +121,23 @@ impl Front {
                     reservation.state = hold.state;
                     reservation.expires_at = hold.expires_at;
                     // Somebody else's question under the same id is not this one's to undo.
-                    if wanted.id_is_new || is_left_over || !already {
+                    if wanted.id_is_new || !already {
                         made.push(line.sku.clone());
+                    } else {
+                        found.push(line.sku.clone());
                     }
                     reservation.lines.push(line);
                 }
                 Ok(Instructed::Done) => {}
                 Err(error) => {
+                    let is_refusal = matches!(error.kind(), Kind::NotFound | Kind::Conflict | Kind::Invalid);
+                    if is_refusal && is_left_over {
+                        // The rest of what broke off can never be had, so all of it goes back.
+                        made.append(&mut found);
+                    } else if !is_refusal && wanted.id_is_new {
+                        // It may have been made all the same, and nobody will ever ask for it.
+                        made.push(line.sku);
+                    }
                     self.undo(wanted.id, made).await;
                     return Err(error);
                 }

@@ -1,11 +1,13 @@
 //! The scheduler of inventory: lets holds lapse when their time has come, whether or not their SKU's actor is running.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::actor::shard_of;
+use super::error::InventoryError;
 use super::model::Command;
 use super::shard::{Instruct, Instructed, ShardActor};
 use super::store::InventoryStore;
@@ -19,12 +21,15 @@ const AT_ONCE: usize = 256;
 
 /// Never returns; rounds follow each other at once while there is a backlog.
 pub async fn expire_when_due(store: InventoryStore, shards: Vec<Handle<ShardActor>>, every: Duration) {
+    // SKUs that could not let their holds go are left out of the next round, so that the others have their turn.
+    let mut failed: Vec<Sku> = Vec::new();
     loop {
-        match store.list_due_holds(ROUND).await {
+        match store.list_due_holds(ROUND, &failed).await {
             Ok(due) => {
-                let full_round = i64::try_from(due.len()).unwrap_or(ROUND) >= ROUND;
-                let lapsed = expire(&shards, due).await;
-                if full_round && lapsed > 0 {
+                let is_full = i64::try_from(due.len()).unwrap_or(ROUND) >= ROUND;
+                let lapsed;
+                (lapsed, failed) = expire(&shards, due).await;
+                if is_full && lapsed > 0 {
                     continue;
                 }
             }
@@ -34,26 +39,25 @@ pub async fn expire_when_due(store: InventoryStore, shards: Vec<Handle<ShardActo
     }
 }
 
-/// Answers how many could be told; those that could not are due again in the next round.
-async fn expire(shards: &[Handle<ShardActor>], due: Vec<(ReservationId, Sku)>) -> usize {
+/// Answers how many lapsed, and with the SKUs of those that could not; they are due still.
+async fn expire(shards: &[Handle<ShardActor>], due: Vec<(ReservationId, Sku)>) -> (usize, Vec<Sku>) {
     let now = Timestamp::now();
-    stream::iter(due)
-        .map(|(id, sku)| async move {
-            let Some(shard) = shards.get(shard_of(&sku, shards.len())) else { return 0 };
-            match shard.ask(Instruct { sku: sku.clone(), command: Command::Expire { id, now } }).await {
-                Ok(Ok(Instructed::Hold { .. })) => 1,
-                Ok(Ok(Instructed::Done)) => 0,
-                Ok(Err(error)) => {
-                    tracing::warn!(reservation = %id, %sku, %error, "a hold could not lapse yet");
-                    0
-                }
-                Err(error) => {
-                    tracing::warn!(reservation = %id, %sku, %error, "a hold could not lapse yet");
-                    0
-                }
-            }
+    let told = stream::iter(due).map(|(id, sku)| async move {
+        let Some(shard) = shards.get(shard_of(&sku, shards.len())) else { return Err(sku) };
+        let asked = shard.ask(Instruct { sku: sku.clone(), command: Command::Expire { id, now } }).await;
+        asked.map_err(InventoryError::from).flatten().map_err(|error| {
+            tracing::warn!(reservation = %id, %sku, %error, "a hold could not lapse yet");
+            sku
         })
-        .buffer_unordered(AT_ONCE)
-        .fold(0, |sum, one| async move { sum + one })
-        .await
+    });
+    let (mut lapsed, mut failed) = (0, BTreeSet::new());
+    let mut told = told.buffer_unordered(AT_ONCE);
+    while let Some(told) = told.next().await {
+        match told {
+            Ok(Instructed::Hold { .. }) => lapsed += 1,
+            Ok(Instructed::Done) => {}
+            Err(sku) => drop(failed.insert(sku)),
+        }
+    }
+    (lapsed, failed.into_iter().collect())
 }

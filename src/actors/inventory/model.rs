@@ -272,10 +272,9 @@ struct Remembered {
 }
 
 impl SkuStock {
-    /// `held` are all live holds of the SKU.
-    pub fn new(sku: Sku, stock: Stock, held: impl IntoIterator<Item = (ReservationId, Hold)>) -> Self {
-        let remembered = |(id, hold)| (id, Remembered { hold, ended: None });
-        Self { sku, stock, holds: held.into_iter().map(remembered).collect(), ended: VecDeque::new() }
+    /// Holds are not loaded (a hot SKU may have a million): each is recalled when somebody asks about it.
+    pub fn new(sku: Sku, stock: Stock) -> Self {
+        Self { sku, stock, holds: HashMap::new(), ended: VecDeque::new() }
     }
 
     pub fn stock(&self) -> Stock {
@@ -301,9 +300,11 @@ impl SkuStock {
                     },
                 }
             }
-            Command::Expire { id, now } => match known {
-                // Whatever is held is remembered, so what is not remembered is not held.
-                Some(hold) if hold.state == ReservationState::Held && hold.expires_at <= *now => {
+            Command::Expire { id, now } => match (known, recalled) {
+                (None, Recalled::NotAsked) => Ok(Decision::Recall(*id)),
+                (Some(hold), _) | (None, Recalled::Found(hold))
+                    if hold.state == ReservationState::Held && hold.expires_at <= *now =>
+                {
                     Ok(self.end(*id, hold, ReservationState::Expired, MovementKind::Expired, 0, -1))
                 }
                 _ => Ok(Decision::Nothing),
@@ -479,7 +480,7 @@ mod tests {
     const LATER: i64 = 4_000_000_000;
 
     fn lamp(on_hand: i64) -> SkuStock {
-        SkuStock::new("LAMP".parse().unwrap(), Stock { on_hand, reserved: 0, version: 0 }, [])
+        SkuStock::new("LAMP".parse().unwrap(), Stock { on_hand, reserved: 0, version: 0 })
     }
 
     fn id(number: u128) -> ReservationId {
@@ -631,7 +632,7 @@ mod tests {
     #[test]
     fn what_is_not_remembered_is_recalled_before_it_is_decided() {
         let stock = lamp(10);
-        for command in [reserve(1, 3), commit(1, false), release(1, false)] {
+        for command in [reserve(1, 3), commit(1, false), release(1, false), expire(1, LATER)] {
             let decision = stock.decide(&command, Recalled::NotAsked).unwrap();
             assert!(matches!(decision, Decision::Recall(recalled) if recalled == id(1)), "{command:?}");
         }

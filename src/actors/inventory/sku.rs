@@ -182,9 +182,9 @@ impl Actor for SkuActor {
         let load = async move { store.find_sku(&sku).await };
         // Nothing is answered before the row is here.
         ctx.wait(load.into_actor(self).map(|found, actor, ctx| match found {
-            Ok(Some((stock, held))) => {
+            Ok(Some(stock)) => {
                 actor.settled.send_replace(Some(stock));
-                actor.picture = Picture::Loaded(SkuStock::new(actor.sku.clone(), stock, held));
+                actor.picture = Picture::Loaded(SkuStock::new(actor.sku.clone(), stock));
             }
             Ok(None) => {
                 actor.picture = Picture::Absent;

@@ -33,26 +33,16 @@ impl InventoryStore {
         Ok(())
     }
 
-    /// The figures of a SKU and its live holds, as they are at one moment.
-    pub async fn find_sku(
-        &self,
-        sku: &Sku,
-    ) -> Result<Option<(Stock, Vec<(ReservationId, Hold)>)>, StorageError> {
+    /// The figures of a SKU.
+    pub async fn find_sku(&self, sku: &Sku) -> Result<Option<Stock>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("find_sku")).await?;
-        let rows = connection.query(&statement, &[&sku.as_str()]).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let stock = Stock {
-            on_hand: first.get("on_hand"),
-            reserved: first.get("reserved"),
-            version: first.get("version"),
-        };
-        let held = rows
-            .iter()
-            .filter(|row| row.get::<_, Option<Uuid>>("id").is_some())
-            .map(|row| Ok((ReservationId::from_uuid(row.get("id")), hold_from(row)?)))
-            .collect::<Result<_, StorageError>>()?;
-        Ok(Some((stock, held)))
+        let row = connection.query_opt(&statement, &[&sku.as_str()]).await?;
+        Ok(row.map(|row| Stock {
+            on_hand: row.get("on_hand"),
+            reserved: row.get("reserved"),
+            version: row.get("version"),
+        }))
     }
 
     /// A reservation with the lines of it that are there, whatever became of them.
@@ -107,11 +97,16 @@ impl InventoryStore {
         row.as_ref().map(hold_from).transpose()
     }
 
-    /// Holds whose time has passed, the longest overdue first.
-    pub async fn list_due_holds(&self, limit: i64) -> Result<Vec<(ReservationId, Sku)>, StorageError> {
+    /// Holds whose time has passed, the longest overdue first; those of some SKUs are left out.
+    pub async fn list_due_holds(
+        &self,
+        limit: i64,
+        without: &[Sku],
+    ) -> Result<Vec<(ReservationId, Sku)>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_due_holds")).await?;
-        let rows = connection.query(&statement, &[&limit]).await?;
+        let without: Vec<&str> = without.iter().map(Sku::as_str).collect();
+        let rows = connection.query(&statement, &[&limit, &without]).await?;
         rows.iter().map(|row| Ok((ReservationId::from_uuid(row.get("id")), sku_from(row)?))).collect()
     }
 

@@ -112,9 +112,9 @@ impl Desk {
         }
     }
 
-    /// Ends the order, or takes note that money came after its end, and takes the payment back; true if the order
-    /// still was in one of the statuses `from`. The status comes first, so that a payment is only ever taken back from
-    /// an order that does not count on it.
+    /// Ends the order, or takes note that money came after its end; true if the order still was in one of the statuses
+    /// `from`. Settling it comes after that, so that a payment is only ever taken back from an order that does not count
+    /// on it.
     pub(super) async fn end(
         &self,
         order: &Order,
@@ -124,24 +124,17 @@ impl Desk {
         reason: &'static str,
         event: &'static str,
     ) -> Result<bool, OrdersError> {
-        let payment_status = payment.clone().void().status();
-        let at = Timestamp::now();
-        let changed = self
-            .change(Transition {
-                order: order.id,
-                from,
-                to,
-                payment_before: order.payment_status,
-                payment_status,
-                reason,
-                event,
-                at,
-            })
-            .await?;
-        if changed {
-            self.ports.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
-        }
-        Ok(changed)
+        self.change(Transition {
+            order: order.id,
+            from,
+            to,
+            payment_before: order.payment_status,
+            payment_status: payment.void().status(),
+            reason,
+            event,
+            at: Timestamp::now(),
+        })
+        .await
     }
 
     async fn cancel(&self, message: CancelOrder) -> Result<Order, OrdersError> {
@@ -170,10 +163,7 @@ impl Desk {
             .await?;
         let order = self.order(order.id).await?;
         if changed {
-            // What cannot be given back now is given back by the next round.
-            if let Err(error) = settlement::settle(self, &order).await {
-                tracing::warn!(order = %order.id, %error, "the stock of a cancelled order follows later");
-            }
+            self.settle_now_or_later(&order).await;
             return Ok(order);
         }
         // Somebody was faster: it was paid, cancelled or expired in between.
@@ -219,7 +209,9 @@ impl Desk {
                 };
                 let reason = "paid too late and refunded";
                 self.end(&order, paid, from, ended, reason, events::PAYMENT_REFUNDED).await?;
-                return self.order(order.id).await;
+                let order = self.order(order.id).await?;
+                self.settle_now_or_later(&order).await;
+                return Ok(order);
             }
         }
         let order = self.order(order.id).await?;
@@ -227,10 +219,15 @@ impl Desk {
             // It ended while the report was on its way.
             return Box::pin(self.record_payment(RecordPayment { report })).await;
         }
-        if let Err(error) = settlement::settle(self, &order).await {
-            tracing::warn!(order = %order.id, %error, "the stock of a paid order follows later");
-        }
+        self.settle_now_or_later(&order).await;
         self.order(order.id).await
+    }
+
+    /// What cannot follow the order now follows in a later round.
+    pub(super) async fn settle_now_or_later(&self, order: &Order) {
+        if let Err(error) = settlement::settle(self, order).await {
+            tracing::warn!(order = %order.id, %error, "the stock of an order follows later");
+        }
     }
 }
 

@@ -121,6 +121,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
     let mut line_quantities = Vec::with_capacity(size);
     let mut line_prices = Vec::with_capacity(size);
     let mut line_rates = Vec::with_capacity(size);
+    let mut line_positions: Vec<i16> = Vec::with_capacity(size);
 
     let mut event_orders = Vec::with_capacity(size);
     let mut event_ids = Vec::with_capacity(size);
@@ -140,13 +141,14 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
         payment_statuses.push(order.payment_status.as_str());
         created.push(order.created_at);
         expire.push(order.expires_at);
-        for line in &order.lines {
+        for (line, position) in order.lines.iter().zip(0..) {
             line_orders.push(id);
             line_skus.push(line.sku.as_str());
             line_names.push(&*line.name);
             line_quantities.push(line.quantity.get());
             line_prices.push(line.unit_price.amount());
             line_rates.push(line.tax_rate.percent());
+            line_positions.push(position);
         }
         let mut tell = |event| {
             event_orders.push(id);
@@ -187,6 +189,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
                 &event_names,
                 &event_payloads,
                 &events::VERSION,
+                &line_positions,
             ],
         )
         .await?;

@@ -20,12 +20,14 @@ const ROUND: i64 = 500;
 const AT_ONCE: usize = 64;
 /// How often the sweep begins at the oldest hold again.
 const SWEEPS_ANEW_AFTER: Duration = Duration::from_secs(15 * 60);
+/// And how soon when something could not be given back.
+const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long the stock has to follow by itself before a round helps.
 const SETTLES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Never returns. `orphan_after` must be longer than an order can take to be placed.
 pub async fn look_after(desk: Desk, every: Duration, orphan_after: Duration) {
-    let mut sweep = Sweep { seen: None, began: Instant::now() };
+    let mut sweep = Sweep::begin();
     loop {
         let rounds = async {
             let expired = expire_due(&desk).await?;
@@ -89,13 +91,17 @@ async fn each(
 /// Now and then it begins anew, for what became durable so late that it had been passed already.
 struct Sweep {
     seen: Option<ReservationId>,
-    began: Instant,
+    anew_at: Instant,
 }
 
 impl Sweep {
+    fn begin() -> Self {
+        Self { seen: None, anew_at: Instant::now() + SWEEPS_ANEW_AFTER }
+    }
+
     async fn release_orphans(&mut self, desk: &Desk, orphan_after: Duration) -> Result<bool, OrdersError> {
-        if self.began.elapsed() > SWEEPS_ANEW_AFTER {
-            *self = Sweep { seen: None, began: Instant::now() };
+        if Instant::now() >= self.anew_at {
+            *self = Sweep::begin();
         }
         let list = ListHeldForOrders { made_before: before(orphan_after), after: self.seen, limit: ROUND };
         let held = desk.ports.list_held_for_orders.ask(list).await?;
@@ -111,8 +117,12 @@ impl Sweep {
                 skus: Vec::new(),
                 even_if_committed: false,
             };
-            desk.ports.release_reservation.ask(release).await?;
+            if let Err(error) = desk.ports.release_reservation.ask(release).await {
+                tracing::warn!(reservation = %id, %error, "what was held for no order is given back later");
+                self.anew_at = self.anew_at.min(Instant::now() + TRIES_AGAIN_AFTER);
+            }
         }
+        // It goes on past what could not be given back, and finds it when it begins anew.
         self.seen = Some(last);
         Ok(i64::try_from(held.len()).unwrap_or(ROUND) >= ROUND)
     }

@@ -1,4 +1,4 @@
-//! The stock follows the order: sold when it is confirmed, given back when it is cancelled or has expired.
+//! Stock and money follow the order: sold when it is confirmed, given back when it is cancelled or has expired.
 //!
 //! It follows at once where somebody waits for it; where that failed, or a crash fell in between, the next round
 //! finds the order unsettled and does it again. Every step may be repeated.
@@ -11,6 +11,7 @@ use super::error::OrdersError;
 use super::events;
 use super::model::{Order, OrderStatus};
 use crate::actors::inventory::{CommitReservation, InventoryError, Purpose, ReleaseReservation};
+use crate::actors::payments::VoidPayment;
 use crate::types::OrderId;
 
 /// Settles an order that is known to have the status that it had when it was read.
@@ -33,6 +34,8 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
             }
         }
         OrderStatus::Cancelled | OrderStatus::Expired => {
+            let payment = order.payment.clone();
+            desk.ports.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
             let release = ReleaseReservation { id, purpose: Purpose::Order, skus, even_if_committed: true };
             match desk.ports.release_reservation.ask(release).await {
                 Ok(_) | Err(InventoryError::UnknownReservation(_)) => {}
@@ -51,11 +54,7 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
 /// Settles without anybody waiting for it.
 pub(super) fn settle_soon(desk: &Desk, order: Arc<Order>) {
     let desk = desk.clone();
-    actix_rt::spawn(async move {
-        if let Err(error) = settle(&desk, &order).await {
-            tracing::warn!(order = %order.id, %error, "the stock of an order follows later");
-        }
-    });
+    actix_rt::spawn(async move { desk.settle_now_or_later(&order).await });
 }
 
 /// Settles an order by its id, as it stands now.
@@ -69,5 +68,5 @@ async fn give_up(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
     let reason = "paid too late, sold out and refunded";
     let from = &[OrderStatus::Confirmed];
     desk.end(order, current_payment(order), from, OrderStatus::Cancelled, reason, events::CANCELLED).await?;
-    Ok(())
+    Box::pin(settle_again(desk, order.id)).await
 }

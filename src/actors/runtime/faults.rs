@@ -17,6 +17,11 @@ mod armed {
         ANY.store(true, Ordering::Release);
     }
 
+    /// Whether the place has not panicked yet since it was armed.
+    pub fn is_armed(place: &str) -> bool {
+        ARMED.lock().unwrap_or_else(PoisonError::into_inner).contains(place)
+    }
+
     pub(crate) fn strike(place: &str, about: impl std::fmt::Display) {
         if !ANY.load(Ordering::Acquire) {
             return;
@@ -28,9 +33,9 @@ mod armed {
 }
 
 #[cfg(feature = "faults")]
-pub use armed::arm;
-#[cfg(feature = "faults")]
 pub(crate) use armed::strike;
+#[cfg(feature = "faults")]
+pub use armed::{arm, is_armed};
 
 /// Panics here if a test has armed this place for this subject.
 #[cfg(not(feature = "faults"))]

@@ -234,6 +234,7 @@ impl<B: Book> Lane<B> {
             if self.commit_next(&ready).await {
                 connection = Some(ready);
             }
+            self.show_depth();
         }
     }
 
@@ -258,8 +259,12 @@ impl<B: Book> Lane<B> {
                 break;
             }
         }
-        self.meters.depth.set((self.limits.queue_max - self.places.available_permits()) as f64);
+        self.show_depth();
         true
+    }
+
+    fn show_depth(&self) {
+        self.meters.depth.set((self.limits.queue_max - self.places.available_permits()) as f64);
     }
 
     /// While the database is away: answers at once that nothing was committed. False when the journal has ended.
@@ -273,6 +278,7 @@ impl<B: Book> Lane<B> {
             for pending in self.waiting.drain(..) {
                 let _ = pending.answer.send(Err(CommitError::Unreachable));
             }
+            self.show_depth();
             match tokio::time::timeout_at(until, entries.recv()).await {
                 Ok(Some(pending)) => self.waiting.push_back(pending),
                 Ok(None) => return false,

@@ -108,7 +108,8 @@ impl UsersActor {
 
     async fn change_password(&self, wanted: ChangePassword) -> Result<User, UsersError> {
         let password_hash = self.hasher.hash(&wanted.password).await?;
-        let changed = self.store.change_password(&wanted.email, &password_hash, Timestamp::now()).await?;
+        let changed =
+            self.store.change_password(&wanted.email, wanted.role, &password_hash, Timestamp::now()).await?;
         let (user, ended) = changed.ok_or(UsersError::UnknownEmail(wanted.email))?;
         for session in ended {
             self.revoked.add(session);

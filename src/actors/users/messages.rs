@@ -65,11 +65,12 @@ pub struct SignOut {
 
 /// Gives a user another password and ends all sessions of that user.
 ///
-/// Answers with the user. Refuses with `UnknownEmail`.
+/// Answers with the user. Refuses with `UnknownEmail` when no user of this role signs in with this address.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<User, UsersError>")]
 pub struct ChangePassword {
     pub email: Email,
+    pub role: Role,
     pub password: Password,
 }
 

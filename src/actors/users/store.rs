@@ -206,13 +206,16 @@ impl UsersStore {
     pub(super) async fn change_password(
         &self,
         email: &Email,
+        role: Role,
         password_hash: &str,
         now: Timestamp,
     ) -> Result<Option<(User, Vec<SessionId>)>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("change_password")).await?;
         let reason = EndReason::PasswordChanged.as_str();
-        let row = connection.query_opt(&statement, &[&email.as_str(), &password_hash, &now, &reason]).await?;
+        let row = connection
+            .query_opt(&statement, &[&email.as_str(), &password_hash, &now, &reason, &role.as_str()])
+            .await?;
         row.map(|row| {
             let ended: Vec<Uuid> = row.get("ended");
             Ok((user_from(&row)?, ended.into_iter().map(SessionId::from_uuid).collect()))

@@ -11,7 +11,7 @@ use super::error::at;
 
 /// Held until dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     file: File,
     names_its_holder: bool,
 }

@@ -35,7 +35,7 @@ use tracing::info;
 pub use error::ClusterError;
 use error::at;
 use home::Home;
-use lock::Lock;
+pub use lock::Lock;
 use postmaster::Launch;
 
 /// The superuser of the cluster and the name of its one database.
@@ -48,6 +48,8 @@ pub struct ClusterSettings {
     pub data_dir: PathBuf,
     /// Where `postgres` and `initdb` are; found by itself when `None`.
     pub bin_dir: Option<PathBuf>,
+    /// Connections that the engine may open; PostgreSQL takes some more for its operators and for commands beside it.
+    pub connections: usize,
     /// From the start of PostgreSQL until it answers, crash recovery included.
     pub start_within: Duration,
     /// How long an orderly shutdown may take before it is cut short.
@@ -71,10 +73,7 @@ impl Cluster {
     /// Refuses with `InUse` while another engine serves this data directory. Everything else that can go wrong names the
     /// path or the program it went wrong with, and PostgreSQL's own last words.
     pub async fn start(settings: ClusterSettings) -> Result<Cluster, ClusterError> {
-        let data_dir = settings.data_dir.as_path();
-        std::fs::create_dir_all(data_dir).map_err(at("create the data directory", data_dir))?;
-        let data_dir = canonical(data_dir)?;
-        let engine_lock = Lock::of_engine(&data_dir)?;
+        let (data_dir, engine_lock) = lock_data_dir(&settings.data_dir)?;
 
         let home = Home::open_or_make(&data_dir, settings.bin_dir.as_deref()).await?;
         // Two data directories can lead to one cluster (a copied checkout takes the link along), so it is locked as well.
@@ -116,6 +115,14 @@ impl Cluster {
         let _ = self.asked_to_stop.send(());
         self.supervision.await.map_err(|source| ClusterError::SupervisionLost { source })?
     }
+}
+
+/// Makes the data directory and keeps every other engine away from it; answers with its canonical path.
+pub fn lock_data_dir(data_dir: &Path) -> Result<(PathBuf, Lock), ClusterError> {
+    std::fs::create_dir_all(data_dir).map_err(at("create the data directory", data_dir))?;
+    let data_dir = canonical(data_dir)?;
+    let lock = Lock::of_engine(&data_dir)?;
+    Ok((data_dir, lock))
 }
 
 /// A connection to the database `database` of the cluster that listens in `socket_dir`.

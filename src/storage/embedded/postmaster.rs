@@ -42,6 +42,7 @@ pub(super) struct Launch {
     home: Home,
     socket_dir: PathBuf,
     log: PathBuf,
+    connections: usize,
     stop_within: Duration,
 }
 
@@ -52,7 +53,13 @@ impl Launch {
         data_dir: &Path,
         settings: &ClusterSettings,
     ) -> Launch {
-        Launch { home, socket_dir, log: data_dir.join("postgres.log"), stop_within: settings.stop_within }
+        Launch {
+            home,
+            socket_dir,
+            log: data_dir.join("postgres.log"),
+            connections: settings.connections,
+            stop_within: settings.stop_within,
+        }
     }
 
     pub(super) fn socket_dir(&self) -> &Path {
@@ -147,7 +154,7 @@ impl Launch {
         command.arg("-D").arg(&self.home.cluster).stdout(log).stderr(log_too);
         // A terminal's Ctrl-C is for the engine, which stops PostgreSQL when the last order is written.
         command.process_group(0);
-        for (name, value) in tuning::settings(&self.socket_dir) {
+        for (name, value) in tuning::settings(&self.socket_dir, self.connections) {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         let child = Command::from(command).spawn().map_err(|source| self.not_run(source))?;

@@ -9,10 +9,13 @@ use std::path::Path;
 /// Part of the socket's name only; there is no TCP listener.
 pub(super) const PORT: u16 = 5432;
 
+/// Connections that are not the engine's: operators, the audit, other commands.
+const BESIDE_THE_ENGINE: usize = 64;
+
 const MIB: u64 = 1024 * 1024;
 
 /// Everything that differs from PostgreSQL's defaults or must never differ from them, as `name`, `value`.
-pub(super) fn settings(socket_dir: &Path) -> Vec<(&'static str, String)> {
+pub(super) fn settings(socket_dir: &Path, connections: usize) -> Vec<(&'static str, String)> {
     let table: &[(&str, &str)] = &[
         // Nobody but the engine's own user gets to it.
         ("listen_addresses", ""),
@@ -35,8 +38,8 @@ pub(super) fn settings(socket_dir: &Path) -> Vec<(&'static str, String)> {
         ("wal_compression", "lz4"),
         // Fewer checkpoints, fewer whole pages; bounds the recovery after a crash to well under a minute.
         ("checkpoint_timeout", "15min"),
-        // Journal lanes, pools and an operator's psql, with room to spare.
-        ("max_connections", "100"),
+        // Journal lanes and the pool, with room for an operator's psql and the commands beside a serving engine.
+        ("max_connections", &(connections + BESIDE_THE_ENGINE).to_string()),
         // Every statement is short; compiling one takes longer than running it.
         ("jit", "off"),
         // A table that only grows is vacuumed while its new pages are still in memory.
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn no_setting_is_given_twice() {
-        let mut names: Vec<_> = settings(Path::new("/tmp")).into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<_> = settings(Path::new("/tmp"), 36).into_iter().map(|(name, _)| name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
