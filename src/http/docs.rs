@@ -72,6 +72,15 @@ struct ProblemView {
     /// Under this id a failure was logged.
     #[schema(example = "019b0f5e-2f1c-7a60-9d8e-3f5a7c1b2d4e")]
     request_id: String,
+    /// With `out-of-stock`, `unknown-sku`, `version-differs` and `below-reserved`.
+    #[schema(example = "SHOBAI-HOT-1", nullable = false)]
+    sku: Option<String>,
+    /// With `out-of-stock`: pieces wanted.
+    #[schema(example = 3, nullable = false)]
+    requested: Option<i64>,
+    /// With `out-of-stock`: pieces that can be had.
+    #[schema(example = 1, nullable = false)]
+    available: Option<i64>,
 }
 
 /// The document, with the bounds that are configured.
