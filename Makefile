@@ -4,7 +4,7 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 shobai := $(target)/release/shobai
 
-.PHONY: help run build test bench lint audit load stop clean
+.PHONY: help run build test bench lint audit load wrk stop clean
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,10 @@ lint: ## Checks formatting, clippy and the documentation's links.
 audit: build ## Proves from the database that nothing was oversold or lost.
 	@exec $(shobai) audit
 
-load: build ## Drives orders on one hot SKU against the engine that `make run` serves in another terminal, then audits.
+load: build ## Runs a flash sale against an engine of its own, audits it and leaves the report under var/load/report.
+	@dev/flash-sale
+
+wrk: build ## Drives orders on one hot SKU with wrk against the engine that `make run` serves in another terminal, then audits.
 	@dev/load
 
 stop: ## Stops the engine of this checkout, and a PostgreSQL that it may have left behind.

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod customers;
+mod load;
 mod migrate;
 mod serve;
 
@@ -31,6 +32,9 @@ enum Command {
     Audit,
     /// Brings the database to the schema of this binary, and ends.
     Migrate,
+    /// Visits a shop as many customers do, measures honestly, and compares what they saw with what the shop says.
+    #[command(subcommand)]
+    Load(load::Load),
     /// Customers, for tests.
     #[command(subcommand)]
     Customers(Customers),
@@ -61,6 +65,7 @@ impl Cli {
             Command::Serve => serve::serve(config).await,
             Command::Audit => audit::audit(&config).await,
             Command::Migrate => migrate::migrate(&config).await,
+            Command::Load(load) => load.carry_out(&config.storage.data_dir).await,
             Command::Customers(Customers::Create(wanted)) => customers::create(&config, wanted).await,
         }
     }

@@ -101,13 +101,21 @@ impl Shop {
         Pid::from_raw(self.running().engine.id().try_into().expect("a process id"))
     }
 
+    pub fn base(&self) -> String {
+        self.running().base.clone()
+    }
+
+    pub fn metrics_base(&self) -> String {
+        self.running().metrics_base.clone()
+    }
+
     pub fn anybody(&self) -> Client {
-        Client::new(self.running().base.clone(), None)
+        Client::new(self.base(), None)
     }
 
     /// Whoever looks at the internal port.
     pub fn monitoring(&self) -> Client {
-        Client::new(self.running().metrics_base.clone(), None)
+        Client::new(self.metrics_base(), None)
     }
 
     /// Access tokens of new customers.

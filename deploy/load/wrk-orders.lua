@@ -1,4 +1,4 @@
--- The requests of dev/load for wrk: one order for one piece each, with a customer's token and a key that nobody has used.
+-- Orders for wrk, as dev/load runs it: one order for one piece each, with a customer's token and a key that nobody has used.
 -- As little as possible is done here, because it takes its time from the engine: requests are put together from prepared
 -- pieces, and answers are not looked into. wrk itself counts all of them and those that are not 2xx; dev/load learns
 -- from the engine's own figures which statuses those had.

@@ -1,0 +1,198 @@
+//! A light HTTP/1.1 client: connections that are kept, requests with a deadline, answers as bytes.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{HOST, HeaderValue};
+use hyper::{HeaderMap, Request};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// The longest answer that is read; a shop's are far below.
+const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+pub(super) type Body = Full<Bytes>;
+
+/// Where a shop is.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// As it was given, without a slash at the end.
+    pub url: String,
+    pub host: String,
+    port: u16,
+    authority: HeaderValue,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Target {
+    pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
+        let url = url.trim_end_matches('/');
+        let uri: hyper::Uri = url.parse().map_err(|error| anyhow::anyhow!("target {url}: {error}"))?;
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => anyhow::bail!("target {url}: it must begin with http:// or https://"),
+        };
+        anyhow::ensure!(matches!(uri.path(), "" | "/"), "target {url}: it must not have a path");
+        let authority =
+            uri.authority().ok_or_else(|| anyhow::anyhow!("target {url}: it must have a host"))?;
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let tls = || Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+        Ok(Self {
+            url: url.to_owned(),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            authority: HeaderValue::from_str(authority.as_str())?,
+            tls: is_tls.then(tls),
+        })
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// An answer in full.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The request never left: the shop has not seen it.
+    #[error("no-connection")]
+    NoConnection,
+    /// The connection broke after the request may have left.
+    #[error("connection-broken")]
+    Broken,
+    #[error("no-answer-in-time")]
+    TimedOut,
+}
+
+/// The connections of one generator thread.
+pub(super) struct Client {
+    target: Target,
+    timeout: Duration,
+    places: Semaphore,
+    idle: RefCell<Vec<SendRequest<Body>>>,
+    opened: Cell<u64>,
+}
+
+impl Client {
+    pub(super) fn new(target: Target, connections: usize, timeout: Duration) -> Self {
+        Self {
+            target,
+            timeout,
+            places: Semaphore::new(connections),
+            idle: RefCell::default(),
+            opened: Cell::new(0),
+        }
+    }
+
+    /// Connections opened so far.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.get()
+    }
+
+    /// Sends the request on a connection of its own for that time, and waits for the whole answer.
+    pub(super) async fn send(&self, request: Request<Body>) -> Result<Answer, Trouble> {
+        match tokio::time::timeout(self.timeout, self.send_unhurried(request)).await {
+            Ok(answer) => answer,
+            // The connection went away with the future, since its answer may still come.
+            Err(_) => Err(Trouble::TimedOut),
+        }
+    }
+
+    async fn send_unhurried(&self, mut request: Request<Body>) -> Result<Answer, Trouble> {
+        request.headers_mut().insert(HOST, self.target.authority.clone());
+        let _place: SemaphorePermit<'_> =
+            self.places.acquire().await.map_err(|_| Trouble::NoConnection)?;
+        loop {
+            let kept = self.idle.borrow_mut().pop();
+            let was_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) if connection.is_closed() => continue,
+                Some(connection) => connection,
+                None => self.open().await?,
+            };
+            match connection.try_send_request(request).await {
+                Ok(answer) => {
+                    let (head, body) = answer.into_parts();
+                    let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
+                    let body = body.collect().await.map_err(|_| Trouble::Broken)?.to_bytes();
+                    self.idle.borrow_mut().push(connection);
+                    return Ok(Answer { status: head.status.as_u16(), headers: head.headers, body });
+                }
+                Err(mut error) => match error.take_message() {
+                    // The shop closed a kept connection while nothing was asked on it.
+                    Some(unsent) if was_kept => request = unsent,
+                    Some(_) => return Err(Trouble::NoConnection),
+                    None => return Err(Trouble::Broken),
+                },
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<SendRequest<Body>, Trouble> {
+        let stream = TcpStream::connect((&*self.target.host, self.target.port))
+            .await
+            .map_err(|_| Trouble::NoConnection)?;
+        let _ = stream.set_nodelay(true);
+        self.opened.set(self.opened.get() + 1);
+        match &self.target.tls {
+            None => speak_http(stream).await,
+            Some(config) => {
+                let name = ServerName::try_from(self.target.host.clone())
+                    .map_err(|_| Trouble::NoConnection)?;
+                let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
+                speak_http(stream.map_err(|_| Trouble::NoConnection)?).await
+            }
+        }
+    }
+}
+
+async fn speak_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+) -> Result<SendRequest<Body>, Trouble> {
+    let (sender, connection) = http1::Builder::new()
+        .handshake::<_, Body>(TokioIo::new(stream))
+        .await
+        .map_err(|_| Trouble::NoConnection)?;
+    tokio::task::spawn_local(async move {
+        // How it ended is told to whoever waits for an answer on it.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_scheme_and_a_host() {
+        let target = Target::parse("http://127.0.0.1:8080/").unwrap();
+        assert_eq!((&*target.host, target.port), ("127.0.0.1", 8080));
+        assert!(target.is_loopback() && target.tls.is_none());
+        let target = Target::parse("https://shop.example").unwrap();
+        assert_eq!((&*target.host, target.port), ("shop.example", 443));
+        assert!(!target.is_loopback() && target.tls.is_some());
+        for other in ["shop.example", "ftp://shop.example", "http://", "http://shop.example/v1"] {
+            assert!(Target::parse(other).is_err(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Who visits the shop: customers made through its API, whose sessions are kept alive, or the bearers of a token file.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use hyper::body::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::{Answer, Client};
+use super::schedule::Share;
+use super::shop::{self, Bearer, SessionShown};
+
+/// Registrations under way at the same time: each takes the shop some time on purpose.
+const REGISTRATIONS_AT_ONCE: usize = 4;
+/// How long making one customer may take, rate limits included.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(120);
+/// A session is renewed when this part of its access token's life is over.
+const RENEW_AT: f64 = 0.7;
+
+/// One customer, signed in.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub bearer: Bearer,
+    renewal: Option<Renewal>,
+}
+
+#[derive(Debug, Clone)]
+struct Renewal {
+    refresh_token: String,
+    due: Instant,
+}
+
+impl Session {
+    fn of(shown: SessionShown) -> anyhow::Result<Self> {
+        let lasts = Duration::from_secs(shown.expires_in).mul_f64(RENEW_AT);
+        Ok(Self {
+            bearer: shop::bearer(&shown.access_token)?,
+            renewal: Some(Renewal { refresh_token: shown.refresh_token, due: Instant::now() + lasts }),
+        })
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.renewal.as_ref().is_some_and(|renewal| Instant::now() >= renewal.due)
+    }
+
+    /// The session with new tokens; nothing for one from a token file.
+    pub(super) async fn renewed(&self, client: &Client) -> anyhow::Result<Option<Self>> {
+        let Some(renewal) = &self.renewal else { return Ok(None) };
+        let body = Bytes::from(json!({"refresh_token": renewal.refresh_token}).to_string());
+        let shown = shop::ask(client, shop::post("/v1/auth/refresh", None, body)).await?;
+        Ok(Some(Self::of(shown)?))
+    }
+}
+
+/// Registers this share of `count` customers of a run.
+pub(super) async fn register(
+    client: &Client,
+    run: &str,
+    count: usize,
+    share: Share,
+) -> anyhow::Result<Vec<Session>> {
+    stream::iter((share.index..count).step_by(share.of))
+        .map(|number| register_one(client, format!("load-{run}-{number}@load.example")))
+        .buffered(REGISTRATIONS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn register_one(client: &Client, email: String) -> anyhow::Result<Session> {
+    let password = uuid::Uuid::new_v4().to_string();
+    let body = json!({"email": email, "password": password, "name": "Load"}).to_string();
+    let give_up = Instant::now() + REGISTERED_WITHIN;
+    loop {
+        let answer = client.send(shop::post("/v1/auth/register", None, body.clone().into())).await;
+        let wait = match &answer {
+            Ok(answer) if answer.status == 201 => {
+                return Session::of(serde_json::from_slice(&answer.body)?);
+            }
+            Ok(answer) if matches!(answer.status, 429 | 503) => retry_after(answer),
+            Ok(answer) => {
+                let said = String::from_utf8_lossy(&answer.body).into_owned();
+                anyhow::bail!("a customer could not be registered: {} {said}", answer.status)
+            }
+            Err(_) => Duration::from_secs(1),
+        };
+        anyhow::ensure!(Instant::now() + wait < give_up, "no customer could be registered in time");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn retry_after(answer: &Answer) -> Duration {
+    let seconds = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1))
+}
+
+/// This share of the bearers of the access tokens in a file, one a line, which must all outlive the run.
+pub(super) fn from_file(path: &Path, share: Share, run_lasts: Duration) -> anyhow::Result<Vec<Session>> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
+    let tokens = text.lines().filter(|line| !line.trim().is_empty());
+    let sessions = tokens.skip(share.index).step_by(share.of).map(|token| {
+        let token = token.trim();
+        if let Some(expires_at) = expiry(token) {
+            let left = expires_at - jiff::Timestamp::now().as_second();
+            anyhow::ensure!(
+                u64::try_from(left).is_ok_and(|left| left > run_lasts.as_secs()),
+                "{}: a token is valid for {left} more seconds only, and the run takes {}",
+                path.display(),
+                run_lasts.as_secs()
+            );
+        }
+        Ok(Session { bearer: shop::bearer(token)?, renewal: None })
+    });
+    let sessions = sessions.collect::<anyhow::Result<Vec<_>>>()?;
+    anyhow::ensure!(!sessions.is_empty(), "{} has no token for this share", path.display());
+    Ok(sessions)
+}
+
+/// When a JWT expires, in seconds since 1970; nothing for what is none.
+fn expiry(token: &str) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: i64,
+    }
+
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Claims>(&claims).ok().map(|claims| claims.exp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_expires_during_the_run_is_refused_and_shares_are_disjoint() {
+        let token = |expires_at: i64| {
+            let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\": {expires_at}}}"));
+            format!("e30.{claims}.signature")
+        };
+        let path = std::env::temp_dir().join(format!("shobai-tokens-{}", uuid::Uuid::now_v7()));
+        let now = jiff::Timestamp::now().as_second();
+        std::fs::write(&path, format!("{}\n{}\n\nopaque\n", token(now + 3_600), token(now + 7_200))).unwrap();
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert_eq!(from_file(&path, Share::ALL, minutes(10)).unwrap().len(), 3);
+        assert!(from_file(&path, Share::ALL, minutes(61)).is_err());
+        assert_eq!(from_file(&path, Share { index: 0, of: 2 }, minutes(10)).unwrap().len(), 2);
+        assert_eq!(from_file(&path, Share { index: 1, of: 2 }, minutes(61)).unwrap().len(), 1);
+        assert!(from_file(&path, Share { index: 3, of: 4 }, minutes(1)).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+}

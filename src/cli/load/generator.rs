@@ -1,0 +1,223 @@
+//! One generator thread: begins visits when they are due, whatever the shop does, and knows how late it was itself.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{LocalSet, spawn_local};
+
+use super::attempts::{Attempts, Misbehaviour};
+use super::client::{Client, Target};
+use super::clock::{Clock, ExactTimer};
+use super::customers::Session;
+use super::scenario::{Scenario, Stage};
+use super::schedule::{Planned, Share, plan};
+use super::tally::{Interval, Tally};
+use super::visit::{Floor, Good};
+use super::wanted::{Chooser, WantedSku};
+
+/// How often a closed loop looks whether the generator is on time.
+const TICK: Duration = Duration::from_millis(10);
+/// How often seconds are handed over and sessions looked at when nothing else happens.
+const UPKEEP_EVERY: Duration = Duration::from_millis(200);
+
+/// What one thread has to do.
+pub(super) struct Work {
+    pub scenario: Scenario,
+    pub target: Target,
+    pub clock: Clock,
+    pub run: String,
+    /// Of everything, over all machines.
+    pub share: Share,
+    /// Of this machine.
+    pub of_machine: Share,
+    /// Its number among the threads of all machines.
+    pub thread: usize,
+    pub sessions: Vec<Session>,
+    pub skus: Vec<WantedSku>,
+    pub webhook_secret: Option<Vec<u8>>,
+    pub keeps_attempts: bool,
+    pub past: mpsc::UnboundedSender<Interval>,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What one thread has done.
+pub(super) struct Done {
+    pub thread: usize,
+    pub attempts: Attempts,
+    pub sessions: Vec<Session>,
+    pub doubled: Misbehaviour,
+    pub differs: Misbehaviour,
+    pub connections_opened: u64,
+    pub cpu: Duration,
+}
+
+/// Runs on a thread of its own.
+pub(super) fn run(work: Work) -> anyhow::Result<Done> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, generate(work))
+}
+
+async fn generate(work: Work) -> anyhow::Result<Done> {
+    let cpu_before = thread_cpu()?;
+    let Work { scenario, clock, share, mut stop, .. } = work;
+    let limits = &scenario.limits;
+    let part = |all: usize| work.of_machine.count(all).max(1);
+    let chooser = Chooser::new(&scenario.skus, work.skus.len());
+    let quantity = scenario.skus.quantity;
+    let floor = Rc::new(Floor {
+        client: Client::new(work.target, part(limits.connections), scenario.timeout()),
+        tally: Tally::new(clock, work.past),
+        attempts: Attempts::new(work.keeps_attempts),
+        run: work.run,
+        thread: work.thread,
+        customers: work.sessions.into_iter().map(RefCell::new).collect(),
+        goods: work.skus.into_iter().map(|sku| Good::new(sku, quantity)).collect(),
+        chooser,
+        journeys: scenario.journeys.values().filter(|journey| journey.weight > 0).cloned().collect(),
+        webhook_secret: work.webhook_secret,
+        random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
+        doubled: RefCell::default(),
+        differs: RefCell::default(),
+        under_way: Cell::new(0),
+        is_closed: Cell::new(false),
+    });
+    let upkeep = spawn_local(look_after(floor.clone()));
+    let mut generator = Generator {
+        floor: floor.clone(),
+        clock,
+        share,
+        places: Arc::new(Semaphore::new(part(limits.in_flight))),
+        timer: ExactTimer::new()?,
+    };
+    for planned in plan(&scenario.stages) {
+        tokio::select! {
+            staged = generator.stage(&planned) => staged?,
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    floor.is_closed.set(true);
+    // Everybody who is in the shop is served, or given up on by the deadline of each request.
+    while floor.under_way.get() > 0 {
+        tokio::time::sleep(TICK).await;
+    }
+    upkeep.abort();
+    let _ = upkeep.await;
+    drop(generator);
+    let cpu = thread_cpu()?.saturating_sub(cpu_before);
+    let floor = Rc::try_unwrap(floor).map_err(|_| anyhow::anyhow!("a visit is still under way"))?;
+    floor.tally.end();
+    Ok(Done {
+        thread: floor.thread,
+        attempts: floor.attempts,
+        sessions: floor.customers.into_iter().map(RefCell::into_inner).collect(),
+        doubled: floor.doubled.into_inner(),
+        differs: floor.differs.into_inner(),
+        connections_opened: floor.client.opened(),
+        cpu,
+    })
+}
+
+struct Generator {
+    floor: Rc<Floor>,
+    clock: Clock,
+    share: Share,
+    places: Arc<Semaphore>,
+    timer: ExactTimer,
+}
+
+impl Generator {
+    async fn stage(&mut self, planned: &Planned) -> anyhow::Result<()> {
+        match planned.stage {
+            Stage::Closed { workers, think_ms, .. } => self.closed(planned, workers, think_ms).await?,
+            _ => self.open(planned).await?,
+        }
+        self.timer.sleep_until(self.clock.at(planned.to)).await?;
+        Ok(())
+    }
+
+    /// Everybody comes when they are due. Who finds no place waits for one, and that wait is the shop's doing.
+    async fn open(&mut self, planned: &Planned) -> anyhow::Result<()> {
+        // Until here the shop let nobody in.
+        let mut shop_was_full_until = self.clock.at(planned.from);
+        for start in planned.starts(self.share) {
+            let due = self.clock.at(start);
+            let place = match self.places.clone().try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) => {
+                    let place = self.places.clone().acquire_owned().await?;
+                    shop_was_full_until = Instant::now();
+                    place
+                }
+            };
+            self.timer.sleep_until(due).await?;
+            let lag = Instant::now().saturating_duration_since(due.max(shop_was_full_until));
+            self.floor.tally.visit(lag);
+            self.begin(due, place);
+        }
+        Ok(())
+    }
+
+    fn begin(&self, due: Instant, place: OwnedSemaphorePermit) {
+        let floor = self.floor.clone();
+        floor.under_way.set(floor.under_way.get() + 1);
+        spawn_local(async move {
+            floor.visit(due).await;
+            floor.under_way.set(floor.under_way.get() - 1);
+            drop(place);
+        });
+    }
+
+    /// Each worker comes again when it was served. Whether the generator is on time is told by ticks.
+    async fn closed(&mut self, planned: &Planned, workers: usize, think_ms: u64) -> anyhow::Result<()> {
+        let until = self.clock.at(planned.to);
+        self.timer.sleep_until(self.clock.at(planned.from)).await?;
+        for _ in 0..self.share.count(workers) {
+            let (floor, places) = (self.floor.clone(), self.places.clone());
+            spawn_local(async move {
+                while Instant::now() < until && !floor.is_closed.get() {
+                    let Ok(place) = places.clone().acquire_owned().await else { return };
+                    floor.tally.visit_unplanned();
+                    floor.under_way.set(floor.under_way.get() + 1);
+                    floor.visit(Instant::now()).await;
+                    floor.under_way.set(floor.under_way.get() - 1);
+                    drop(place);
+                    if think_ms > 0 {
+                        tokio::time::sleep(Duration::from_millis(think_ms)).await;
+                    }
+                }
+            });
+        }
+        let mut tick = Instant::now() + TICK;
+        while tick < until {
+            self.timer.sleep_until(tick).await?;
+            self.floor.tally.lag(Instant::now().saturating_duration_since(tick));
+            tick += TICK;
+        }
+        Ok(())
+    }
+}
+
+/// Hands seconds over in which nothing happens, and renews sessions before they end.
+async fn look_after(floor: Rc<Floor>) {
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        floor.tally.turn_to(Instant::now());
+        let Some(due) = floor.customers.iter().find(|customer| customer.borrow().is_due()) else { continue };
+        let session = due.borrow().clone();
+        match session.renewed(&floor.client).await {
+            Ok(Some(renewed)) => drop(due.replace(renewed)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a session could not be renewed"),
+        }
+    }
+}
+
+fn thread_cpu() -> anyhow::Result<Duration> {
+    Ok(Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?))
+}

@@ -1,0 +1,425 @@
+//! A scenario: the typed mirror of its TOML file, and the check that it is possible before any request is sent.
+//!
+//! `scenarios/smoke.toml` explains every key.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format, Toml};
+use serde::Deserialize;
+
+/// The scenarios that come with the binary.
+const SHIPPED: [(&str, &str); 7] = [
+    ("smoke", include_str!("scenarios/smoke.toml")),
+    ("flash-sale", include_str!("scenarios/flash-sale.toml")),
+    ("steady", include_str!("scenarios/steady.toml")),
+    ("soak", include_str!("scenarios/soak.toml")),
+    ("browse-heavy", include_str!("scenarios/browse-heavy.toml")),
+    ("mixed-shop", include_str!("scenarios/mixed-shop.toml")),
+    ("abuse", include_str!("scenarios/abuse.toml")),
+];
+
+/// Requests whose outcomes can be kept for an audit.
+const VISITS_MAX: f64 = 100_000_000.0;
+const SECONDS_MAX: f64 = 7.0 * 86_400.0;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scenario {
+    pub name: String,
+    pub about: String,
+    #[serde(default = "one")]
+    pub threads: usize,
+    pub customers: Customers,
+    pub skus: Skus,
+    pub stages: Vec<Stage>,
+    pub journeys: BTreeMap<String, Journey>,
+    #[serde(default)]
+    pub limits: Limits,
+    /// The file as it was read.
+    #[serde(skip)]
+    pub text: String,
+}
+
+/// Who: customers that are made through the API, or those whose access tokens stand in a file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Customers {
+    pub count: Option<usize>,
+    pub tokens: Option<PathBuf>,
+}
+
+/// Which SKUs are ordered and looked at.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Skus {
+    pub choose: Choose,
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Instead of names: so many of the shop's own, in the order of its listing.
+    pub catalogue: Option<usize>,
+    /// For `hot`: how many of the first are hot, and how much of the demand is theirs.
+    #[serde(default = "one")]
+    pub hot: usize,
+    #[serde(default = "most")]
+    pub share: f64,
+    /// For `zipf`: how steeply demand falls with the rank.
+    #[serde(default = "unity")]
+    pub exponent: f64,
+    /// Pieces of one order.
+    #[serde(default = "one_piece")]
+    pub quantity: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Choose {
+    One,
+    Hot,
+    Zipf,
+    Uniform,
+}
+
+/// When: one after the other.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Stage {
+    /// Open loop, the rate rising or falling evenly.
+    Ramp { name: String, seconds: f64, from: f64, to: f64 },
+    /// Open loop at one rate.
+    Steady { name: String, seconds: f64, rate: f64 },
+    /// Open loop: everybody at the same instant, and then time to be served.
+    Spike { name: String, seconds: f64, visits: u64 },
+    /// Closed loop: each worker begins a visit when its last one has ended.
+    Closed {
+        name: String,
+        seconds: f64,
+        workers: usize,
+        #[serde(default)]
+        think_ms: u64,
+    },
+    /// Nobody comes.
+    Pause { name: String, seconds: f64 },
+}
+
+/// What a visitor does, step by step, and how often this journey is taken beside the others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Journey {
+    pub weight: u32,
+    pub steps: Vec<Step>,
+    /// Between one step's answer and the next step.
+    #[serde(default)]
+    pub think_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Step {
+    Browse,
+    Look,
+    PlaceOrder,
+    PlaceOrderByCard,
+    RepeatOrder,
+    PayOrder,
+    CancelOrder,
+    FollowOrder,
+    SendBadToken,
+    SendHugeBody,
+    ReuseKey,
+}
+
+impl Step {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Step::Browse => "browse",
+            Step::Look => "look",
+            Step::PlaceOrder => "place_order",
+            Step::PlaceOrderByCard => "place_order_by_card",
+            Step::RepeatOrder => "repeat_order",
+            Step::PayOrder => "pay_order",
+            Step::CancelOrder => "cancel_order",
+            Step::FollowOrder => "follow_order",
+            Step::SendBadToken => "send_bad_token",
+            Step::SendHugeBody => "send_huge_body",
+            Step::ReuseKey => "reuse_key",
+        }
+    }
+
+    /// Whether it is about an order that was placed before in the same visit.
+    const fn needs_an_order(self) -> bool {
+        matches!(
+            self,
+            Step::RepeatOrder | Step::PayOrder | Step::CancelOrder | Step::FollowOrder | Step::ReuseKey
+        )
+    }
+
+    const fn places(self) -> bool {
+        matches!(self, Step::PlaceOrder | Step::PlaceOrderByCard)
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub timeout_ms: u64,
+    pub connections: usize,
+    /// Visits that may be under way at the same time; who would be one more waits, and the wait counts.
+    pub in_flight: usize,
+    /// A start later than this is the generator's own doing and counts as late.
+    pub late_ms: f64,
+    /// More late starts than this and the run is not valid.
+    pub late_share: f64,
+    /// How long the audit may take to find out what became of unclear requests.
+    pub settle_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout_ms: 10_000,
+            connections: 512,
+            in_flight: 512,
+            late_ms: 10.0,
+            late_share: 0.01,
+            settle_seconds: 120,
+        }
+    }
+}
+
+/// Why a scenario is not run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScenarioError {
+    #[error("there is no scenario {0}: neither a file nor one of {shipped}", shipped = shipped())]
+    Unknown(String),
+    #[error("scenario {name}: {error}")]
+    Unreadable { name: String, error: Box<figment::Error> },
+    #[error("scenario {name}: {key} {problem}")]
+    Impossible { name: String, key: String, problem: String },
+}
+
+fn shipped() -> String {
+    SHIPPED.map(|(name, _)| name).join(", ")
+}
+
+impl Scenario {
+    /// One that comes with the binary, or the file of that path.
+    pub(super) fn load(name: &str) -> Result<Self, ScenarioError> {
+        let text = match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            Some((_, text)) => (*text).to_owned(),
+            None => std::fs::read_to_string(Path::new(name))
+                .map_err(|_| ScenarioError::Unknown(name.to_owned()))?,
+        };
+        Self::parse(name, text)
+    }
+
+    fn parse(name: &str, text: String) -> Result<Self, ScenarioError> {
+        let mut scenario: Scenario = Figment::from(Toml::string(&text)).extract().map_err(|error| {
+            ScenarioError::Unreadable { name: name.to_owned(), error: Box::new(error) }
+        })?;
+        scenario.text = text;
+        Ok(scenario)
+    }
+
+    /// Refuses what could not be run as it says.
+    pub(super) fn check(&self) -> Result<(), ScenarioError> {
+        let impossible = |key: String, problem: &str| {
+            Err(ScenarioError::Impossible { name: self.name.clone(), key, problem: problem.to_owned() })
+        };
+        let bounds = [
+            ("threads", self.threads as f64, 1.0, 256.0),
+            ("skus.hot", self.skus.hot as f64, 1.0, 1e6),
+            ("skus.share", self.skus.share, 0.0, 1.0),
+            ("skus.exponent", self.skus.exponent, 0.0, 10.0),
+            ("skus.quantity", self.skus.quantity as f64, 1.0, 1e9),
+            ("limits.timeout_ms", self.limits.timeout_ms as f64, 1.0, 600_000.0),
+            ("limits.connections", self.limits.connections as f64, 1.0, 60_000.0),
+            ("limits.in_flight", self.limits.in_flight as f64, 1.0, 1e6),
+            ("limits.late_ms", self.limits.late_ms, 0.1, 60_000.0),
+            ("limits.late_share", self.limits.late_share, 0.0, 1.0),
+            ("limits.settle_seconds", self.limits.settle_seconds as f64, 1.0, 3_600.0),
+        ];
+        for (key, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                return impossible(key.to_owned(), &format!("= {value} must be between {least} and {most}"));
+            }
+        }
+        match (self.customers.count, &self.customers.tokens) {
+            (Some(1..=100_000), None) | (None, Some(_)) => {}
+            (Some(_), None) => return impossible("customers.count".into(), "must be between 1 and 100000"),
+            _ => return impossible("customers".into(), "must have either count or tokens"),
+        }
+        match (self.skus.names.len(), self.skus.catalogue) {
+            (1.., None) | (0, Some(1..=10_000)) => {}
+            (0, Some(_)) => return impossible("skus.catalogue".into(), "must be between 1 and 10000"),
+            _ => return impossible("skus".into(), "must have either names or catalogue"),
+        }
+        if self.stages.is_empty() {
+            return impossible("stages".into(), "must be one at least");
+        }
+        for (index, stage) in self.stages.iter().enumerate() {
+            if !(stage.seconds() > 0.0 && stage.seconds() <= SECONDS_MAX) {
+                return impossible(
+                    format!("stages.{index}.seconds"),
+                    &format!("must be more than 0 and at most {SECONDS_MAX}"),
+                );
+            }
+            if let Some((key, problem)) = stage.problem() {
+                return impossible(format!("stages.{index}.{key}"), problem);
+            }
+        }
+        if self.seconds() > SECONDS_MAX {
+            return impossible("stages".into(), "are longer than a week together");
+        }
+        if self.stages.iter().map(Stage::visits).sum::<f64>() > VISITS_MAX {
+            return impossible("stages".into(), "have more than 100000000 visits together");
+        }
+        if self.journeys.values().map(|journey| u64::from(journey.weight)).sum::<u64>() == 0 {
+            return impossible("journeys".into(), "must have a weight above 0 at least once");
+        }
+        for (name, journey) in &self.journeys {
+            if journey.steps.is_empty() {
+                return impossible(format!("journeys.{name}.steps"), "must be one at least");
+            }
+            let mut has_order = false;
+            for (index, step) in journey.steps.iter().enumerate() {
+                if step.needs_an_order() && !has_order {
+                    return impossible(
+                        format!("journeys.{name}.steps.{index}"),
+                        &format!("= {} comes before any order is placed", step.as_str()),
+                    );
+                }
+                has_order |= step.places();
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn has(&self, step: Step) -> bool {
+        self.journeys.values().any(|journey| journey.weight > 0 && journey.steps.contains(&step))
+    }
+
+    /// How long all stages take together.
+    pub(super) fn seconds(&self) -> f64 {
+        self.stages.iter().map(Stage::seconds).sum()
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.limits.timeout_ms)
+    }
+}
+
+impl Stage {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Stage::Ramp { name, .. }
+            | Stage::Steady { name, .. }
+            | Stage::Spike { name, .. }
+            | Stage::Closed { name, .. }
+            | Stage::Pause { name, .. } => name,
+        }
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Stage::Ramp { .. } | Stage::Steady { .. } | Stage::Spike { .. } => "open",
+            Stage::Closed { .. } => "closed",
+            Stage::Pause { .. } => "pause",
+        }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        match self {
+            Stage::Ramp { seconds, .. }
+            | Stage::Steady { seconds, .. }
+            | Stage::Spike { seconds, .. }
+            | Stage::Closed { seconds, .. }
+            | Stage::Pause { seconds, .. } => *seconds,
+        }
+    }
+
+    /// Visits that are sure to come, whatever the shop does.
+    pub(super) fn visits(&self) -> f64 {
+        match self {
+            Stage::Ramp { seconds, from, to, .. } => seconds * (from + to) / 2.0,
+            Stage::Steady { seconds, rate, .. } => seconds * rate,
+            Stage::Spike { visits, .. } => *visits as f64,
+            Stage::Closed { .. } | Stage::Pause { .. } => 0.0,
+        }
+    }
+
+    fn problem(&self) -> Option<(&'static str, &'static str)> {
+        const RATE_MAX: f64 = 1e6;
+        let is_rate = |rate: &f64| (0.0..=RATE_MAX).contains(rate);
+        match self {
+            Stage::Ramp { from, .. } if !is_rate(from) => Some(("from", "must be between 0 and 1000000")),
+            Stage::Ramp { to, .. } if !is_rate(to) => Some(("to", "must be between 0 and 1000000")),
+            Stage::Steady { rate, .. } if !is_rate(rate) || *rate == 0.0 => {
+                Some(("rate", "must be more than 0 and at most 1000000"))
+            }
+            Stage::Spike { visits: 0, .. } => Some(("visits", "must be at least 1")),
+            Stage::Closed { workers, .. } if !(1..=60_000).contains(workers) => {
+                Some(("workers", "must be between 1 and 60000"))
+            }
+            Stage::Closed { think_ms, .. } if *think_ms > 3_600_000 => {
+                Some(("think_ms", "must be at most 3600000"))
+            }
+            _ => None,
+        }
+    }
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn one_piece() -> i64 {
+    1
+}
+
+const fn most() -> f64 {
+    0.8
+}
+
+const fn unity() -> f64 {
+    1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_scenario_is_possible() {
+        for (name, _) in SHIPPED {
+            let scenario = Scenario::load(name).unwrap();
+            assert_eq!(scenario.name, name);
+            scenario.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_key() {
+        let smoke = SHIPPED[0].1;
+        for (from, to, named) in [
+            ("name = \"smoke\"", "name = \"smoke\"\nnames = 1", "names"),
+            ("threads = 1", "threads = 0", "threads"),
+            ("count = 10", "count = 0", "customers.count"),
+            ("count = 10", "count = \"ten\"", "customers.count"),
+            ("choose = \"one\"", "choose = \"two\"", "skus.choose"),
+            ("quantity = 1", "quantity = 0", "skus.quantity"),
+            ("rate = 100", "rate = -1", "stages.1.rate"),
+            ("rate = 100", "rat = 100", "rat"),
+            ("timeout_ms = 10000", "timeout_ms = 0", "limits.timeout_ms"),
+            ("steps = [\"place_order\"", "steps = [\"cancel_order\", \"place_order\"", "journeys.buy.steps.0"),
+            ("steps = [\"place_order\"", "steps = [\"steal\"", "journeys.buy.steps"),
+        ] {
+            assert!(smoke.contains(from), "{from}");
+            let refused = Scenario::parse("smoke", smoke.replacen(from, to, 1)).and_then(|it| it.check());
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains(named), "{to}: {text}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The shop's REST contract as a customer's app speaks it: requests, and what an answer means. Knows nothing else of
+//! the engine.
+
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::client::{Answer, Body, Client, Trouble};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const SIGNATURE: HeaderName = HeaderName::from_static("shobai-signature");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Longer than any shop takes.
+const HUGE_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// A customer's access token, as it is sent.
+pub(super) type Bearer = HeaderValue;
+
+pub(super) fn bearer(token: &str) -> anyhow::Result<Bearer> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What a customer would call the outcome of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Outcome {
+    Accepted,
+    /// The shop says no.
+    Refused,
+    /// The shop has too much to do.
+    Overloaded,
+    /// Something broke.
+    Failed,
+    TimedOut,
+}
+
+impl Outcome {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Accepted, Self::Refused, Self::Overloaded, Self::Failed, Self::TimedOut];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Accepted => "accepted",
+            Outcome::Refused => "refused",
+            Outcome::Overloaded => "overloaded",
+            Outcome::Failed => "failed",
+            Outcome::TimedOut => "timed_out",
+        }
+    }
+
+    pub(super) fn of(answer: &Result<Answer, Trouble>) -> Self {
+        match answer {
+            Ok(answer) => match answer.status {
+                200..300 => Outcome::Accepted,
+                429 | 503 => Outcome::Overloaded,
+                300..500 => Outcome::Refused,
+                _ => Outcome::Failed,
+            },
+            Err(Trouble::TimedOut) => Outcome::TimedOut,
+            Err(Trouble::NoConnection | Trouble::Broken) => Outcome::Failed,
+        }
+    }
+}
+
+/// Whether the shop may have done what was asked although it did not say so.
+pub(super) fn is_unclear(answer: &Result<Answer, Trouble>) -> bool {
+    match answer {
+        Ok(answer) => answer.status >= 500,
+        Err(trouble) => *trouble != Trouble::NoConnection,
+    }
+}
+
+/// The reason beside the outcome: the problem's code, or what broke.
+pub(super) fn reason(answer: &Result<Answer, Trouble>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem<'a> {
+        #[serde(borrow)]
+        code: std::borrow::Cow<'a, str>,
+    }
+
+    match answer {
+        Ok(answer) if answer.status < 300 => None,
+        Ok(answer) => Some(
+            serde_json::from_slice::<Problem>(&answer.body)
+                .map_or_else(|_| answer.status.to_string(), |problem| problem.code.into_owned()),
+        ),
+        Err(trouble) => Some(trouble.to_string()),
+    }
+}
+
+/// An order as the shop shows it; what never changes about it is compared afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct OrderShown {
+    pub id: uuid::Uuid,
+    pub number: String,
+    pub status: String,
+    pub lines: Vec<LineShown>,
+    pub totals: TotalsShown,
+    pub created_at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub(super) struct LineShown {
+    pub sku: String,
+    pub quantity: i64,
+    pub amount: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub(super) struct TotalsShown {
+    pub total: i64,
+}
+
+impl OrderShown {
+    /// Stands for everything that stays as it was answered.
+    pub(super) fn fingerprint(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let mut hasher = DefaultHasher::new();
+        (&self.id, &self.number, &self.lines, &self.totals, &self.created_at).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Whether its pieces went back to the shelf.
+    pub(super) fn gave_back(&self) -> bool {
+        matches!(&*self.status, "cancelled" | "expired")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PageShown<T> {
+    pub items: Vec<T>,
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ProductShown {
+    pub id: uuid::Uuid,
+    pub variants: Vec<VariantShown>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct VariantShown {
+    pub sku: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct AvailableShown {
+    pub available: i64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct StockShown {
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub available: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SessionShown {
+    pub access_token: String,
+    pub refresh_token: String,
+    pub expires_in: u64,
+}
+
+/// The order's body, made once for each SKU.
+pub(super) fn order_body(sku: &str, quantity: i64, by_card: bool) -> Bytes {
+    let payment = if by_card {
+        json!({"method": "card", "card": {"token": "tok_ok"}})
+    } else {
+        json!({"method": "konbini", "konbini": {"chain": "seven_eleven", "phone": "09012345678"}})
+    };
+    Bytes::from(json!({"lines": [{"sku": sku, "quantity": quantity}], "payment": payment}).to_string())
+}
+
+pub(super) fn place_order(customer: &Bearer, key: &str, body: Bytes) -> Request<Body> {
+    let mut request = post("/v1/orders", Some(customer), body);
+    // Keys are made of letters, digits and hyphens.
+    if let Ok(key) = HeaderValue::from_str(key) {
+        request.headers_mut().insert(IDEMPOTENCY_KEY, key);
+    }
+    request
+}
+
+pub(super) fn is_replayed(answer: &Answer) -> bool {
+    answer.headers.get(IDEMPOTENCY_REPLAYED).is_some_and(|value| value == "true")
+}
+
+pub(super) fn huge_body(customer: &Bearer, key: &str) -> Request<Body> {
+    place_order(customer, key, Bytes::from(vec![b' '; HUGE_BODY_BYTES]))
+}
+
+pub(super) fn get_order(customer: &Bearer, id: uuid::Uuid) -> Request<Body> {
+    get(&format!("/v1/orders/{id}"), Some(customer))
+}
+
+pub(super) fn cancel_order(customer: &Bearer, id: uuid::Uuid) -> Request<Body> {
+    post(&format!("/v1/orders/{id}/cancel"), Some(customer), Bytes::new())
+}
+
+/// What the sandbox provider sends when a konbini was paid; `secret` is the shop's key for its webhook.
+pub(super) fn report_payment(order: uuid::Uuid, secret: &[u8], now: i64) -> anyhow::Result<Request<Body>> {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+
+    let body = json!({"id": format!("load-{order}"), "type": "konbini.paid", "order_id": order}).to_string();
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret)?;
+    mac.update(format!("{now}.{body}").as_bytes());
+    let signature: String =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut request = post("/v1/webhooks/sandbox", None, Bytes::from(body));
+    let value = HeaderValue::from_str(&format!("t={now},v1={signature}"))?;
+    request.headers_mut().insert(SIGNATURE, value);
+    Ok(request)
+}
+
+pub(super) fn get(path: &str, customer: Option<&Bearer>) -> Request<Body> {
+    request("GET", path, customer, Bytes::new())
+}
+
+pub(super) fn post(path: &str, customer: Option<&Bearer>, body: Bytes) -> Request<Body> {
+    let has_body = !body.is_empty();
+    let mut request = request("POST", path, customer, body);
+    if has_body {
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
+    }
+    request
+}
+
+fn request(method: &str, path: &str, customer: Option<&Bearer>, body: Bytes) -> Request<Body> {
+    let mut request = Request::new(Body::new(body));
+    *request.method_mut() = method.parse().unwrap_or_default();
+    // Paths are made here and of parts that the shop gave out.
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    if let Some(customer) = customer {
+        request.headers_mut().insert(AUTHORIZATION, customer.clone());
+    }
+    request
+}
+
+/// Asks and reads the answer, which must be a success; for everything around a run.
+pub(super) async fn ask<T: DeserializeOwned>(client: &Client, request: Request<Body>) -> anyhow::Result<T> {
+    let what = format!("{} {}", request.method(), request.uri());
+    let answer = client.send(request).await;
+    match &answer {
+        Ok(answer) if answer.status < 300 => serde_json::from_slice(&answer.body)
+            .map_err(|error| anyhow::anyhow!("{what}: an answer that is not understood: {error}")),
+        Ok(refused) => {
+            let reason = reason(&answer).unwrap_or_default();
+            anyhow::bail!("{what}: {} {reason}", refused.status)
+        }
+        Err(trouble) => anyhow::bail!("{what}: {trouble}"),
+    }
+}

@@ -1,0 +1,153 @@
+//! The harness tells the truth: of a shop that stands still, of one that breaks its word, and of itself.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{Bench, findings, result_in, row};
+use crate::stub::{ADMIN, SKU, Vice, serve};
+use crate::support::eventually;
+
+/// A scenario of one stage, for the stub's SKU.
+fn scenario(stage: &str, journeys: &str, limits: &str) -> String {
+    format!(
+        r#"
+        name = "test"
+        about = "A test."
+        customers = {{ count = 4 }}
+        skus = {{ choose = "one", names = ["{SKU}"] }}
+        [[stages]]
+        name = "only"
+        {stage}
+        {journeys}
+        [limits]
+        {limits}
+        "#
+    )
+}
+
+const BUY: &str = "[journeys.buy]\nweight = 1\nsteps = [\"place_order\"]";
+
+#[actix_web::test]
+async fn a_shop_that_stands_still_is_seen_in_open_loop_and_hardly_in_a_closed_one() {
+    let bench = Bench::new();
+    let open = scenario("kind = \"steady\"\nseconds = 4\nrate = 100", BUY, "");
+    let closed = scenario("kind = \"closed\"\nseconds = 4\nworkers = 1\nthink_ms = 1", BUY, "");
+    let (open, closed) = (bench.write("open.toml", &open), bench.write("closed.toml", &closed));
+
+    let (_, open) = bench.run(&open, &serve(Vice::Freezes, 1_000_000), &[]).await;
+    let (_, closed) = bench.run(&closed, &serve(Vice::Freezes, 1_000_000), &[]).await;
+
+    // A quarter of all who meant to come met the second in which nobody was served; in closed loop only one did.
+    let p99 = |result: &serde_json::Value| row(result, "place_order", "accepted")["latency_ms"]["p99"].as_f64().unwrap();
+    assert!(p99(&open) > 900.0, "{}", p99(&open));
+    assert!(p99(&closed) < p99(&open) / 2.0, "{} {}", p99(&closed), p99(&open));
+    let longest = row(&closed, "place_order", "accepted")["latency_ms"]["max"].as_f64().unwrap();
+    assert!(longest > 900.0, "{longest}");
+}
+
+#[actix_web::test]
+async fn an_audit_finds_each_vice_and_nothing_in_an_honest_shop() {
+    let buyers = "kind = \"closed\"\nseconds = 1\nworkers = 4\nthink_ms = 2";
+    let honest = r#"
+        [journeys.buy]
+        weight = 3
+        steps = ["place_order", "repeat_order"]
+        [journeys.change_mind]
+        weight = 1
+        steps = ["place_order", "cancel_order"]
+    "#;
+    let forgers = "[journeys.forger]\nweight = 1\nsteps = [\"send_bad_token\"]";
+    for (vice, pieces, journeys, found) in [
+        (Vice::None, 100_000, honest, &[] as &[&str]),
+        (Vice::None, 50, honest, &[]),
+        (Vice::Loses, 100_000, BUY, &["lost", "stuck"]),
+        (Vice::Doubles, 100_000, BUY, &["doubled"]),
+        (Vice::Oversells, 50, BUY, &["oversold"]),
+        (Vice::Undersells, 100_000, BUY, &["undersold"]),
+        (Vice::Alters, 100_000, BUY, &["differs"]),
+        (Vice::Hoards, 100_000, BUY, &["stuck"]),
+        (Vice::Admits, 100_000, forgers, &["differs"]),
+    ] {
+        let bench = Bench::new();
+        let path = bench.write("vice.toml", &scenario(buyers, journeys, "settle_seconds = 1"));
+        let admin = bench.write("admin.json", ADMIN);
+
+        let (code, result) =
+            bench.run(&path, &serve(vice, pieces), &["--audit", "--admin", admin.to_str().unwrap()]).await;
+
+        let mut kinds = findings(&result);
+        // Pieces of an order that the shop forgot are held for nobody, and those that forgers took too.
+        kinds.retain(|kind| *kind != "stuck" || found.contains(kind));
+        assert_eq!(kinds, found, "{vice:?} {:#}", result["audit"]);
+        assert_eq!(code, i32::from(!found.is_empty()), "{vice:?}");
+        assert_eq!(result["audit"]["clean"], found.is_empty(), "{vice:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_generator_that_is_starved_says_so_and_its_run_is_not_valid() {
+    let bench = Bench::new();
+    let path =
+        bench.write("starved.toml", &scenario("kind = \"steady\"\nseconds = 3\nrate = 200", BUY, "late_share = 0.05"));
+    let target = serve(Vice::None, 1_000_000);
+    let out = bench.out("starved");
+    let arguments = ["run", path.to_str().unwrap(), "--target", &target, "--out", out.to_str().unwrap()];
+    let mut running = bench.command(&arguments).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(running.id().try_into().unwrap());
+
+    // Somebody else has the processor for most of the time.
+    while running.try_wait().unwrap().is_none() {
+        let _ = kill(pid, Signal::SIGSTOP);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _ = kill(pid, Signal::SIGCONT);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    assert_eq!(running.wait().unwrap().code(), Some(3));
+    let result = result_in(&out);
+    assert_eq!(result["valid"], false);
+    assert!(result["invalid_because"][0].as_str().unwrap().contains("fell behind"), "{result:#}");
+    assert!(result["generator"]["late_share"].as_f64().unwrap() > 0.05);
+}
+
+#[actix_web::test]
+async fn an_interrupted_run_still_reports() {
+    let bench = Bench::new();
+    let path = bench.write("long.toml", &scenario("kind = \"steady\"\nseconds = 600\nrate = 50", BUY, ""));
+    let target = serve(Vice::None, 1_000_000);
+    let out = bench.out("interrupted");
+    let arguments = ["run", path.to_str().unwrap(), "--target", &target, "--out", out.to_str().unwrap()];
+    let mut running = bench.command(&arguments).spawn().unwrap();
+    let client = crate::support::Client::new(target, None);
+    eventually("the run has begun", async || (client.available(SKU).await < 999_950).then_some(())).await;
+
+    kill(Pid::from_raw(running.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let ended = tokio::task::spawn_blocking(move || running.wait().unwrap()).await.unwrap();
+
+    assert_eq!(ended.code(), Some(0));
+    let result = result_in(&out);
+    assert_eq!(result["ended"], "interrupted");
+    assert!(result["totals"]["accepted"].as_u64().unwrap() >= 50, "{result:#}");
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("\"ended\":\"interrupted\"") && !page.contains("{{"));
+}
+
+#[actix_web::test]
+async fn an_impossible_scenario_is_refused_before_any_request_and_its_key_named() {
+    let bench = Bench::new();
+    let nobody = "http://127.0.0.1:9";
+    for (stage, named) in [
+        ("kind = \"steady\"\nseconds = 1\nrate = 0", "stages.0.rate"),
+        ("kind = \"steady\"\nseconds = 1\nrat = 10", "rat"),
+        ("kind = \"burst\"\nseconds = 1", "burst"),
+    ] {
+        let path = bench.write("impossible.toml", &scenario(stage, BUY, ""));
+        let output = bench.load(&["run", path.to_str().unwrap(), "--target", nobody]).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(named), "{said}");
+    }
+    let output = bench.load(&["run", "no-such-scenario", "--target", nobody]).await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("flash-sale"), "{output:?}");
+}
