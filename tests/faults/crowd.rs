@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::buyers::{PATIENCE, expect_try_again};
-use crate::shop::Shop;
 use crate::support::client::{card_order, konbini_order};
+use crate::support::shop::Shop;
 use crate::support::{Answer, Client, eventually};
 
 /// After an answer that was none, a customer takes a breath.

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, insist};
 use crate::crowd::Crowd;
-use crate::shop::Shop;
 use crate::support::client::konbini_order;
+use crate::support::shop::Shop;
 use crate::support::{Client, TestEngine, eventually, give_orphans_back_soon};
 
 /// So that a test need not wait as long as a customer might.

@@ -3,8 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 
 use crate::crowd::Crowd;
-use crate::shop::Shop;
 use crate::support::eventually;
+use crate::support::shop::Shop;
 
 const CUSTOMERS: usize = 32;
 const ROUNDS: usize = 10;

@@ -15,6 +15,5 @@ mod database_away;
 mod killed;
 mod last_pieces;
 mod panics;
-mod shop;
 mod stopped;
 mod too_much;

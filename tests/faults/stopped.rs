@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::crowd::Crowd;
-use crate::shop::Shop;
 use crate::support::Client;
+use crate::support::shop::Shop;
 
 #[actix_web::test]
 async fn a_stop_under_load_drops_no_request_that_was_accepted() {

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use crate::harness::{Bench, findings, result_in, row};
-use crate::shop::Shop;
 use crate::support::eventually;
+use crate::support::shop::Shop;
 
 /// A setting for the engine of a test, which lives as long as the test's process.
 fn settings(port: u16) -> Vec<(&'static str, &'static str)> {
@@ -45,12 +45,15 @@ async fn the_shipped_scenarios_smoke_and_abuse_find_an_honest_shop() {
     }
     assert_eq!(result["totals"]["failed"], 0, "{:#}", result["steps"]);
 
-    let abuse = include_str!("../../src/cli/load/scenarios/abuse.toml").replace("seconds = 15", "seconds = 2");
+    let abuse =
+        include_str!("../../src/cli/load/scenarios/abuse.toml").replace("seconds = 15", "seconds = 2");
     let (code, result) = bench.run(&bench.write("abuse.toml", &abuse), &shop.base(), &more).await;
     assert_eq!((code, findings(&result)), (0, Vec::new()), "{:#}", result["audit"]);
-    for (step, reason) in
-        [("send_bad_token", "token-malformed"), ("send_huge_body", "body-too-large"), ("reuse_key", "key-reused")]
-    {
+    for (step, reason) in [
+        ("send_bad_token", "token-malformed"),
+        ("send_huge_body", "body-too-large"),
+        ("reuse_key", "key-reused"),
+    ] {
         let refused = row(&result, step, "refused");
         assert_eq!(refused["reason"], reason, "{refused:#}");
     }
@@ -108,8 +111,10 @@ async fn a_run_goes_on_when_the_engine_was_killed_and_its_audit_is_clean() {
         .unwrap();
     let door = shop.anybody();
     let before = door.available("SHOBAI-HOT-1").await;
-    eventually("it is in full swing", async || (door.available("SHOBAI-HOT-1").await < before - 100).then_some(()))
-        .await;
+    eventually("it is in full swing", async || {
+        (door.available("SHOBAI-HOT-1").await < before - 100).then_some(())
+    })
+    .await;
 
     shop.kill_engine().await;
     shop.start().await;
@@ -145,7 +150,11 @@ async fn two_shards_are_merged_into_one_clean_run() {
     let shard = async |number: usize| {
         let name = format!("{number}/2");
         bench
-            .run(&scenario, &shop.base(), &["--audit", "--admin", &admin(&shop), "--shard", &name, "--start-at", &start])
+            .run(
+                &scenario,
+                &shop.base(),
+                &["--audit", "--admin", &admin(&shop), "--shard", &name, "--start-at", &start],
+            )
             .await
     };
     let ((one, first), (other, second)) = tokio::join!(shard(1), shard(2));
@@ -163,8 +172,9 @@ async fn two_shards_are_merged_into_one_clean_run() {
     assert_eq!(result["totals"]["accepted"], 200);
     let placed = row(&result, "place_order", "accepted");
     assert_eq!(placed["count"], 200);
-    let longest = [&first, &second].map(|shard| row(shard, "place_order", "accepted")["latency_ms"]["max"].as_f64());
-    assert_eq!(placed["latency_ms"]["max"].as_f64(), longest[0].max(longest[1]));
+    let longest = [&first, &second]
+        .map(|shard| row(shard, "place_order", "accepted")["latency_ms"]["max"].as_f64().unwrap());
+    assert_eq!(placed["latency_ms"]["max"], longest[0].max(longest[1]));
     assert_eq!(result["stages"][0]["wanted_per_second"], 100.0);
     let sku = &result["audit"]["skus"][0];
     assert_eq!((&sku["accepted"], &sku["balance"]), (&200.into(), &0.into()), "{sku:#}");

@@ -68,7 +68,7 @@ pub fn result_in(out: &Path) -> Value {
     let schema: Value = serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let problems: Vec<String> =
-        validator.iter_errors(&result).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        validator.iter_errors(&result).map(|error| format!("{}: {error}", error.instance_path)).collect();
     assert_eq!(problems, [] as [String; 0]);
     result
 }

@@ -10,6 +10,3 @@ mod stub;
 #[path = "../support/mod.rs"]
 mod support;
 mod truth;
-
-#[path = "../faults/shop.rs"]
-mod shop;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::shop::Shop;
+use crate::support::shop::Shop;
 
 fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()

@@ -124,7 +124,9 @@ async fn place_order(request: HttpRequest, body: Json<Value>, shop: Shared) -> H
     }
     let key = request.headers().get("idempotency-key").unwrap().to_str().unwrap().to_owned();
     let quantity = body["lines"][0]["quantity"].as_i64().unwrap();
-    if let Some((_, _, order)) = shop.orders.iter().find(|(owner, used, _)| *owner == customer && *used == key) {
+    if let Some((_, _, order)) =
+        shop.orders.iter().find(|(owner, used, _)| *owner == customer && *used == key)
+    {
         return match order["lines"][0]["quantity"] == quantity {
             true => HttpResponse::Created().insert_header(("idempotency-replayed", "true")).json(order),
             false => problem(422, "key-reused"),
@@ -167,8 +169,13 @@ async fn orders(request: HttpRequest, query: Query<HashMap<String, String>>, sho
     let (customer, shop) = (bearer(&request), shop.lock().unwrap());
     let limit: usize = query["limit"].parse().unwrap();
     let skip: usize = query.get("cursor").map_or(0, |cursor| cursor.parse().unwrap());
-    let own: Vec<&Value> =
-        shop.orders.iter().rev().filter(|(owner, _, _)| *owner == customer).map(|(_, _, order)| order).collect();
+    let own: Vec<&Value> = shop
+        .orders
+        .iter()
+        .rev()
+        .filter(|(owner, _, _)| *owner == customer)
+        .map(|(_, _, order)| order)
+        .collect();
     let items: Vec<&Value> = own.iter().skip(skip).take(limit).copied().collect();
     let next = (own.len() > skip + limit).then(|| (skip + limit).to_string());
     Json(json!({"items": items, "next_cursor": next}))

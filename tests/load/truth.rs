@@ -40,7 +40,9 @@ async fn a_shop_that_stands_still_is_seen_in_open_loop_and_hardly_in_a_closed_on
     let (_, closed) = bench.run(&closed, &serve(Vice::Freezes, 1_000_000), &[]).await;
 
     // A quarter of all who meant to come met the second in which nobody was served; in closed loop only one did.
-    let p99 = |result: &serde_json::Value| row(result, "place_order", "accepted")["latency_ms"]["p99"].as_f64().unwrap();
+    let p99 = |result: &serde_json::Value| {
+        row(result, "place_order", "accepted")["latency_ms"]["p99"].as_f64().unwrap()
+    };
     assert!(p99(&open) > 900.0, "{}", p99(&open));
     assert!(p99(&closed) < p99(&open) / 2.0, "{} {}", p99(&closed), p99(&open));
     let longest = row(&closed, "place_order", "accepted")["latency_ms"]["max"].as_f64().unwrap();
@@ -89,8 +91,10 @@ async fn an_audit_finds_each_vice_and_nothing_in_an_honest_shop() {
 #[actix_web::test]
 async fn a_generator_that_is_starved_says_so_and_its_run_is_not_valid() {
     let bench = Bench::new();
-    let path =
-        bench.write("starved.toml", &scenario("kind = \"steady\"\nseconds = 3\nrate = 200", BUY, "late_share = 0.05"));
+    let path = bench.write(
+        "starved.toml",
+        &scenario("kind = \"steady\"\nseconds = 3\nrate = 200", BUY, "late_share = 0.05"),
+    );
     let target = serve(Vice::None, 1_000_000);
     let out = bench.out("starved");
     let arguments = ["run", path.to_str().unwrap(), "--target", &target, "--out", out.to_str().unwrap()];

@@ -119,7 +119,8 @@ impl Auditor<'_> {
         for part in &parts {
             self.compare(part, &mut ledger, &mut checked, &mut seen).await?;
         }
-        let skus = if is_whole { self.balance(&ledger, &mut seen).await? } else { self.figures(&ledger).await? };
+        let skus =
+            if is_whole { self.balance(&ledger, &mut seen).await? } else { self.figures(&ledger).await? };
         if is_whole {
             self.find_undersold(&parts, &skus, &mut seen);
         }
@@ -159,7 +160,13 @@ impl Auditor<'_> {
         count
     }
 
-    async fn settle_one(&self, bearer: &Bearer, key: &str, attempt: Attempt, give_up: Instant) -> Option<Attempt> {
+    async fn settle_one(
+        &self,
+        bearer: &Bearer,
+        key: &str,
+        attempt: Attempt,
+        give_up: Instant,
+    ) -> Option<Attempt> {
         let body = self.goods[attempt.sku as usize].body(attempt.by_card);
         while Instant::now() < give_up {
             let answer = self.client.send(shop::place_order(bearer, key, body.clone())).await;
@@ -221,15 +228,21 @@ impl Auditor<'_> {
                 }
                 let Some(order) = orders.remove(&attempt.order) else {
                     let order = attempt.order;
-                    seen.see(FindingKind::Lost, || format!("order {order} (key {}) was accepted and is not there", key()));
+                    seen.see(FindingKind::Lost, || {
+                        format!("order {order} (key {}) was accepted and is not there", key())
+                    });
                     continue;
                 };
                 if order.fingerprint() != attempt.fingerprint {
-                    seen.see(FindingKind::Differs, || format!("order {} (key {}) is not as it was answered", order.id, key()));
+                    seen.see(FindingKind::Differs, || {
+                        format!("order {} (key {}) is not as it was answered", order.id, key())
+                    });
                 }
                 let gave_back = order.gave_back();
                 if attempt.cancelled == Cancelled::Yes && !gave_back {
-                    seen.see(FindingKind::Differs, || format!("order {} was cancelled and is {}", order.id, order.status));
+                    seen.see(FindingKind::Differs, || {
+                        format!("order {} was cancelled and is {}", order.id, order.status)
+                    });
                 }
                 ledger.accepted[attempt.sku as usize] += self.quantity;
                 if gave_back {
@@ -237,14 +250,20 @@ impl Auditor<'_> {
                 }
             }
             for order in orders.into_values() {
-                seen.see(FindingKind::Doubled, || format!("order {} is there and nobody was told of it", order.id));
+                seen.see(FindingKind::Doubled, || {
+                    format!("order {} is there and nobody was told of it", order.id)
+                });
             }
         }
         Ok(())
     }
 
     /// The orders of a customer that are newer than the one given.
-    async fn orders(&self, session: &Session, newest: Option<Uuid>) -> anyhow::Result<HashMap<Uuid, OrderShown>> {
+    async fn orders(
+        &self,
+        session: &Session,
+        newest: Option<Uuid>,
+    ) -> anyhow::Result<HashMap<Uuid, OrderShown>> {
         let mut orders = HashMap::new();
         let mut path = "/v1/orders?limit=100".to_owned();
         loop {
@@ -297,7 +316,10 @@ impl Auditor<'_> {
                 if attempt.told == Told::OutOfStock && available - cancelled >= self.quantity {
                     let key = || key(self.run, part.thread, *number);
                     seen.see(FindingKind::Undersold, || {
-                        format!("key {} was refused as out of stock, and {available} pieces of {sku} are left", key())
+                        format!(
+                            "key {} was refused as out of stock, and {available} pieces of {sku} are left",
+                            key()
+                        )
                     });
                 }
             }

@@ -119,8 +119,7 @@ impl Client {
 
     async fn send_unhurried(&self, mut request: Request<Body>) -> Result<Answer, Trouble> {
         request.headers_mut().insert(HOST, self.target.authority.clone());
-        let _place: SemaphorePermit<'_> =
-            self.places.acquire().await.map_err(|_| Trouble::NoConnection)?;
+        let _place: SemaphorePermit<'_> = self.places.acquire().await.map_err(|_| Trouble::NoConnection)?;
         loop {
             let kept = self.idle.borrow_mut().pop();
             let was_kept = kept.is_some();
@@ -156,8 +155,8 @@ impl Client {
         match &self.target.tls {
             None => speak_http(stream).await,
             Some(config) => {
-                let name = ServerName::try_from(self.target.host.clone())
-                    .map_err(|_| Trouble::NoConnection)?;
+                let name =
+                    ServerName::try_from(self.target.host.clone()).map_err(|_| Trouble::NoConnection)?;
                 let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
                 speak_http(stream.map_err(|_| Trouble::NoConnection)?).await
             }

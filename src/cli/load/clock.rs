@@ -2,7 +2,7 @@
 //! longer than many an answer takes.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::time::TimeSpec;
@@ -36,24 +36,36 @@ impl Clock {
     }
 }
 
-struct Descriptor(TimerFd);
+/// nix gives its timer out as a borrowed descriptor only; tokio wants its number as well.
+struct Timer(TimerFd);
 
-impl AsRawFd for Descriptor {
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Timer {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+        self.as_fd().as_raw_fd()
     }
 }
 
 /// The kernel's timer, good to some ten microseconds.
 pub(super) struct ExactTimer {
-    descriptor: AsyncFd<Descriptor>,
+    timer: AsyncFd<Timer>,
 }
 
 impl ExactTimer {
     pub(super) fn new() -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        Ok(Self { descriptor: AsyncFd::new(Descriptor(timer))? })
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe code; this descriptor is owned and stays the same"
+        )]
+        let timer = AsyncFd::new(Timer(timer))?;
+        Ok(Self { timer })
     }
 
     /// Returns at the moment, or at once when it is past.
@@ -63,14 +75,14 @@ impl ExactTimer {
             return Ok(());
         }
         let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
-        self.descriptor.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
+        self.timer.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
         // Setting it anew takes back that it has expired before.
-        let mut ready = self.descriptor.readable().await?;
+        let mut ready = self.timer.readable().await?;
         while Instant::now() < moment {
             ready.clear_ready();
-            ready = self.descriptor.readable().await?;
+            ready = self.timer.readable().await?;
         }
-        self.descriptor.get_ref().0.wait().ok();
+        self.timer.get_ref().0.wait().ok();
         ready.clear_ready();
         Ok(())
     }

@@ -43,7 +43,8 @@ impl Default for Collected {
 impl Collected {
     pub(super) fn add(&mut self, interval: &Interval) {
         let number = interval.second;
-        let second = self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
+        let second =
+            self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
         second.started += interval.started;
         second.in_flight += interval.in_flight;
         second.lag_max_ms = second.lag_max_ms.max(milliseconds(interval.lag.max()));
@@ -62,7 +63,8 @@ impl Collected {
 
     /// Answers of one kind in one second.
     pub(super) fn add_row(&mut self, number: u64, kind: Kind, answers: &Latencies) {
-        let second = self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
+        let second =
+            self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
         let count = answers.len();
         let (step, outcome, _) = &kind;
         if *outcome == Outcome::Accepted && PLACING.contains(&step.as_str()) {
@@ -93,7 +95,8 @@ impl Collected {
     }
 
     pub(super) fn stock(&mut self, number: u64, sku: &str, available: i64) {
-        let second = self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
+        let second =
+            self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
         second.stock.insert(sku.to_owned(), available);
     }
 

@@ -13,7 +13,7 @@ use super::merge::read;
 use super::result::LoadResult;
 
 #[derive(Debug, Args)]
-pub(super) struct Compare {
+pub(in crate::cli) struct Compare {
     /// A report directory, a result.json, or a directory with several of either below it.
     before: PathBuf,
     /// The same, to be compared with the first.
@@ -36,7 +36,8 @@ fn results_below(path: &Path) -> anyhow::Result<Vec<LoadResult>> {
     let is_result = |path: &PathBuf| {
         path.join("result.json").is_file() || path.extension().is_some_and(|extension| extension == "json")
     };
-    let results = below.iter().filter(|path| is_result(path)).map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let results =
+        below.iter().filter(|path| is_result(path)).map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     anyhow::ensure!(!results.is_empty(), "{} has no result", path.display());
     Ok(results)
 }

@@ -100,8 +100,7 @@ fn retry_after(answer: &Answer) -> Duration {
 
 /// This share of the bearers of the access tokens in a file, one a line, which must all outlive the run.
 pub(super) fn from_file(path: &Path, share: Share, run_lasts: Duration) -> anyhow::Result<Vec<Session>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
     let tokens = text.lines().filter(|line| !line.trim().is_empty());
     let sessions = tokens.skip(share.index).step_by(share.of).map(|token| {
         let token = token.trim();
@@ -146,8 +145,8 @@ mod tests {
         let now = jiff::Timestamp::now().as_second();
         std::fs::write(&path, format!("{}\n{}\n\nopaque\n", token(now + 3_600), token(now + 7_200))).unwrap();
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-        assert_eq!(from_file(&path, Share::ALL, minutes(10)).unwrap().len(), 3);
-        assert!(from_file(&path, Share::ALL, minutes(61)).is_err());
+        assert_eq!(from_file(&path, Share { index: 0, of: 1 }, minutes(10)).unwrap().len(), 3);
+        assert!(from_file(&path, Share { index: 0, of: 1 }, minutes(61)).is_err());
         assert_eq!(from_file(&path, Share { index: 0, of: 2 }, minutes(10)).unwrap().len(), 2);
         assert_eq!(from_file(&path, Share { index: 1, of: 2 }, minutes(61)).unwrap().len(), 1);
         assert!(from_file(&path, Share { index: 3, of: 4 }, minutes(1)).is_err());

@@ -1,6 +1,6 @@
 //! One generator thread: begins visits when they are due, whatever the shop does, and knows how late it was itself.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,6 +70,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
     let part = |all: usize| work.of_machine.count(all).max(1);
     let chooser = Chooser::new(&scenario.skus, work.skus.len());
     let quantity = scenario.skus.quantity;
+    let (close, closed) = watch::channel(false);
     let floor = Rc::new(Floor {
         client: Client::new(work.target, part(limits.connections), scenario.timeout()),
         tally: Tally::new(clock, work.past),
@@ -84,8 +85,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
         doubled: RefCell::default(),
         differs: RefCell::default(),
-        under_way: Cell::new(0),
-        is_closed: Cell::new(false),
+        closed,
     });
     let upkeep = spawn_local(look_after(floor.clone()));
     let mut generator = Generator {
@@ -101,14 +101,16 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    floor.is_closed.set(true);
+    drop(generator);
+    if *stop.borrow() {
+        close.send_replace(true);
+    }
     // Everybody who is in the shop is served, or given up on by the deadline of each request.
-    while floor.under_way.get() > 0 {
+    while Rc::strong_count(&floor) > 2 {
         tokio::time::sleep(TICK).await;
     }
     upkeep.abort();
     let _ = upkeep.await;
-    drop(generator);
     let cpu = thread_cpu()?.saturating_sub(cpu_before);
     let floor = Rc::try_unwrap(floor).map_err(|_| anyhow::anyhow!("a visit is still under way"))?;
     floor.tally.end();
@@ -165,10 +167,8 @@ impl Generator {
 
     fn begin(&self, due: Instant, place: OwnedSemaphorePermit) {
         let floor = self.floor.clone();
-        floor.under_way.set(floor.under_way.get() + 1);
         spawn_local(async move {
             floor.visit(due).await;
-            floor.under_way.set(floor.under_way.get() - 1);
             drop(place);
         });
     }
@@ -180,15 +180,13 @@ impl Generator {
         for _ in 0..self.share.count(workers) {
             let (floor, places) = (self.floor.clone(), self.places.clone());
             spawn_local(async move {
-                while Instant::now() < until && !floor.is_closed.get() {
+                while Instant::now() < until {
                     let Ok(place) = places.clone().acquire_owned().await else { return };
                     floor.tally.visit_unplanned();
-                    floor.under_way.set(floor.under_way.get() + 1);
                     floor.visit(Instant::now()).await;
-                    floor.under_way.set(floor.under_way.get() - 1);
                     drop(place);
-                    if think_ms > 0 {
-                        tokio::time::sleep(Duration::from_millis(think_ms)).await;
+                    if !floor.think(think_ms).await {
+                        return;
                     }
                 }
             });

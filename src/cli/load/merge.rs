@@ -12,14 +12,14 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use super::audit::judge_together;
 use super::collect::Collected;
 use super::result::{
-    AuditResult, EngineSeries, Ended, Findings, Generator, LatencyMs, LoadResult, Machine, Second, Shard, SkuBalance,
+    AuditResult, Ended, Findings, Generator, LatencyMs, LoadResult, Machine, Second, Shard, SkuBalance,
 };
 use super::run::{HISTOGRAMS, verdict, write_report};
 use super::shop::Outcome;
 use super::tally::Latencies;
 
 #[derive(Debug, Args)]
-pub(super) struct Merge {
+pub(in crate::cli) struct Merge {
     /// The report directories of all shards.
     #[arg(required = true, num_args = 1.., value_name = "DIR")]
     shards: Vec<PathBuf>,
@@ -58,7 +58,9 @@ pub(super) fn read(directory: &Path) -> anyhow::Result<LoadResult> {
 fn read_log(log: &[u8], collected: &mut Collected) -> anyhow::Result<()> {
     let mut deserializer = Deserializer::new();
     for entry in IntervalLogIterator::new(log) {
-        let LogEntry::Interval(interval) = entry.map_err(|error| anyhow::anyhow!("{error:?}"))? else { continue };
+        let LogEntry::Interval(interval) = entry.map_err(|error| anyhow::anyhow!("{error:?}"))? else {
+            continue;
+        };
         let tag = interval.tag().map(|tag| tag.as_str().to_owned()).unwrap_or_default();
         let (step, rest) = tag.split_once(':').context("a tag without an outcome")?;
         let (outcome, reason) = rest.split_once(':').context("a tag without a reason")?;
@@ -68,7 +70,11 @@ fn read_log(log: &[u8], collected: &mut Collected) -> anyhow::Result<()> {
         let bytes = base64_of(interval.encoded_histogram())?;
         let latencies: Latencies =
             deserializer.deserialize(&mut &bytes[..]).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        collected.add_row(interval.start_timestamp().as_secs(), (step.to_owned(), outcome, reason), &latencies);
+        collected.add_row(
+            interval.start_timestamp().as_secs(),
+            (step.to_owned(), outcome, reason),
+            &latencies,
+        );
     }
     Ok(())
 }
@@ -81,9 +87,8 @@ fn base64_of(text: &str) -> anyhow::Result<Vec<u8>> {
 /// One result of all shards, whose answers are collected already.
 fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Result<LoadResult> {
     let of = results.first().map_or(0, |result| result.shard.of);
-    let are_whole = results.iter().enumerate().all(|(index, result)| {
-        result.shard == (Shard { number: index + 1, of })
-    });
+    let are_whole =
+        results.iter().enumerate().all(|(index, result)| result.shard == (Shard { number: index + 1, of }));
     anyhow::ensure!(are_whole && results.len() == of, "these are not all {of} shards of one run, each once");
     let first = &results[0];
     for other in &results[1..] {
@@ -100,7 +105,9 @@ fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Resul
     let audit = audits(&results)?;
     let invalid_because: Vec<String> = results
         .iter()
-        .flat_map(|result| result.invalid_because.iter().map(move |why| format!("shard {}: {why}", result.shard.number)))
+        .flat_map(|result| {
+            result.invalid_because.iter().map(move |why| format!("shard {}: {why}", result.shard.number))
+        })
         .collect();
     let stages = results.iter().skip(1).fold(results[0].stages.clone(), |mut sum, result| {
         for (stage, other) in sum.iter_mut().zip(&result.stages) {
@@ -139,7 +146,7 @@ fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Resul
         totals: collected.totals,
         steps: collected.steps(seconds),
         timeline,
-        engine: engine.map(|EngineSeries { source, series }| EngineSeries { source, series }),
+        engine,
         audit,
     })
 }
@@ -162,9 +169,9 @@ fn timeline(collected: &mut Collected, results: &[LoadResult]) -> Vec<Second> {
     }
     // A closed loop wants no rate, on every machine.
     for sum in &mut timeline {
-        let wanted = results.iter().map(|result| {
-            result.timeline.get(sum.second as usize).map_or(Some(0.0), |second| second.wanted)
-        });
+        let wanted = results
+            .iter()
+            .map(|result| result.timeline.get(sum.second as usize).map_or(Some(0.0), |second| second.wanted));
         sum.wanted = wanted.sum();
     }
     timeline
@@ -243,5 +250,12 @@ fn audits(results: &[LoadResult]) -> anyhow::Result<Option<AuditResult>> {
         sum.settled_by_key += audit.checked.settled_by_key;
         sum
     });
-    Ok(Some(AuditResult { at: last, clean: findings.is_empty(), skus, checked, findings, engine_audit: None }))
+    Ok(Some(AuditResult {
+        at: last,
+        clean: findings.is_empty(),
+        skus,
+        checked,
+        findings,
+        engine_audit: None,
+    }))
 }

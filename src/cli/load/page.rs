@@ -11,7 +11,11 @@ const CHARTS_STYLE: &str = include_str!("../../../web/vendor/uplot/uPlot.min.css
 pub(super) fn render(result: &LoadResult) -> serde_json::Result<String> {
     // Within a script element nothing but `<` could end it. The result comes last: it may hold the name of a mark.
     let result = serde_json::to_string(result)?.replace('<', "\\u003c");
-    let parts =
-        [("{{uplot_css}}", CHARTS_STYLE), ("{{uplot_js}}", CHARTS), ("{{report_js}}", SCRIPT), ("{{result}}", &result)];
+    let parts = [
+        ("{{uplot_css}}", CHARTS_STYLE),
+        ("{{uplot_js}}", CHARTS),
+        ("{{report_js}}", SCRIPT),
+        ("{{result}}", &result),
+    ];
     Ok(parts.into_iter().fold(PAGE.to_owned(), |page, (mark, text)| page.replacen(mark, text, 1)))
 }

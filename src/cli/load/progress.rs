@@ -42,7 +42,8 @@ impl Progress {
     pub(super) fn show(&mut self, collected: &Collected) {
         let now = self.clock.second(Instant::now());
         self.bar.set_position(now);
-        let is_due = self.shown.is_none_or(|shown| now > shown && (self.is_terminal || now >= shown + LINE_EVERY));
+        let is_due =
+            self.shown.is_none_or(|shown| now > shown && (self.is_terminal || now >= shown + LINE_EVERY));
         if !is_due {
             return;
         }
@@ -58,7 +59,8 @@ impl Progress {
     /// Of the last second that is past.
     fn text(&self, past: u64, collected: &Collected) -> String {
         let is_now = |stage: &&Planned| stage.from <= past as f64 && (past as f64) < stage.to;
-        let stage = self.planned.iter().find(is_now).map_or("serving who is left", |stage| stage.stage.name());
+        let stage =
+            self.planned.iter().find(is_now).map_or("serving who is left", |stage| stage.stage.name());
         let wanted = match wanted_in(&self.planned, past) {
             Some(wanted) => format!("{wanted:.0}/s wanted, "),
             None => String::new(),

@@ -12,8 +12,8 @@ pub(super) const SCHEMA: &str = "shobai-load-result/1";
 
 /// Percentiles of the curve, beside the greatest.
 const CURVE: [f64; 22] = [
-    0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5, 98.75, 99.0, 99.5, 99.9,
-    99.95, 99.99, 99.999,
+    0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5, 98.75, 99.0,
+    99.5, 99.9, 99.95, 99.99, 99.999,
 ];
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -150,7 +150,13 @@ pub(super) struct StepRun {
 }
 
 impl StepRun {
-    pub(super) fn of(step: &str, outcome: Outcome, reason: Option<&str>, all: &Latencies, seconds: f64) -> Self {
+    pub(super) fn of(
+        step: &str,
+        outcome: Outcome,
+        reason: Option<&str>,
+        all: &Latencies,
+        seconds: f64,
+    ) -> Self {
         let curve = CURVE.iter().filter(|percentile| {
             // Beyond the last measurement there is nothing but that measurement.
             (1.0 - **percentile / 100.0) * all.len() as f64 >= 1.0
@@ -335,7 +341,8 @@ impl LoadResult {
             let is_within = |second: &&Second| {
                 second.second as f64 >= stage.from && (second.second + 1) as f64 <= stage.to
             };
-            let within: Vec<u64> = self.timeline.iter().filter(is_within).map(|second| second.orders).collect();
+            let within: Vec<u64> =
+                self.timeline.iter().filter(is_within).map(|second| second.orders).collect();
             within.iter().sum::<u64>() as f64 / (within.len() as f64).max(1.0)
         };
         self.stages.iter().map(of_stage).fold(0.0, f64::max)
@@ -421,7 +428,8 @@ impl AuditResult {
             }
         }
         if let Some(engine) = &self.engine_audit {
-            let _ = writeln!(text, "  the engine's own audit: {}", if engine.clean { "ok" } else { "BROKEN" });
+            let _ =
+                writeln!(text, "  the engine's own audit: {}", if engine.clean { "ok" } else { "BROKEN" });
         }
         let verdict = if self.clean { "nothing oversold, lost or doubled" } else { "NOT CLEAN" };
         let _ = writeln!(text, "  {verdict}");

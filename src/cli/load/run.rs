@@ -10,6 +10,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::audit::{Auditor, Part, Seen};
@@ -22,7 +23,8 @@ use super::machine::memory_peak;
 use super::page;
 use super::progress::Progress;
 use super::result::{
-    EngineAudit, Ended, FindingKind, Generator, LoadResult, Machine, SCHEMA, ScenarioRun, Shard, StageRun, Versions,
+    Ended, EngineAudit, FindingKind, Generator, LoadResult, Machine, SCHEMA, ScenarioRun, Shard, StageRun,
+    Versions,
 };
 use super::scenario::{Scenario, Stage, Step};
 use super::schedule::{Planned, Share, plan};
@@ -40,7 +42,7 @@ const SKUS_WATCHED: usize = 5;
 const TAKE_A_BREATH: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-pub(super) struct Run {
+pub(in crate::cli) struct Run {
     /// A scenario that comes with the binary (smoke, flash-sale, steady, soak, browse-heavy, mixed-shop, abuse) or a file.
     scenario: String,
     /// Where the shop is.
@@ -152,8 +154,7 @@ async fn carry_out(
     let run_id = format!("{:x}", jiff::Timestamp::now().as_millisecond());
     let skus = wanted::find(&client, &scenario.skus).await?;
     let parts = sessions(&client, &scenario, &run_id, share).await?;
-    let goods: Vec<Good> =
-        skus.iter().map(|sku| Good::new(sku.clone(), scenario.skus.quantity)).collect();
+    let goods: Vec<Good> = skus.iter().map(|sku| Good::new(sku.clone(), scenario.skus.quantity)).collect();
     let auditor = match run.audit {
         true => Some(Auditor {
             client: &client,
@@ -194,7 +195,10 @@ async fn carry_out(
         valid: invalid_because.is_empty(),
         invalid_because,
         machine: Machine::this(),
-        versions: Versions { load: env!("CARGO_PKG_VERSION").to_owned(), engine: engine_version(&client).await },
+        versions: Versions {
+            load: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: engine_version(&client).await,
+        },
         generator,
         stages,
         totals: collected.totals,
@@ -316,6 +320,8 @@ async fn watch_run(
     let mut collected = Collected::default();
     let mut progress = Progress::new(scenario, clock);
     let mut ended = Ended::Finished;
+    // Made once: a signal between two looks is not lost.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let mut looks = tokio::time::interval_at((began + LOOK_EVERY).into(), LOOK_EVERY);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     if let Some(scraper) = &mut scraper {
@@ -341,8 +347,7 @@ async fn watch_run(
                     scraper.look(clock.seconds(now)).await;
                 }
             }
-            interrupted = tokio::signal::ctrl_c(), if ended == Ended::Finished => {
-                interrupted?;
+            _ = interrupts.recv(), if ended == Ended::Finished => {
                 progress.say("interrupted: whoever is in the shop is still served");
                 ended = Ended::Interrupted;
                 stop.send_replace(true);
@@ -463,7 +468,8 @@ fn stages_of(planned: &[Planned], collected: &Collected, seconds: f64, share: f6
     reached
         .map(|Planned { stage, from, to }| {
             let to = to.min(seconds);
-            let is_within = |(second, _): &(&u64, &u64)| (**second as f64) >= from.floor() && (**second as f64) < to;
+            let is_within =
+                |(second, _): &(&u64, &u64)| (**second as f64) >= from.floor() && (**second as f64) < to;
             let visits: u64 = collected.visits.iter().filter(is_within).map(|(_, visits)| visits).sum();
             let workers = match stage {
                 Stage::Closed { workers, .. } => Some((*workers as f64 * share).ceil() as usize),
@@ -512,8 +518,7 @@ async fn sign_in_staff(client: &Client, file: Option<&Path>, data_dir: &Path) ->
     let SignIns { admin: SignIn { email, password } } =
         serde_json::from_str(&text).with_context(|| format!("{} is not a sign-in", path.display()))?;
     let body = json!({"email": email, "password": password}).to_string();
-    let session: SessionShown =
-        shop::ask(client, shop::post("/v1/auth/login", None, body.into())).await?;
+    let session: SessionShown = shop::ask(client, shop::post("/v1/auth/login", None, body.into())).await?;
     shop::bearer(&session.access_token)
 }
 
@@ -535,7 +540,8 @@ async fn engine_version(client: &Client) -> Option<String> {
 /// What `shobai audit` says with this command's own configuration; nothing where it cannot be asked.
 async fn engine_audit() -> Option<EngineAudit> {
     let shobai = std::env::current_exe().ok()?;
-    let output = tokio::task::spawn_blocking(move || std::process::Command::new(shobai).arg("audit").output());
+    let output =
+        tokio::task::spawn_blocking(move || std::process::Command::new(shobai).arg("audit").output());
     let output = output.await.ok()?.ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // Without a database it says nothing of the shop.

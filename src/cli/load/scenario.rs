@@ -216,9 +216,9 @@ impl Scenario {
     }
 
     fn parse(name: &str, text: String) -> Result<Self, ScenarioError> {
-        let mut scenario: Scenario = Figment::from(Toml::string(&text)).extract().map_err(|error| {
-            ScenarioError::Unreadable { name: name.to_owned(), error: Box::new(error) }
-        })?;
+        let mut scenario: Scenario = Figment::from(Toml::string(&text))
+            .extract()
+            .map_err(|error| ScenarioError::Unreadable { name: name.to_owned(), error: Box::new(error) })?;
         scenario.text = text;
         Ok(scenario)
     }
@@ -413,11 +413,17 @@ mod tests {
             ("rate = 100", "rate = -1", "stages.1.rate"),
             ("rate = 100", "rat = 100", "rat"),
             ("timeout_ms = 10000", "timeout_ms = 0", "limits.timeout_ms"),
-            ("steps = [\"place_order\"", "steps = [\"cancel_order\", \"place_order\"", "journeys.buy.steps.0"),
+            (
+                "steps = [\"place_order\"",
+                "steps = [\"cancel_order\", \"place_order\"",
+                "journeys.buy.steps.0",
+            ),
             ("steps = [\"place_order\"", "steps = [\"steal\"", "journeys.buy.steps"),
         ] {
-            assert!(smoke.contains(from), "{from}");
-            let refused = Scenario::parse("smoke", smoke.replacen(from, to, 1)).and_then(|it| it.check());
+            // At the beginning of a line; comments speak of the keys too.
+            let (from, to) = (format!("\n{from}"), format!("\n{to}"));
+            assert!(smoke.contains(&from), "{from}");
+            let refused = Scenario::parse("smoke", smoke.replacen(&from, &to, 1)).and_then(|it| it.check());
             let text = refused.unwrap_err().to_string();
             assert!(text.contains(named), "{to}: {text}");
         }

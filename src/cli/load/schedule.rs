@@ -10,8 +10,6 @@ pub(super) struct Share {
 }
 
 impl Share {
-    pub(super) const ALL: Self = Self { index: 0, of: 1 };
-
     /// A share of this share.
     pub(super) fn part(self, index: usize, of: usize) -> Self {
         Self { index: self.index * of + index, of: self.of * of }
@@ -96,6 +94,8 @@ mod tests {
 
     use super::*;
 
+    const ALL: Share = Share { index: 0, of: 1 };
+
     fn ramp(seconds: f64, from: f64, to: f64) -> Vec<Planned> {
         plan(&[Stage::Ramp { name: "ramp".to_owned(), seconds, from, to }])
     }
@@ -106,8 +106,8 @@ mod tests {
             Stage::Pause { name: "pause".to_owned(), seconds: 2.0 },
             Stage::Steady { name: "steady".to_owned(), seconds: 1.0, rate: 4.0 },
         ]);
-        assert_eq!(planned[1].starts(Share::ALL).collect::<Vec<_>>(), [2.0, 2.25, 2.5, 2.75]);
-        assert_eq!(planned[0].starts(Share::ALL).count(), 0);
+        assert_eq!(planned[1].starts(ALL).collect::<Vec<_>>(), [2.0, 2.25, 2.5, 2.75]);
+        assert_eq!(planned[0].starts(ALL).count(), 0);
         assert_eq!([0, 1, 2, 3].map(|second| wanted_in(&planned, second)), [0.0, 0.0, 4.0, 0.0].map(Some));
     }
 
@@ -117,8 +117,8 @@ mod tests {
             Stage::Spike { name: "spike".to_owned(), seconds: 1.0, visits: 3 },
             Stage::Closed { name: "closed".to_owned(), seconds: 1.0, workers: 9, think_ms: 0 },
         ]);
-        assert_eq!(planned[0].starts(Share::ALL).collect::<Vec<_>>(), [0.0; 3]);
-        assert_eq!(planned[1].starts(Share::ALL).count(), 0);
+        assert_eq!(planned[0].starts(ALL).collect::<Vec<_>>(), [0.0; 3]);
+        assert_eq!(planned[1].starts(ALL).count(), 0);
         assert_eq!([0, 1].map(|second| wanted_in(&planned, second)), [Some(3.0), None]);
     }
 
@@ -128,7 +128,7 @@ mod tests {
             seconds in 0.1f64..100.0, from in 0.0f64..1_000.0, to in 0.0f64..1_000.0,
         ) {
             let planned = ramp(seconds, from, to);
-            let starts: Vec<f64> = planned[0].starts(Share::ALL).collect();
+            let starts: Vec<f64> = planned[0].starts(ALL).collect();
             prop_assert_eq!(starts.len(), planned[0].stage.visits().floor() as usize);
             prop_assert!(starts.is_sorted());
             prop_assert!(starts.iter().all(|start| (0.0..=seconds).contains(start)));
@@ -139,7 +139,7 @@ mod tests {
         #[test]
         fn shares_are_the_whole_and_nothing_twice(of in 1usize..5, threads in 1usize..4, to in 0.0f64..300.0) {
             let planned = ramp(3.0, 10.0, to);
-            let whole: Vec<f64> = planned[0].starts(Share::ALL).collect();
+            let whole: Vec<f64> = planned[0].starts(ALL).collect();
             let mut parts = Vec::new();
             for index in 0..of {
                 for thread in 0..threads {

@@ -36,11 +36,15 @@ pub(super) struct Scraper {
     path: String,
     source: String,
     last: Option<(f64, Sums)>,
-    points: BTreeMap<(usize, String), Vec<(u64, Option<f64>)>>,
+    points: BTreeMap<Line, Points>,
 }
 
-/// Samples by figure and line.
-type Sums = HashMap<(usize, String), (f64, f64)>;
+/// A figure's place in [`SHOWN`], and the labels of one of its lines.
+type Line = (usize, String);
+/// Second and value.
+type Points = Vec<(u64, Option<f64>)>;
+/// Samples: a value, or a histogram's sum and count.
+type Sums = HashMap<Line, (f64, f64)>;
 
 impl Scraper {
     /// Of an endpoint such as `http://127.0.0.1:9464/metrics`.
@@ -102,7 +106,8 @@ impl Scraper {
             Series { name, unit: unit.to_owned(), points }
         });
         // A line that never moved tells nothing.
-        let moves = |series: &Series| series.points.iter().any(|(_, value)| value.is_some_and(|value| value != 0.0));
+        let moves =
+            |series: &Series| series.points.iter().any(|(_, value)| value.is_some_and(|value| value != 0.0));
         EngineSeries { source: self.source, series: series.filter(moves).collect() }
     }
 }

@@ -11,7 +11,6 @@ use serde_json::json;
 use super::client::{Answer, Body, Client, Trouble};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const SIGNATURE: HeaderName = HeaderName::from_static("shobai-signature");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -187,10 +186,6 @@ pub(super) fn place_order(customer: &Bearer, key: &str, body: Bytes) -> Request<
     request
 }
 
-pub(super) fn is_replayed(answer: &Answer) -> bool {
-    answer.headers.get(IDEMPOTENCY_REPLAYED).is_some_and(|value| value == "true")
-}
-
 pub(super) fn huge_body(customer: &Bearer, key: &str) -> Request<Body> {
     place_order(customer, key, Bytes::from(vec![b' '; HUGE_BODY_BYTES]))
 }
@@ -210,8 +205,7 @@ pub(super) fn report_payment(order: uuid::Uuid, secret: &[u8], now: i64) -> anyh
     let body = json!({"id": format!("load-{order}"), "type": "konbini.paid", "order_id": order}).to_string();
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret)?;
     mac.update(format!("{now}.{body}").as_bytes());
-    let signature: String =
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let mut request = post("/v1/webhooks/sandbox", None, Bytes::from(body));
     let value = HeaderValue::from_str(&format!("t={now},v1={signature}"))?;
     request.headers_mut().insert(SIGNATURE, value);

@@ -77,7 +77,7 @@ impl Tally {
 
     pub(super) fn lag(&self, lag: Duration) {
         self.turn_to(Instant::now());
-        self.current.borrow_mut().lag.saturating_record(microseconds(lag));
+        record(&mut self.current.borrow_mut().lag, microseconds(lag));
     }
 
     pub(super) fn started(&self) {
@@ -102,11 +102,11 @@ impl Tally {
         let is_it = |row: &&mut Row| row.step == step && row.outcome == outcome && row.reason == reason;
         let latency = microseconds(latency);
         if let Some(row) = current.rows.iter_mut().find(is_it) {
-            row.latencies.saturating_record(latency);
+            record(&mut row.latencies, latency);
             return;
         }
         let mut row = Row { step, outcome, reason, latencies: latencies() };
-        row.latencies.saturating_record(latency);
+        record(&mut row.latencies, latency);
         current.rows.push(row);
     }
 
@@ -125,6 +125,11 @@ impl Tally {
     pub(super) fn end(self) {
         let _ = self.past.send(self.current.into_inner());
     }
+}
+
+fn record(latencies: &mut Latencies, latency: u64) {
+    // It grows as it must.
+    let _ = latencies.record(latency);
 }
 
 fn microseconds(duration: Duration) -> u64 {

@@ -1,12 +1,13 @@
 //! One visit: a customer goes through the steps of a journey, each a request, and remembers what was said.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::body::Bytes;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::attempts::{Attempt, Attempts, Cancelled, Misbehaviour, Told, key};
@@ -35,9 +36,8 @@ pub(super) struct Floor {
     pub doubled: RefCell<Misbehaviour>,
     /// Something else that should never have been answered.
     pub differs: RefCell<Misbehaviour>,
-    pub under_way: Cell<usize>,
-    /// Nobody comes any more.
-    pub is_closed: Cell<bool>,
+    /// Nobody comes any more, and who is thinking leaves.
+    pub closed: watch::Receiver<bool>,
 }
 
 /// A SKU with its bodies, made once.
@@ -87,8 +87,8 @@ impl Floor {
         let mut due = due;
         for (position, step) in journey.steps.iter().enumerate() {
             if position > 0 {
-                if journey.think_ms > 0 {
-                    tokio::time::sleep(Duration::from_millis(journey.think_ms)).await;
+                if !self.think(journey.think_ms).await {
+                    return;
                 }
                 due = Instant::now();
             }
@@ -96,6 +96,16 @@ impl Floor {
                 return;
             }
         }
+    }
+
+    /// Lets some time pass; false when nobody comes any more.
+    pub(super) async fn think(&self, milliseconds: u64) -> bool {
+        if milliseconds > 0 {
+            let mut closed = self.closed.clone();
+            let pause = Duration::from_millis(milliseconds);
+            let _ = tokio::time::timeout(pause, closed.wait_for(|closed| *closed)).await;
+        }
+        !*self.closed.borrow()
     }
 
     fn journey(&self, random: &mut SmallRng) -> &Journey {
@@ -124,11 +134,11 @@ impl Visit<'_> {
     async fn take(&mut self, step: Step, due: Instant) -> bool {
         match step {
             Step::Browse => {
-                self.ask(step, due, shop::get("/v1/products?limit=20", None)).await;
+                let _ = self.ask(step, due, shop::get("/v1/products?limit=20", None)).await;
             }
             Step::Look => {
                 let path = format!("/v1/products/{}", self.good().wanted.product);
-                self.ask(step, due, shop::get(&path, None)).await;
+                let _ = self.ask(step, due, shop::get(&path, None)).await;
             }
             Step::PlaceOrder => self.place(step, due, false).await,
             Step::PlaceOrderByCard => self.place(step, due, true).await,
@@ -138,7 +148,7 @@ impl Visit<'_> {
             Step::PayOrder => return self.pay(step, due).await,
             Step::FollowOrder => {
                 let Some((id, _)) = self.shown() else { return false };
-                self.ask(step, due, shop::get_order(&self.bearer(), id)).await;
+                let _ = self.ask(step, due, shop::get_order(&self.bearer(), id)).await;
             }
             Step::SendBadToken => self.send_bad_token(step, due).await,
             Step::SendHugeBody => {
@@ -270,7 +280,7 @@ impl Visit<'_> {
         let Ok(request) = shop::report_payment(id, secret, jiff::Timestamp::now().as_second()) else {
             return false;
         };
-        self.ask(step, due, request).await;
+        let _ = self.ask(step, due, request).await;
         true
     }
 

@@ -49,8 +49,7 @@ pub(super) async fn find(client: &Client, skus: &Skus) -> anyhow::Result<Vec<Wan
 
 /// Pieces that can be had at this moment.
 pub(super) async fn available(client: &Client, sku: &str) -> anyhow::Result<i64> {
-    let shown: AvailableShown =
-        shop::ask(client, shop::get(&format!("/v1/inventory/{sku}"), None)).await?;
+    let shown: AvailableShown = shop::ask(client, shop::get(&format!("/v1/inventory/{sku}"), None)).await?;
     Ok(shown.available)
 }
 

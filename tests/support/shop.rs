@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{Client, eventually};
+use super::{Client, eventually};
 
 /// Stock that is held for no order is given back as soon as these deadlines of an order allow it.
 const ORPHANS_COME_BACK_SOON: [(&str, &str); 3] = [
