@@ -1,5 +1,6 @@
 //! `shobai audit`: the proof, from the database alone, that nothing was oversold, lost or doubled.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,6 +35,19 @@ pub struct Finding {
 }
 
 pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
+    let Audit { is_clean, text } = run(config).await?;
+    print!("{text}");
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What an audit came to.
+pub(super) struct Audit {
+    pub is_clean: bool,
+    pub text: String,
+}
+
+/// Examines the configured database.
+pub(super) async fn run(config: &Config) -> anyhow::Result<Audit> {
     let backing = Backing::open(config).await?;
     let examined = async {
         let connection = backing.database.connect_unhurried().await?;
@@ -46,8 +60,8 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     let (findings, counts) = examined.context("the audit could not be made")?;
 
     let count = |name: &str| counts.get::<_, i64>(name);
-    println!(
-        "audit of {} SKUs, {} movements, {} reservations, {} orders ({} awaiting payment, {} confirmed, {} cancelled, {} expired)",
+    let mut text = format!(
+        "audit of {} SKUs, {} movements, {} reservations, {} orders ({} awaiting payment, {} confirmed, {} cancelled, {} expired)\n",
         count("skus"),
         count("movements"),
         count("reservations"),
@@ -59,15 +73,15 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     );
     for (claim, _) in CLAIMS {
         let against: Vec<_> = findings.iter().filter(|finding| finding.claim == *claim).collect();
-        println!("  {}  {claim}", if against.is_empty() { "ok    " } else { "BROKEN" });
+        let _ = writeln!(text, "  {}  {claim}", if against.is_empty() { "ok    " } else { "BROKEN" });
         for Finding { subject, finding, .. } in against.iter().take(EXAMPLES) {
-            println!("            {subject}: {finding}");
+            let _ = writeln!(text, "            {subject}: {finding}");
         }
         if against.len() > EXAMPLES {
-            println!("            and {} more", against.len() - EXAMPLES);
+            let _ = writeln!(text, "            and {} more", against.len() - EXAMPLES);
         }
     }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(Audit { is_clean: findings.is_empty(), text })
 }
 
 /// How long stock may be without its order, or behind it, before that is a finding.

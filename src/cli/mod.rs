@@ -65,7 +65,7 @@ impl Cli {
             Command::Serve => serve::serve(config).await,
             Command::Audit => audit::audit(&config).await,
             Command::Migrate => migrate::migrate(&config).await,
-            Command::Load(load) => load.carry_out(&config.storage.data_dir).await,
+            Command::Load(load) => load.carry_out(&config).await,
             Command::Customers(Customers::Create(wanted)) => customers::create(&config, wanted).await,
         }
     }

@@ -68,7 +68,7 @@ async fn built_k6() -> String {
     let k6 = format!("{tools}/k6");
     if !is_there(&k6) {
         let mut install = Command::new("go");
-        install.args(["install", "go.k6.io/k6@latest"]).env("GOBIN", tools);
+        install.args(["install", "go.k6.io/k6@v1.8.1"]).env("GOBIN", tools);
         let built = run(install).await;
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     }

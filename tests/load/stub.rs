@@ -129,7 +129,7 @@ async fn place_order(request: HttpRequest, body: Json<Value>, shop: Shared) -> H
     {
         return match order["lines"][0]["quantity"] == quantity {
             true => HttpResponse::Created().insert_header(("idempotency-replayed", "true")).json(order),
-            false => problem(422, "key-reused"),
+            false => problem(422, "idempotency-key-reused"),
         };
     }
     shop.count += 1;

@@ -185,7 +185,9 @@ impl Generator {
                     floor.tally.visit_unplanned();
                     floor.visit(Instant::now()).await;
                     drop(place);
-                    if !floor.think(think_ms).await {
+                    // Nobody thinks beyond the end of the stage.
+                    let rest = until.saturating_duration_since(Instant::now()).as_millis();
+                    if !floor.think(think_ms.min(u64::try_from(rest).unwrap_or(u64::MAX))).await {
                         return;
                     }
                 }

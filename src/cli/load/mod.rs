@@ -39,10 +39,11 @@ mod tally;
 mod visit;
 mod wanted;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Load {
@@ -55,9 +56,9 @@ pub(super) enum Load {
 }
 
 impl Load {
-    pub(super) async fn carry_out(self, data_dir: &Path) -> anyhow::Result<ExitCode> {
+    pub(super) async fn carry_out(self, config: &Config) -> anyhow::Result<ExitCode> {
         match self {
-            Load::Run(run) => run::run(run, data_dir).await,
+            Load::Run(run) => run::run(run, config).await,
             Load::Compare(wanted) => compare::compare(&wanted).map(|()| ExitCode::SUCCESS),
             Load::Merge(wanted) => merge::merge(&wanted),
         }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,6 +34,7 @@ use super::shop::{self, Bearer, SessionShown};
 use super::tally::Interval;
 use super::visit::Good;
 use super::wanted::{self, WantedSku};
+use crate::config::Config;
 
 /// Between two looks at the stock and at the engine's own figures.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -108,14 +110,14 @@ impl Run {
 }
 
 /// Exit code 1: the audit found something; 3: the run is not valid.
-pub(super) async fn run(run: Run, data_dir: &Path) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(run: Run, config: &Config) -> anyhow::Result<ExitCode> {
     let scenario = run.scenario()?;
     let target = Target::parse(&run.target)?;
     if let Some(out) = &run.out {
         std::fs::create_dir_all(out).with_context(|| format!("the directory {}", out.display()))?;
     }
     let local = tokio::task::LocalSet::new();
-    let result = local.run_until(Box::pin(carry_out(&run, scenario, target, data_dir))).await?;
+    let result = local.run_until(Box::pin(carry_out(&run, scenario, target, config))).await?;
     print!("{}", result.table());
     if let Some(out) = &run.out {
         write_report(&result, out)?;
@@ -146,7 +148,7 @@ async fn carry_out(
     run: &Run,
     scenario: Scenario,
     target: Target,
-    data_dir: &Path,
+    config: &Config,
 ) -> anyhow::Result<LoadResult> {
     // Its own few requests, beside those that are measured.
     let client = Client::new(target.clone(), 32, scenario.timeout());
@@ -158,7 +160,7 @@ async fn carry_out(
     let auditor = match run.audit {
         true => Some(Auditor {
             client: &client,
-            staff: sign_in_staff(&client, run.admin.as_deref(), data_dir).await?,
+            staff: sign_in_staff(&client, run.admin.as_deref(), &config.storage.data_dir).await?,
             goods: &goods,
             quantity: scenario.skus.quantity,
             run: &run_id,
@@ -211,7 +213,7 @@ async fn carry_out(
         let (parts, seen) = parts_of(done, newest);
         let mut audit = auditor.audit(parts, start, seen, run.is_whole()).await?;
         if target.is_loopback() && run.is_whole() {
-            audit.engine_audit = engine_audit().await;
+            audit.engine_audit = engine_audit(config).await;
             audit.clean &= audit.engine_audit.as_ref().is_none_or(|audit| audit.clean);
         }
         result.audit = Some(audit);
@@ -537,13 +539,14 @@ async fn engine_version(client: &Client) -> Option<String> {
     Some(document.info.version)
 }
 
-/// What `shobai audit` says with this command's own configuration; nothing where it cannot be asked.
-async fn engine_audit() -> Option<EngineAudit> {
-    let shobai = std::env::current_exe().ok()?;
-    let output =
-        tokio::task::spawn_blocking(move || std::process::Command::new(shobai).arg("audit").output());
-    let output = output.await.ok()?.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // Without a database it says nothing of the shop.
-    text.starts_with("audit of").then(|| EngineAudit { clean: output.status.success(), output: text })
+/// What `shobai audit` says with this command's own configuration; nothing where no engine was ever configured to run.
+async fn engine_audit(config: &Config) -> Option<EngineAudit> {
+    let has_database = !config.postgres.url.expose_secret().is_empty();
+    if !has_database && !config.storage.data_dir.join("engine.lock").exists() {
+        return None;
+    }
+    match crate::cli::audit::run(config).await {
+        Ok(audit) => Some(EngineAudit { clean: audit.is_clean, output: audit.text }),
+        Err(error) => Some(EngineAudit { clean: false, output: format!("{error:#}") }),
+    }
 }
