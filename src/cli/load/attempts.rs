@@ -56,6 +56,10 @@ impl Attempts {
         Self { are_kept, ..Self::default() }
     }
 
+    pub(super) fn are_kept(&self) -> bool {
+        self.are_kept
+    }
+
     /// Makes room for the next one; its number.
     pub(super) fn add(&self, attempt: Attempt) -> usize {
         let number = self.count.get();

@@ -167,7 +167,9 @@ impl Client {
 async fn speak_http(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
 ) -> Result<SendRequest<Body>, Trouble> {
+    // One small request goes out in one piece, which costs less than a gathering write.
     let (sender, connection) = http1::Builder::new()
+        .writev(false)
         .handshake::<_, Body>(TokioIo::new(stream))
         .await
         .map_err(|_| Trouble::NoConnection)?;

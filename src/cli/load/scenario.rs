@@ -149,7 +149,7 @@ impl Step {
     }
 
     /// Whether it is about an order that was placed before in the same visit.
-    const fn needs_an_order(self) -> bool {
+    pub(super) const fn needs_an_order(self) -> bool {
         matches!(
             self,
             Step::RepeatOrder | Step::PayOrder | Step::CancelOrder | Step::FollowOrder | Step::ReuseKey
