@@ -578,7 +578,8 @@ function speedFigure() {
   const best = peak();
   const what = `${ordersRun ? "orders" : "requests"} accepted per second`;
   if (best === null) return figure("How fast", "–", "", what, "Nothing was accepted.");
-  const inAll = ordersRun ? ` ${counted(rowsOf(mainStep, "accepted")[0].count, "order", "orders")} accepted in all.` : "";
+  const ordersInAll = result.timeline.reduce((sum, second) => sum + second.orders, 0);
+  const inAll = ordersRun ? ` ${counted(ordersInAll, "order", "orders")} accepted in all.` : "";
   return figure(
     "How fast",
     rate(best.perSecond),
