@@ -281,6 +281,16 @@ fn actix_stays_with_the_actors_and_actix_web_in_the_gateway() {
 }
 
 #[test]
+fn the_load_harness_knows_a_shop_by_its_rest_contract_alone() {
+    let files: Vec<_> = sources().into_iter().filter(|file| file.path.starts_with("src/cli/load/")).collect();
+    assert!(files.len() > 10);
+    let insides =
+        ["crate::actors", "crate::engine", "crate::http", "crate::storage", "crate::types", "tokio_postgres"];
+    let found = found_where(&files, |_| false, |_, line| insides.iter().any(|inside| line.contains(inside)));
+    assert_eq!(found, [] as [String; 0]);
+}
+
+#[test]
 fn rules_wait_for_nothing_and_read_no_clock() {
     let models: Vec<_> = sources().into_iter().filter(|file| file.name() == "model.rs").collect();
     assert_eq!(models.len(), DOMAINS.len());

@@ -136,7 +136,9 @@ struct Generator {
 impl Generator {
     async fn stage(&mut self, planned: &Planned) -> anyhow::Result<()> {
         match planned.stage {
-            Stage::Closed { workers, think_ms, .. } => self.closed(planned, workers, think_ms).await?,
+            Stage::Closed { workers, from, think_ms, .. } => {
+                self.closed(planned, workers, from.unwrap_or(workers), think_ms).await?;
+            }
             _ => self.open(planned).await?,
         }
         self.timer.sleep_until(self.clock.at(planned.to)).await?;
@@ -174,12 +176,25 @@ impl Generator {
     }
 
     /// Each worker comes again when it was served. Whether the generator is on time is told by ticks.
-    async fn closed(&mut self, planned: &Planned, workers: usize, think_ms: u64) -> anyhow::Result<()> {
+    async fn closed(
+        &mut self,
+        planned: &Planned,
+        workers: usize,
+        at_once: usize,
+        think_ms: u64,
+    ) -> anyhow::Result<()> {
         let until = self.clock.at(planned.to);
         self.timer.sleep_until(self.clock.at(planned.from)).await?;
-        for _ in 0..self.share.count(workers) {
+        for number in (self.share.index..workers).step_by(self.share.of) {
             let (floor, places) = (self.floor.clone(), self.places.clone());
+            // Those beyond the first come evenly.
+            let later =
+                number.saturating_sub(at_once.saturating_sub(1)) as f64 / (workers - at_once + 1) as f64;
+            let wait = (planned.to - planned.from) * later * 1e3;
             spawn_local(async move {
+                if !floor.think(wait as u64).await {
+                    return;
+                }
                 while Instant::now() < until {
                     let Ok(place) = places.clone().acquire_owned().await else { return };
                     floor.tally.visit_unplanned();

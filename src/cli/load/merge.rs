@@ -6,17 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use hdrhistogram::serialization::Deserializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use super::audit::judge_together;
 use super::collect::Collected;
+use super::histograms::{self, HISTOGRAMS};
 use super::result::{
     AuditResult, Ended, Findings, Generator, LatencyMs, LoadResult, Machine, Second, Shard, SkuBalance,
 };
-use super::run::{HISTOGRAMS, verdict, write_report};
-use super::shop::Outcome;
-use super::tally::Latencies;
+use super::run::{verdict, write_report};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Merge {
@@ -36,8 +33,12 @@ pub(super) fn merge(wanted: &Merge) -> anyhow::Result<ExitCode> {
         results.push(read(directory)?);
         let path = directory.join(HISTOGRAMS);
         let log = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        read_log(&log, &mut collected).with_context(|| format!("{} is not such a log", path.display()))?;
-        logs.extend(log);
+        histograms::read(&log, &mut collected)
+            .with_context(|| format!("{} is not such a log", path.display()))?;
+        // One head is enough.
+        let is_first = logs.is_empty();
+        let lines = log.split_inclusive(|byte| *byte == b'\n');
+        logs.extend(lines.filter(|line| is_first || line.starts_with(b"Tag=")).flatten().copied());
     }
     results.sort_by_key(|result| result.shard.number);
     let merged = join(results, collected)?;
@@ -53,35 +54,6 @@ pub(super) fn read(directory: &Path) -> anyhow::Result<LoadResult> {
     let path = if directory.is_dir() { directory.join("result.json") } else { directory.to_owned() };
     let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is not a result", path.display()))
-}
-
-fn read_log(log: &[u8], collected: &mut Collected) -> anyhow::Result<()> {
-    let mut deserializer = Deserializer::new();
-    for entry in IntervalLogIterator::new(log) {
-        let LogEntry::Interval(interval) = entry.map_err(|error| anyhow::anyhow!("{error:?}"))? else {
-            continue;
-        };
-        let tag = interval.tag().map(|tag| tag.as_str().to_owned()).unwrap_or_default();
-        let (step, rest) = tag.split_once(':').context("a tag without an outcome")?;
-        let (outcome, reason) = rest.split_once(':').context("a tag without a reason")?;
-        let outcome = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome);
-        let outcome = outcome.context("an outcome that is none")?;
-        let reason = (!reason.is_empty()).then(|| reason.to_owned());
-        let bytes = base64_of(interval.encoded_histogram())?;
-        let latencies: Latencies =
-            deserializer.deserialize(&mut &bytes[..]).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        collected.add_row(
-            interval.start_timestamp().as_secs(),
-            (step.to_owned(), outcome, reason),
-            &latencies,
-        );
-    }
-    Ok(())
-}
-
-fn base64_of(text: &str) -> anyhow::Result<Vec<u8>> {
-    use base64::Engine as _;
-    Ok(base64::engine::general_purpose::STANDARD.decode(text)?)
 }
 
 /// One result of all shards, whose answers are collected already.

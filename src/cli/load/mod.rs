@@ -25,6 +25,7 @@ mod collect;
 mod compare;
 mod customers;
 mod generator;
+mod histograms;
 mod machine;
 mod merge;
 mod page;

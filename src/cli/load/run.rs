@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +18,7 @@ use super::clock::Clock;
 use super::collect::Collected;
 use super::customers::{self, Session};
 use super::generator::{self, Done, Work};
+use super::histograms::HistogramLog;
 use super::machine::memory_peak;
 use super::page;
 use super::progress::Progress;
@@ -364,69 +363,6 @@ async fn watch_run(
     }
     Ok(Watched { done, collected, scraper, started_at, began, ended })
 }
-
-/// `histograms.hlog`: one interval histogram for each second and kind of answer, in HdrHistogram's own log format.
-struct HistogramLog {
-    path: Option<PathBuf>,
-    text: Vec<u8>,
-}
-
-impl HistogramLog {
-    fn create(out: Option<&Path>, started_at: jiff::Timestamp) -> anyhow::Result<Self> {
-        let path = out.map(|out| out.join(HISTOGRAMS));
-        let mut text = Vec::new();
-        let start = std::time::SystemTime::from(started_at);
-        IntervalLogWriterBuilder::new()
-            .add_comment("latencies in microseconds; tags are step:outcome:reason")
-            .with_start_time(start)
-            .with_base_time(start)
-            .begin_log_with(&mut text, &mut V2DeflateSerializer::new())?;
-        if let Some(path) = &path {
-            std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        text.clear();
-        Ok(Self { path, text })
-    }
-
-    fn write(&mut self, interval: &Interval) -> anyhow::Result<()> {
-        if self.path.is_none() {
-            return Ok(());
-        }
-        let mut serializer = V2DeflateSerializer::new();
-        let mut part = Vec::new();
-        let mut writer = IntervalLogWriterBuilder::new().begin_log_with(&mut part, &mut serializer)?;
-        let start = Duration::from_secs(interval.second);
-        for row in &interval.rows {
-            let reason = row.reason.as_deref().unwrap_or_default();
-            let tag = format!("{}:{}:{reason}", row.step, row.outcome.as_str());
-            if let Some(tag) = Tag::new(&tag) {
-                writer
-                    .write_histogram(&row.latencies, start, Duration::from_secs(1), Some(tag))
-                    .map_err(|error| anyhow::anyhow!("the histogram log: {error:?}"))?;
-            }
-        }
-        // Without the head that every log begins with.
-        let lines = part.split_inclusive(|byte| *byte == b'\n');
-        self.text.extend(lines.filter(|line| line.starts_with(b"Tag=")).flatten());
-        if self.text.len() > 1 << 20 { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> anyhow::Result<()> {
-        use std::io::Write as _;
-        if let Some(path) = &self.path {
-            std::fs::File::options().append(true).open(path)?.write_all(&self.text)?;
-        }
-        self.text.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> anyhow::Result<()> {
-        self.flush()
-    }
-}
-
-/// The name of the histogram log in a report's directory.
-pub(super) const HISTOGRAMS: &str = "histograms.hlog";
 
 fn generator_of(scenario: &Scenario, collected: &Collected, done: &[Done], seconds: f64) -> Generator {
     let cpu_seconds: f64 = done.iter().map(|done| done.cpu.as_secs_f64()).sum();

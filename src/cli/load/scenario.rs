@@ -97,6 +97,8 @@ pub(super) enum Stage {
         name: String,
         seconds: f64,
         workers: usize,
+        /// So many at once in the beginning, the others evenly over the stage; all at once if it is missing.
+        from: Option<usize>,
         #[serde(default)]
         think_ms: u64,
     },
@@ -362,6 +364,9 @@ impl Stage {
             Stage::Spike { visits: 0, .. } => Some(("visits", "must be at least 1")),
             Stage::Closed { workers, .. } if !(1..=60_000).contains(workers) => {
                 Some(("workers", "must be between 1 and 60000"))
+            }
+            Stage::Closed { workers, from: Some(from), .. } if from > workers => {
+                Some(("from", "must not be more than workers"))
             }
             Stage::Closed { think_ms, .. } if *think_ms > 3_600_000 => {
                 Some(("think_ms", "must be at most 3600000"))

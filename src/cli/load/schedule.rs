@@ -115,7 +115,7 @@ mod tests {
     fn a_spike_begins_at_once_and_a_closed_loop_has_no_times() {
         let planned = plan(&[
             Stage::Spike { name: "spike".to_owned(), seconds: 1.0, visits: 3 },
-            Stage::Closed { name: "closed".to_owned(), seconds: 1.0, workers: 9, think_ms: 0 },
+            Stage::Closed { name: "closed".to_owned(), seconds: 1.0, workers: 9, from: None, think_ms: 0 },
         ]);
         assert_eq!(planned[0].starts(ALL).collect::<Vec<_>>(), [0.0; 3]);
         assert_eq!(planned[1].starts(ALL).count(), 0);

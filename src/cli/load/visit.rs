@@ -83,8 +83,7 @@ impl Floor {
             let customer = random.random_range(0..self.customers.len());
             (customer, self.chooser.choose(&mut random), self.journey(&mut random))
         };
-        let reads_orders =
-            self.attempts.are_kept() || journey.steps.iter().any(|step| step.needs_an_order());
+        let reads_orders = self.attempts.are_kept() || journey.steps.iter().any(|step| step.needs_an_order());
         let mut visit = Visit { floor: self, customer, good, reads_orders, order: None };
         let mut due = due;
         for (position, step) in journey.steps.iter().enumerate() {

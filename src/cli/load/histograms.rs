@@ -1,0 +1,109 @@
+//! `histograms.hlog` in a report's directory: one interval histogram for each second and kind of answer, in HdrHistogram's
+//! own log format, latencies in microseconds. Other tools read it, and so does `merge`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag,
+};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
+
+use super::collect::Collected;
+use super::shop::Outcome;
+use super::tally::{Interval, Latencies};
+
+/// The file's name.
+pub(super) const HISTOGRAMS: &str = "histograms.hlog";
+
+/// Bytes that are gathered before they are written.
+const GATHERED_BYTES: usize = 1 << 20;
+
+/// The log of a run while it goes on; nothing is kept where no report is wanted.
+pub(super) struct HistogramLog {
+    path: Option<PathBuf>,
+    /// Not written yet.
+    text: Vec<u8>,
+}
+
+impl HistogramLog {
+    pub(super) fn create(out: Option<&Path>, started_at: jiff::Timestamp) -> anyhow::Result<Self> {
+        let path = out.map(|out| out.join(HISTOGRAMS));
+        let mut text = Vec::new();
+        let start = std::time::SystemTime::from(started_at);
+        IntervalLogWriterBuilder::new()
+            .add_comment("latencies in microseconds; tags are step:outcome:reason")
+            .with_start_time(start)
+            .with_base_time(start)
+            .begin_log_with(&mut text, &mut V2DeflateSerializer::new())?;
+        if let Some(path) = &path {
+            std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        text.clear();
+        Ok(Self { path, text })
+    }
+
+    pub(super) fn write(&mut self, interval: &Interval) -> anyhow::Result<()> {
+        if self.path.is_none() {
+            return Ok(());
+        }
+        let mut serializer = V2DeflateSerializer::new();
+        let mut part = Vec::new();
+        let mut writer = IntervalLogWriterBuilder::new().begin_log_with(&mut part, &mut serializer)?;
+        let start = Duration::from_secs(interval.second);
+        for row in &interval.rows {
+            let reason = row.reason.as_deref().unwrap_or_default();
+            let tag = format!("{}:{}:{reason}", row.step, row.outcome.as_str());
+            if let Some(tag) = Tag::new(&tag) {
+                writer
+                    .write_histogram(&row.latencies, start, Duration::from_secs(1), Some(tag))
+                    .map_err(|error| anyhow::anyhow!("the histogram log: {error:?}"))?;
+            }
+        }
+        // Without the head that every log begins with.
+        let lines = part.split_inclusive(|byte| *byte == b'\n');
+        self.text.extend(lines.filter(|line| line.starts_with(b"Tag=")).flatten());
+        if self.text.len() > GATHERED_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        use std::io::Write as _;
+        if let Some(path) = &self.path {
+            std::fs::File::options().append(true).open(path)?.write_all(&self.text)?;
+        }
+        self.text.clear();
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        self.flush()
+    }
+}
+
+/// Adds what a log holds to what was collected.
+pub(super) fn read(log: &[u8], collected: &mut Collected) -> anyhow::Result<()> {
+    let mut deserializer = Deserializer::new();
+    for entry in IntervalLogIterator::new(log) {
+        let LogEntry::Interval(interval) = entry.map_err(|error| anyhow::anyhow!("{error:?}"))? else {
+            continue;
+        };
+        let tag = interval.tag().map(|tag| tag.as_str().to_owned()).unwrap_or_default();
+        let (step, rest) = tag.split_once(':').context("a tag without an outcome")?;
+        let (outcome, reason) = rest.split_once(':').context("a tag without a reason")?;
+        let outcome = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome);
+        let outcome = outcome.context("an outcome that is none")?;
+        let reason = (!reason.is_empty()).then(|| reason.to_owned());
+        let bytes = STANDARD.decode(interval.encoded_histogram())?;
+        let latencies: Latencies =
+            deserializer.deserialize(&mut &bytes[..]).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        collected.add_row(
+            interval.start_timestamp().as_secs(),
+            (step.to_owned(), outcome, reason),
+            &latencies,
+        );
+    }
+    Ok(())
+}
