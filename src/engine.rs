@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
@@ -24,6 +23,7 @@ use crate::actors::users::{
 };
 use crate::config::{Config, milliseconds};
 use crate::http::{self, Gateway};
+use crate::open_files;
 use crate::seed::{SeedPorts, seed_demo};
 use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings, Lock, lock_data_dir};
 use crate::storage::{Database, DatabaseLimits, migrations};
@@ -73,7 +73,12 @@ impl Engine {
     /// listens when all that it needs is there.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         config.check()?;
-        open_enough_files(config.http.connections_max);
+        if let Some(most) = open_files::take_all()
+            && usize::try_from(most).is_ok_and(|most| most < config.http.connections_max)
+        {
+            let wanted = config.http.connections_max;
+            tracing::warn!(most, wanted, "fewer open files are allowed than http.connections_max");
+        }
         let metrics = start_metrics()?;
         let readiness = Readiness::default();
         let internal =
@@ -194,17 +199,6 @@ impl Readiness {
                 }
             }
         })
-    }
-}
-
-/// Every connection is an open file, and a shell's own bound is often 1,024: takes as many as the system allows.
-fn open_enough_files(connections_max: usize) {
-    let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, most, most) {
-        tracing::warn!(%error, "the bound on open files stays as it is");
-    }
-    if usize::try_from(most).is_ok_and(|most| most < connections_max) {
-        tracing::warn!(most, connections_max, "fewer open files are allowed than http.connections_max");
     }
 }
 

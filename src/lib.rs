@@ -12,7 +12,7 @@
 //!             │         │              │
 //!             └────► storage ◄─────────┘             PostgreSQL: pool, journal lanes, migrations, embedded cluster
 //!
-//!  seed fills a new shop through the same ports; types, error, config are known to all
+//!  seed fills a new shop through the same ports; types, error, config, open_files are known to all
 //! ```
 //!
 //! Read on in `http/mod.rs` (the route table), [`actors`] (the domains) and one `messages.rs`. `ARCHITECTURE.md` has
@@ -24,6 +24,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod http;
+pub mod open_files;
 pub mod seed;
 pub mod storage;
 pub mod types;

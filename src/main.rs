@@ -13,7 +13,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("shobai: {error:#}");
-            ExitCode::FAILURE
+            // 1 means that an audit found something.
+            ExitCode::from(2)
         }
     }
 }

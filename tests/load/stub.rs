@@ -32,6 +32,12 @@ pub enum Vice {
     Hoards,
     /// Takes forged tokens.
     Admits,
+    /// Makes the order and says that it may not have.
+    Stutters,
+    /// Cancels what it accepted.
+    Reneges,
+    /// Sells another number of pieces than it was asked for.
+    Shortens,
 }
 
 struct Shop {
@@ -142,9 +148,10 @@ async fn place_order(request: HttpRequest, body: Json<Value>, shop: Shared) -> H
     if is_special && shop.vice == Vice::Hoards {
         shop.available -= 1;
     }
+    let sold = if is_special && shop.vice == Vice::Shortens { quantity + 1 } else { quantity };
     let order = json!({
         "id": Uuid::now_v7(), "number": format!("{}", shop.count), "status": "confirmed",
-        "lines": [{"sku": SKU, "quantity": quantity, "amount": 100 * quantity}],
+        "lines": [{"sku": SKU, "quantity": sold, "amount": 100 * quantity}],
         "totals": {"total": 100 * quantity}, "created_at": "2026-01-01T00:00:00Z",
     });
     match shop.vice {
@@ -154,6 +161,16 @@ async fn place_order(request: HttpRequest, body: Json<Value>, shop: Shared) -> H
             second["id"] = json!(Uuid::now_v7());
             shop.orders.push((customer.clone(), format!("{key} again"), second));
             shop.orders.push((customer, key, order.clone()));
+        }
+        Vice::Stutters if is_special => {
+            shop.orders.push((customer, key, order));
+            return problem(503, "unavailable");
+        }
+        Vice::Reneges if is_special => {
+            let mut cancelled = order.clone();
+            cancelled["status"] = json!("cancelled");
+            shop.available += quantity;
+            shop.orders.push((customer, key, cancelled));
         }
         Vice::Alters if is_special => {
             let mut altered = order.clone();

@@ -51,7 +51,7 @@ async fn a_shop_that_stands_still_is_seen_in_open_loop_and_hardly_in_a_closed_on
 
 #[actix_web::test]
 async fn an_audit_finds_each_vice_and_nothing_in_an_honest_shop() {
-    let buyers = "kind = \"closed\"\nseconds = 1\nworkers = 4\nthink_ms = 2";
+    let buyers = "kind = \"spike\"\nseconds = 1\nvisits = 200";
     let honest = r#"
         [journeys.buy]
         weight = 3
@@ -71,9 +71,13 @@ async fn an_audit_finds_each_vice_and_nothing_in_an_honest_shop() {
         (Vice::Alters, 100_000, BUY, &["differs"]),
         (Vice::Hoards, 100_000, BUY, &["stuck"]),
         (Vice::Admits, 100_000, forgers, &["differs"]),
+        (Vice::Stutters, 100_000, BUY, &[]),
+        (Vice::Reneges, 100_000, BUY, &["differs"]),
+        (Vice::Shortens, 100_000, BUY, &["differs"]),
     ] {
         let bench = Bench::new();
-        let path = bench.write("vice.toml", &scenario(buyers, journeys, "settle_seconds = 1"));
+        let path =
+            bench.write("vice.toml", &scenario(buyers, journeys, "settle_seconds = 1\nlate_share = 1.0"));
         let admin = bench.write("admin.json", ADMIN);
 
         let (code, result) =
@@ -93,7 +97,7 @@ async fn a_generator_that_is_starved_says_so_and_its_run_is_not_valid() {
     let bench = Bench::new();
     let path = bench.write(
         "starved.toml",
-        &scenario("kind = \"steady\"\nseconds = 3\nrate = 200", BUY, "late_share = 0.05"),
+        &scenario("kind = \"steady\"\nseconds = 3\nrate = 4000", BUY, "late_share = 0.05\nin_flight = 16"),
     );
     let target = serve(Vice::None, 1_000_000);
     let out = bench.out("starved");
@@ -119,7 +123,10 @@ async fn a_generator_that_is_starved_says_so_and_its_run_is_not_valid() {
 #[actix_web::test]
 async fn an_interrupted_run_still_reports() {
     let bench = Bench::new();
-    let path = bench.write("long.toml", &scenario("kind = \"steady\"\nseconds = 600\nrate = 50", BUY, ""));
+    let path = bench.write(
+        "long.toml",
+        &scenario("kind = \"steady\"\nseconds = 600\nrate = 50", BUY, "late_share = 1.0"),
+    );
     let target = serve(Vice::None, 1_000_000);
     let out = bench.out("interrupted");
     let arguments = ["run", path.to_str().unwrap(), "--target", &target, "--out", out.to_str().unwrap()];

@@ -17,8 +17,14 @@ pub(super) struct Attempt {
     /// What was said about it that never changes.
     pub fingerprint: u64,
     pub customer: u32,
-    pub sku: u32,
+    pub sku: u16,
+    /// Whether what became of it was ever unclear: its pieces may have been held meanwhile.
+    pub was_unclear: bool,
     pub by_card: bool,
+    /// When it was asked for, in milliseconds from the start.
+    pub asked_at_ms: u32,
+    /// When its cancellation was answered.
+    pub cancelled_at_ms: u32,
     pub told: Told,
     pub cancelled: Cancelled,
 }
@@ -28,6 +34,7 @@ pub(super) struct Attempt {
 pub(super) enum Told {
     Accepted,
     OutOfStock,
+    /// For another reason, or at the door.
     Refused,
     /// No answer, or one that does not say what became of the order.
     Unclear,
@@ -35,7 +42,7 @@ pub(super) enum Told {
     Unsent,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cancelled {
     No,
     Perhaps,
@@ -99,7 +106,11 @@ pub(super) struct Misbehaviour {
 
 impl Misbehaviour {
     pub(super) fn see(&mut self, what: impl FnOnce() -> String) {
-        self.count += 1;
+        self.see_many(1, what);
+    }
+
+    pub(super) fn see_many(&mut self, count: u64, what: impl FnOnce() -> String) {
+        self.count += count;
         if self.examples.len() < EXAMPLES {
             self.examples.push(what());
         }
@@ -124,14 +135,17 @@ mod tests {
     #[test]
     fn a_million_attempts_take_few_bytes_and_are_found_by_their_numbers() {
         let bytes = size_of::<Attempt>();
-        assert!(bytes <= 40, "{bytes}");
+        assert!(bytes <= 48, "{bytes}");
         let attempts = Attempts::new(true);
         let attempt = Attempt {
             order: Uuid::nil(),
             fingerprint: 0,
             customer: 0,
             sku: 0,
+            was_unclear: false,
             by_card: false,
+            asked_at_ms: 0,
+            cancelled_at_ms: 0,
             told: Told::Unclear,
             cancelled: Cancelled::No,
         };

@@ -1,8 +1,9 @@
 //! The audit of a run: what the customers saw, compared with what the shop says afterwards, by its REST contract alone.
 //!
 //! Unclear requests are settled by their keys first. Then every order of every customer is read, and the pieces of
-//! every SKU are counted.
+//! every SKU are counted, again and again until they balance or time is up.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,8 @@ use futures_util::{StreamExt as _, stream};
 use uuid::Uuid;
 
 use super::attempts::{Attempt, Cancelled, Misbehaviour, Told, key};
-use super::client::Client;
-use super::customers::Session;
+use super::client::{Body, Client};
+use super::customers::{Session, SignIn};
 use super::result::{AuditResult, Checked, FindingKind, Findings, SkuBalance};
 use super::shop::{self, Bearer, OrderShown, PageShown, StockShown};
 use super::visit::Good;
@@ -20,11 +21,16 @@ use super::visit::Good;
 const AT_ONCE: usize = 16;
 /// Pause before a question that was not answered is asked again.
 const BREATH: Duration = Duration::from_millis(100);
+/// Pause before figures that do not balance are looked at once more.
+const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Pages of one customer's orders; a shop whose pages go round does not end.
+const PAGES_MAX: usize = 1_000_000;
 
 /// Who asks, and how long an answer may take to come.
 pub(super) struct Auditor<'a> {
     pub client: &'a Client,
-    pub staff: Bearer,
+    pub admin: SignIn,
+    pub staff: RefCell<Bearer>,
     pub goods: &'a [Good],
     pub quantity: i64,
     pub run: &'a str,
@@ -40,13 +46,25 @@ pub(super) struct Part {
     pub newest: Vec<Option<Uuid>>,
 }
 
+/// What was true before the first request.
+pub(super) struct Before {
+    /// Pieces available of each SKU.
+    pub available: Vec<i64>,
+    /// Each customer's newest order, by thread.
+    pub newest: Vec<Vec<Option<Uuid>>>,
+}
+
 /// Findings by kind, each a count with some examples.
 #[derive(Debug, Default)]
 pub(super) struct Seen(BTreeMap<FindingKind, Misbehaviour>);
 
 impl Seen {
     fn see(&mut self, kind: FindingKind, what: impl FnOnce() -> String) {
-        self.0.entry(kind).or_default().see(what);
+        self.see_many(kind, 1, what);
+    }
+
+    fn see_many(&mut self, kind: FindingKind, count: i64, what: impl FnOnce() -> String) {
+        self.0.entry(kind).or_default().see_many(count.unsigned_abs(), what);
     }
 
     pub(super) fn join(&mut self, kind: FindingKind, other: Misbehaviour) {
@@ -61,11 +79,39 @@ impl Seen {
     }
 }
 
-impl Auditor<'_> {
+impl AuditResult {
+    /// One that could not be finished: nobody may take it for clean.
+    pub(super) fn unfinished(error: &anyhow::Error) -> Self {
+        let examples = vec![format!("the audit could not be finished: {error:#}")];
+        Self {
+            at: jiff::Timestamp::now(),
+            clean: false,
+            skus: Vec::new(),
+            checked: Checked::default(),
+            findings: vec![Findings { kind: FindingKind::Stuck, count: 1, examples }],
+            engine_audit: None,
+        }
+    }
+}
+
+impl<'a> Auditor<'a> {
+    /// Signs the admin in.
+    pub(super) async fn new(
+        client: &'a Client,
+        admin: SignIn,
+        goods: &'a [Good],
+        run: &'a str,
+        settle_within: Duration,
+    ) -> anyhow::Result<Self> {
+        let staff = RefCell::new(admin.session(client).await?.bearer);
+        let quantity = goods.first().map_or(1, |good| good.quantity);
+        Ok(Self { client, admin, staff, goods, quantity, run, settle_within })
+    }
+
     /// Pieces that staff see available.
     async fn available(&self, sku: &str) -> anyhow::Result<i64> {
-        let request = || shop::get(&format!("/v1/admin/inventory/{sku}"), Some(&self.staff));
-        let stock: StockShown = self.insist(request).await?;
+        let path = format!("/v1/admin/inventory/{sku}");
+        let stock: StockShown = self.insist(|| shop::get(&path, Some(&self.staff.borrow()))).await?;
         anyhow::ensure!(
             stock.on_hand - stock.reserved == stock.available,
             "{sku}: on hand {} less reserved {} is not available {}",
@@ -76,11 +122,8 @@ impl Auditor<'_> {
         Ok(stock.available)
     }
 
-    /// What is true before the first request: the pieces available of each SKU, and each customer's newest order.
-    pub(super) async fn before(
-        &self,
-        parts: &[Vec<Session>],
-    ) -> anyhow::Result<(Vec<i64>, Vec<Vec<Option<Uuid>>>)> {
+    /// What is true before the first request.
+    pub(super) async fn before(&self, parts: &[Vec<Session>]) -> anyhow::Result<Before> {
         let mut available = Vec::with_capacity(self.goods.len());
         for good in self.goods {
             available.push(self.available(&good.wanted.sku).await?);
@@ -94,7 +137,7 @@ impl Auditor<'_> {
             }
             newest.push(of_part);
         }
-        Ok((available, newest))
+        Ok(Before { available, newest })
     }
 
     async fn newest(&self, session: &Session) -> anyhow::Result<Option<Uuid>> {
@@ -103,7 +146,7 @@ impl Auditor<'_> {
         Ok(page.items.first().map(|order| order.id))
     }
 
-    /// Compares everything; `seen` is what was seen while the run went on.
+    /// Compares everything; `seen` is what was seen while the run went on. A part of a run cannot balance by itself.
     pub(super) async fn audit(
         &self,
         mut parts: Vec<Part>,
@@ -111,18 +154,43 @@ impl Auditor<'_> {
         mut seen: Seen,
         is_whole: bool,
     ) -> anyhow::Result<AuditResult> {
-        let mut checked = Checked::default();
+        // The run may have been longer than a session lasts.
+        self.staff.replace(self.admin.session(self.client).await?.bearer);
         for part in &mut parts {
-            checked.settled_by_key += self.settle(part, &mut seen).await;
+            for session in part.sessions.iter_mut().filter(|session| session.is_due()) {
+                session.renew(self.client).await?;
+            }
         }
-        let mut ledger = Ledger::new(start);
-        for part in &parts {
-            self.compare(part, &mut ledger, &mut checked, &mut seen).await?;
+        let mut settled_by_key = 0;
+        for part in &mut parts {
+            settled_by_key += self.settle(part, &mut seen).await;
         }
-        let skus =
-            if is_whole { self.balance(&ledger, &mut seen).await? } else { self.figures(&ledger).await? };
+        let give_up = Instant::now() + self.settle_within;
+        let mut last = None;
+        let (skus, lapsed, mut checked) = loop {
+            let mut found = Seen::default();
+            let mut ledger = Ledger::new(start.clone());
+            let mut checked = Checked::default();
+            for part in &parts {
+                self.compare(part, &mut ledger, &mut checked, &mut found).await?;
+            }
+            let skus = self.figures(&ledger).await?;
+            // Stock may follow an order a little later. A part waits until nothing moves any more.
+            let is_settled =
+                if is_whole { skus.iter().all(|sku| sku.balance == 0) } else { last.as_ref() == Some(&skus) };
+            if is_settled || Instant::now() >= give_up {
+                for (kind, misbehaviour) in found.0 {
+                    seen.join(kind, misbehaviour);
+                }
+                break (skus, ledger.lapsed, checked);
+            }
+            last = Some(skus);
+            tokio::time::sleep(SECOND_LOOK_AFTER).await;
+        };
+        checked.settled_by_key = settled_by_key;
         if is_whole {
-            self.find_undersold(&parts, &skus, &mut seen);
+            judge(&skus, &mut seen);
+            self.find_undersold(&parts, &skus, &lapsed, &mut seen);
         }
         let (at, findings) = (jiff::Timestamp::now(), seen.into_findings());
         Ok(AuditResult { at, clean: findings.is_empty(), skus, checked, findings, engine_audit: None })
@@ -150,42 +218,51 @@ impl Auditor<'_> {
         let mut count = 0;
         while let Some((place, key, outcome)) = settled.next().await {
             match outcome {
-                Some(settled) => {
+                Ok(settled) => {
                     part.attempts[place].1 = settled;
                     count += 1;
                 }
-                None => seen.see(FindingKind::Stuck, || format!("key {key} was never clearly answered")),
+                Err(last) => {
+                    seen.see(FindingKind::Stuck, || {
+                        format!("key {key} was never clearly answered, last: {last}")
+                    });
+                }
             }
         }
         count
     }
 
+    /// The attempt as it is settled, or what was said last.
     async fn settle_one(
         &self,
         bearer: &Bearer,
         key: &str,
         attempt: Attempt,
         give_up: Instant,
-    ) -> Option<Attempt> {
-        let body = self.goods[attempt.sku as usize].body(attempt.by_card);
-        while Instant::now() < give_up {
+    ) -> Result<Attempt, String> {
+        let body = self.goods[usize::from(attempt.sku)].body(attempt.by_card);
+        let attempt = Attempt { was_unclear: true, ..attempt };
+        loop {
             let answer = self.client.send(shop::place_order(bearer, key, body.clone())).await;
             match &answer {
-                Ok(answer) if answer.status == 201 => {
-                    let shown: OrderShown = serde_json::from_slice(&answer.body).ok()?;
+                Ok(created) if created.status == 201 => {
+                    let shown: OrderShown = serde_json::from_slice(&created.body)
+                        .map_err(|error| format!("a 201 that is not an order: {error}"))?;
                     let (order, fingerprint) = (shown.id, shown.fingerprint());
-                    return Some(Attempt { order, fingerprint, told: Told::Accepted, ..attempt });
+                    return Ok(Attempt { order, fingerprint, told: Told::Accepted, ..attempt });
                 }
-                Ok(answer) if answer.status == 409 => {
-                    return Some(Attempt { told: Told::OutOfStock, ..attempt });
+                Ok(refused) if refused.status == 409 => {
+                    return Ok(Attempt { told: Told::OutOfStock, ..attempt });
                 }
-                Ok(answer) if answer.status < 500 && answer.status != 429 => {
-                    return Some(Attempt { told: Told::Refused, ..attempt });
+                Ok(refused) if shop::is_clear(&answer) && refused.status >= 400 => {
+                    return Ok(Attempt { told: Told::Refused, ..attempt });
+                }
+                _ if Instant::now() >= give_up => {
+                    return Err(shop::reason(&answer).unwrap_or_else(|| "an answer that is none".to_owned()));
                 }
                 _ => tokio::time::sleep(BREATH).await,
             }
         }
-        None
     }
 
     /// Compares what each customer was told with the orders that the customer has.
@@ -212,11 +289,11 @@ impl Auditor<'_> {
         while let Some(read) = read.next().await {
             let (told, mut orders) = read?;
             for (number, attempt) in told {
-                let key = || key(self.run, part.thread, *number);
+                let sku = usize::from(attempt.sku);
                 match attempt.told {
                     Told::Accepted => checked.accepted += 1,
                     Told::OutOfStock => {
-                        ledger.refused[attempt.sku as usize] += 1;
+                        ledger.refused[sku] += 1;
                         checked.refused += 1;
                         continue;
                     }
@@ -226,32 +303,36 @@ impl Auditor<'_> {
                     }
                     Told::Unclear => continue,
                 }
-                let Some(order) = orders.remove(&attempt.order) else {
-                    let order = attempt.order;
-                    seen.see(FindingKind::Lost, || {
-                        format!("order {order} (key {}) was accepted and is not there", key())
-                    });
+                let name =
+                    || format!("order {} (key {})", attempt.order, key(self.run, part.thread, *number));
+                let Some(Kept { fingerprint, status }) = orders.remove(&attempt.order) else {
+                    seen.see(FindingKind::Lost, || format!("{} was accepted and is not there", name()));
                     continue;
                 };
-                if order.fingerprint() != attempt.fingerprint {
+                if fingerprint != attempt.fingerprint {
+                    seen.see(FindingKind::Differs, || format!("{} is not as it was answered", name()));
+                }
+                let is_expected = match status {
+                    Status::Stands => attempt.cancelled != Cancelled::Yes,
+                    Status::Cancelled => attempt.cancelled != Cancelled::No,
+                    // A card was charged at once; only who has yet to pay can be too late.
+                    Status::Expired => !attempt.by_card,
+                };
+                if !is_expected {
+                    let cancelled = attempt.cancelled;
                     seen.see(FindingKind::Differs, || {
-                        format!("order {} (key {}) is not as it was answered", order.id, key())
+                        format!("{} is {status:?} and was cancelled by its customer: {cancelled:?}", name())
                     });
                 }
-                let gave_back = order.gave_back();
-                if attempt.cancelled == Cancelled::Yes && !gave_back {
-                    seen.see(FindingKind::Differs, || {
-                        format!("order {} was cancelled and is {}", order.id, order.status)
-                    });
+                ledger.accepted[sku] += self.quantity;
+                if status != Status::Stands {
+                    ledger.cancelled[sku] += self.quantity;
                 }
-                ledger.accepted[attempt.sku as usize] += self.quantity;
-                if gave_back {
-                    ledger.cancelled[attempt.sku as usize] += self.quantity;
-                }
+                ledger.lapsed[sku] += i64::from(status == Status::Expired);
             }
-            for order in orders.into_values() {
+            for order in orders.into_keys() {
                 seen.see(FindingKind::Doubled, || {
-                    format!("order {} is there and nobody was told of it", order.id)
+                    format!("order {order} is there and nobody was told of it")
                 });
             }
         }
@@ -259,69 +340,75 @@ impl Auditor<'_> {
     }
 
     /// The orders of a customer that are newer than the one given.
-    async fn orders(
-        &self,
-        session: &Session,
-        newest: Option<Uuid>,
-    ) -> anyhow::Result<HashMap<Uuid, OrderShown>> {
+    async fn orders(&self, session: &Session, newest: Option<Uuid>) -> anyhow::Result<HashMap<Uuid, Kept>> {
         let mut orders = HashMap::new();
         let mut path = "/v1/orders?limit=100".to_owned();
-        loop {
+        for _ in 0..PAGES_MAX {
             let request = || shop::get(&path, Some(&session.bearer));
             let page: PageShown<OrderShown> = self.insist(request).await?;
             for order in page.items {
                 if Some(order.id) == newest {
                     return Ok(orders);
                 }
-                orders.insert(order.id, order);
+                orders.insert(order.id, Kept::of(&order));
             }
             match page.next_cursor {
                 Some(cursor) => path = format!("/v1/orders?limit=100&cursor={cursor}"),
                 None => return Ok(orders),
             }
         }
-    }
-
-    /// Waits until the stock is what the customers' orders make it, or until time is up.
-    async fn balance(&self, ledger: &Ledger, seen: &mut Seen) -> anyhow::Result<Vec<SkuBalance>> {
-        let give_up = Instant::now() + self.settle_within;
-        loop {
-            let skus = self.figures(ledger).await?;
-            if skus.iter().all(|sku| sku.balance == 0) || Instant::now() >= give_up {
-                judge(&skus, seen);
-                return Ok(skus);
-            }
-            tokio::time::sleep(BREATH).await;
-        }
+        anyhow::bail!("a customer's pages of orders do not end")
     }
 
     async fn figures(&self, ledger: &Ledger) -> anyhow::Result<Vec<SkuBalance>> {
         let mut skus = Vec::with_capacity(self.goods.len());
         for (index, good) in self.goods.iter().enumerate() {
-            let sku = good.wanted.sku.clone();
+            let (sku, quantity) = (good.wanted.sku.clone(), self.quantity);
             let available = self.available(&sku).await?;
             let (start, accepted, cancelled) =
                 (ledger.start[index], ledger.accepted[index], ledger.cancelled[index]);
             let (refused, balance) = (ledger.refused[index], start - accepted + cancelled - available);
-            skus.push(SkuBalance { sku, start, accepted, cancelled, available, refused, balance });
+            skus.push(SkuBalance { sku, start, accepted, cancelled, available, quantity, refused, balance });
         }
         Ok(skus)
     }
 
-    /// Refused as out of stock while enough pieces were left in the end, those that came back not counted.
-    fn find_undersold(&self, parts: &[Part], skus: &[SkuBalance], seen: &mut Seen) {
-        for part in parts {
-            for (number, attempt) in &part.attempts {
-                let SkuBalance { sku, available, cancelled, .. } = &skus[attempt.sku as usize];
-                if attempt.told == Told::OutOfStock && available - cancelled >= self.quantity {
-                    let key = || key(self.run, part.thread, *number);
-                    seen.see(FindingKind::Undersold, || {
-                        format!(
-                            "key {} was refused as out of stock, and {available} pieces of {sku} are left",
-                            key()
-                        )
-                    });
-                }
+    /// Refused as out of stock while enough pieces are left in the end that nobody gave back after that.
+    ///
+    /// What was unclear may have held pieces for a while, and nobody knows when an order lapsed, so both count as given
+    /// back after everything.
+    fn find_undersold(&self, parts: &[Part], skus: &[SkuBalance], lapsed: &[i64], seen: &mut Seen) {
+        let attempts =
+            || parts.iter().flat_map(|part| part.attempts.iter().map(move |one| (part.thread, one)));
+        // When pieces came back, by SKU, the latest first.
+        let mut returns: Vec<Vec<u32>> = vec![Vec::new(); skus.len()];
+        for (_, (_, attempt)) in attempts() {
+            let is_accepted = attempt.told == Told::Accepted;
+            let returned_at = match attempt.cancelled {
+                Cancelled::No if is_accepted || !attempt.was_unclear => continue,
+                Cancelled::Yes if !attempt.was_unclear => attempt.cancelled_at_ms,
+                _ => u32::MAX,
+            };
+            returns[usize::from(attempt.sku)].push(returned_at);
+        }
+        for times in &mut returns {
+            times.sort_unstable();
+        }
+        for (thread, (number, attempt)) in attempts() {
+            let index = usize::from(attempt.sku);
+            let SkuBalance { sku, available, .. } = &skus[index];
+            if attempt.told != Told::OutOfStock || attempt.was_unclear || *available < self.quantity {
+                continue;
+            }
+            let later = returns[index].len() - returns[index].partition_point(|at| *at < attempt.asked_at_ms);
+            if available - (later as i64 + lapsed[index]) * self.quantity >= self.quantity {
+                let key = || key(self.run, thread, *number);
+                seen.see(FindingKind::Undersold, || {
+                    format!(
+                        "key {} was refused as out of stock, and {available} pieces of {sku} are left",
+                        key()
+                    )
+                });
             }
         }
     }
@@ -329,7 +416,7 @@ impl Auditor<'_> {
     /// Asks until there is an answer, since the shop may just be coming back.
     async fn insist<T: serde::de::DeserializeOwned>(
         &self,
-        request: impl Fn() -> hyper::Request<super::client::Body>,
+        request: impl Fn() -> hyper::Request<Body>,
     ) -> anyhow::Result<T> {
         let give_up = Instant::now() + self.settle_within;
         loop {
@@ -342,11 +429,37 @@ impl Auditor<'_> {
     }
 }
 
+/// What is kept of an order that the shop has.
+struct Kept {
+    fingerprint: u64,
+    status: Status,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Stands,
+    Cancelled,
+    Expired,
+}
+
+impl Kept {
+    fn of(order: &OrderShown) -> Self {
+        let status = match &*order.status {
+            "cancelled" => Status::Cancelled,
+            "expired" => Status::Expired,
+            _ => Status::Stands,
+        };
+        Self { fingerprint: order.fingerprint(), status }
+    }
+}
+
 /// Pieces by SKU, as the customers count them.
 struct Ledger {
     start: Vec<i64>,
     accepted: Vec<i64>,
     cancelled: Vec<i64>,
+    /// Orders that lapsed.
+    lapsed: Vec<i64>,
     /// Orders refused as out of stock.
     refused: Vec<u64>,
 }
@@ -354,26 +467,46 @@ struct Ledger {
 impl Ledger {
     fn new(start: Vec<i64>) -> Self {
         let (nothing, nobody) = (vec![0; start.len()], vec![0; start.len()]);
-        Self { start, accepted: nothing.clone(), cancelled: nothing, refused: nobody }
-    }
-}
-
-/// What does not add up, by SKU.
-pub(super) fn judge(skus: &[SkuBalance], seen: &mut Seen) {
-    for SkuBalance { sku, start, accepted, cancelled, available, balance, .. } in skus {
-        if accepted - cancelled > *start || *balance < 0 {
-            seen.see(FindingKind::Oversold, || {
-                format!("{sku}: {start} pieces, {accepted} accepted, {cancelled} given back, and {available} are available")
-            });
-        } else if *balance > 0 {
-            seen.see(FindingKind::Stuck, || format!("{sku}: {balance} pieces are held for nobody"));
+        Self {
+            start,
+            accepted: nothing.clone(),
+            cancelled: nothing.clone(),
+            lapsed: nothing,
+            refused: nobody,
         }
     }
 }
 
-/// Judges the figures of several machines together.
+/// What does not add up, by SKU.
+fn judge(skus: &[SkuBalance], seen: &mut Seen) {
+    for SkuBalance { sku, start, accepted, cancelled, available, balance, .. } in skus {
+        let beyond = (accepted - cancelled - start).max(-balance);
+        if beyond > 0 {
+            seen.see_many(FindingKind::Oversold, beyond, || {
+                format!(
+                    "{sku}: {start} pieces, {accepted} accepted, {cancelled} given back, and {available} are available"
+                )
+            });
+        } else if *balance > 0 {
+            let held = || format!("{sku}: {balance} pieces are held for nobody");
+            seen.see_many(FindingKind::Stuck, *balance, held);
+        }
+    }
+}
+
+/// Judges the figures of several machines together. When what was refused was refused is not known any more, so all
+/// that came back counts as coming back later.
 pub(super) fn judge_together(skus: &[SkuBalance]) -> Vec<Findings> {
     let mut seen = Seen::default();
     judge(skus, &mut seen);
+    for SkuBalance { sku, available, cancelled, quantity, refused, .. } in skus {
+        if *refused > 0 && available - cancelled >= *quantity {
+            seen.see_many(FindingKind::Undersold, i64::try_from(*refused).unwrap_or(i64::MAX), || {
+                format!(
+                    "{refused} orders were refused as out of stock, and {available} pieces of {sku} are left"
+                )
+            });
+        }
+    }
     seen.into_findings()
 }

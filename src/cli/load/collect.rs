@@ -20,6 +20,7 @@ const PLACING: [&str; 2] = ["place_order", "place_order_by_card"];
 pub(super) struct Collected {
     pub kinds: BTreeMap<Kind, Latencies>,
     pub lag: Latencies,
+    pub ticks: Latencies,
     pub totals: Totals,
     pub visits: BTreeMap<u64, u64>,
     pub seconds: BTreeMap<u64, Second>,
@@ -32,6 +33,7 @@ impl Default for Collected {
         Self {
             kinds: BTreeMap::new(),
             lag: latencies(),
+            ticks: latencies(),
             totals: Totals::default(),
             visits: BTreeMap::new(),
             seconds: BTreeMap::new(),
@@ -47,16 +49,21 @@ impl Collected {
             self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
         second.started += interval.started;
         second.in_flight += interval.in_flight;
-        second.lag_max_ms = second.lag_max_ms.max(milliseconds(interval.lag.max()));
+        let lag_max = interval.lag.max().max(interval.ticks.max());
+        second.lag_max_ms = second.lag_max_ms.max(milliseconds(lag_max));
         self.totals.started += interval.started;
         *self.visits.entry(number).or_default() += interval.visits;
         merge(&mut self.lag, &interval.lag);
+        merge(&mut self.ticks, &interval.ticks);
         for row in &interval.rows {
             self.add_row(number, (row.step.to_owned(), row.outcome, row.reason.clone()), &row.latencies);
         }
-        while let Some((first, _)) = self.open.first_key_value()
-            && first + OPEN_SECONDS < number
-        {
+        self.close_before(number.saturating_sub(OPEN_SECONDS));
+    }
+
+    /// Nothing of earlier seconds comes any more.
+    pub(super) fn close_before(&mut self, number: u64) {
+        while self.open.first_key_value().is_some_and(|(first, _)| *first < number) {
             self.close_first();
         }
     }
@@ -142,11 +149,18 @@ impl Collected {
         steps
     }
 
-    /// The share of starts that were more than so late, and how late all were.
+    /// The share of starts, or of ticks if that is greater, that were more than so late, and how late they were.
     pub(super) fn lateness(&self, late_ms: f64) -> (f64, LatencyMs) {
-        let on_time = self.lag.count_between(0, (late_ms * 1e3) as u64);
-        let late = self.lag.len().saturating_sub(on_time);
-        (late as f64 / (self.lag.len() as f64).max(1.0), LatencyMs::of(&self.lag))
+        let share = |lags: &Latencies| {
+            let on_time = lags.count_between(0, (late_ms * 1e3) as u64);
+            lags.len().saturating_sub(on_time) as f64 / (lags.len() as f64).max(1.0)
+        };
+        let worse = if share(&self.lag) > share(&self.ticks) || self.ticks.is_empty() {
+            &self.lag
+        } else {
+            &self.ticks
+        };
+        (share(worse), LatencyMs::of(worse))
     }
 }
 

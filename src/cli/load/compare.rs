@@ -4,7 +4,7 @@
 //! or more on both sides a ratio comes with its 95 % confidence interval (Welch's t-test on the logarithms), and a ratio
 //! whose interval contains 1 is noise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -81,6 +81,10 @@ fn table(before: &[LoadResult], after: &[LoadResult]) -> String {
         let (before, after) = (mean(before), mean(after));
         let ratio = if before > 0.0 { format!("{:.2}", after / before) } else { "-".to_owned() };
         text.push_str(&format!("{name:<34} {before:>12.2} {after:>12.2} {ratio:>8}  {verdict}\n"));
+    }
+    let texts: BTreeSet<&str> = before.iter().chain(after).map(|result| &*result.scenario.text).collect();
+    if texts.len() > 1 {
+        text.push_str("these are runs of different scenarios\n");
     }
     let invalid = before.iter().chain(after).filter(|result| !result.valid).count();
     if invalid > 0 {

@@ -1,5 +1,6 @@
 //! Who visits the shop: customers made through its API, whose sessions are kept alive, or the bearers of a token file.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,12 @@ const REGISTRATIONS_AT_ONCE: usize = 4;
 const REGISTERED_WITHIN: Duration = Duration::from_secs(120);
 /// A session is renewed when this part of its access token's life is over.
 const RENEW_AT: f64 = 0.7;
+/// And when that failed, again after this time.
+const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// No session is believed to last longer, whatever the shop says.
+const SESSION_SECONDS_MAX: u64 = 7 * 86_400;
+/// The longest time for which a shop may ask to wait.
+const RETRY_AFTER_SECONDS_MAX: u64 = 60;
 
 /// One customer, signed in.
 #[derive(Debug, Clone)]
@@ -31,16 +38,33 @@ pub(super) struct Session {
 
 #[derive(Debug, Clone)]
 struct Renewal {
+    sign_in: SignIn,
     refresh_token: String,
     due: Instant,
 }
 
+/// What somebody signs in with.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct SignIn {
+    pub email: String,
+    pub password: String,
+}
+
+impl SignIn {
+    pub(super) async fn session(&self, client: &Client) -> anyhow::Result<Session> {
+        let body = json!({"email": self.email, "password": self.password}).to_string();
+        let shown = shop::ask(client, shop::post("/v1/auth/login", None, body.into())).await?;
+        Session::of(shown, self.clone())
+    }
+}
+
 impl Session {
-    fn of(shown: SessionShown) -> anyhow::Result<Self> {
-        let lasts = Duration::from_secs(shown.expires_in).mul_f64(RENEW_AT);
+    fn of(shown: SessionShown, sign_in: SignIn) -> anyhow::Result<Self> {
+        let lasts = Duration::from_secs(shown.expires_in.min(SESSION_SECONDS_MAX)).mul_f64(RENEW_AT);
+        let due = Instant::now() + lasts;
         Ok(Self {
             bearer: shop::bearer(&shown.access_token)?,
-            renewal: Some(Renewal { refresh_token: shown.refresh_token, due: Instant::now() + lasts }),
+            renewal: Some(Renewal { sign_in, refresh_token: shown.refresh_token, due }),
         })
     }
 
@@ -48,12 +72,24 @@ impl Session {
         self.renewal.as_ref().is_some_and(|renewal| Instant::now() >= renewal.due)
     }
 
-    /// The session with new tokens; nothing for one from a token file.
-    pub(super) async fn renewed(&self, client: &Client) -> anyhow::Result<Option<Self>> {
-        let Some(renewal) = &self.renewal else { return Ok(None) };
+    /// Gets new tokens. A refresh token works once: if the answer to it was lost, the customer signs in anew. Nothing
+    /// happens to one from a token file, and what fails now is due again a little later.
+    pub(super) async fn renew(&mut self, client: &Client) -> anyhow::Result<()> {
+        let Some(renewal) = &mut self.renewal else { return Ok(()) };
         let body = Bytes::from(json!({"refresh_token": renewal.refresh_token}).to_string());
-        let shown = shop::ask(client, shop::post("/v1/auth/refresh", None, body)).await?;
-        Ok(Some(Self::of(shown)?))
+        let refreshed = shop::ask(client, shop::post("/v1/auth/refresh", None, body)).await;
+        let renewed = match refreshed {
+            Ok(shown) => Self::of(shown, renewal.sign_in.clone()),
+            Err(_) => renewal.sign_in.session(client).await,
+        };
+        match renewed {
+            Ok(renewed) => *self = renewed,
+            Err(error) => {
+                renewal.due = Instant::now() + RENEW_AGAIN_AFTER;
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -72,14 +108,15 @@ pub(super) async fn register(
 }
 
 async fn register_one(client: &Client, email: String) -> anyhow::Result<Session> {
-    let password = uuid::Uuid::new_v4().to_string();
+    let sign_in = SignIn { email, password: uuid::Uuid::new_v4().to_string() };
+    let SignIn { email, password } = &sign_in;
     let body = json!({"email": email, "password": password, "name": "Load"}).to_string();
     let give_up = Instant::now() + REGISTERED_WITHIN;
     loop {
         let answer = client.send(shop::post("/v1/auth/register", None, body.clone().into())).await;
         let wait = match &answer {
             Ok(answer) if answer.status == 201 => {
-                return Session::of(serde_json::from_slice(&answer.body)?);
+                return Session::of(serde_json::from_slice(&answer.body)?, sign_in);
             }
             Ok(answer) if matches!(answer.status, 429 | 503) => retry_after(answer),
             Ok(answer) => {
@@ -95,14 +132,18 @@ async fn register_one(client: &Client, email: String) -> anyhow::Result<Session>
 
 fn retry_after(answer: &Answer) -> Duration {
     let seconds = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(1))
+    Duration::from_secs(seconds.unwrap_or(1).min(RETRY_AFTER_SECONDS_MAX))
 }
 
 /// This share of the bearers of the access tokens in a file, one a line, which must all outlive the run.
 pub(super) fn from_file(path: &Path, share: Share, run_lasts: Duration) -> anyhow::Result<Vec<Session>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
-    let tokens = text.lines().filter(|line| !line.trim().is_empty());
-    let sessions = tokens.skip(share.index).step_by(share.of).map(|token| {
+    let tokens: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let mut distinct = HashSet::new();
+    if let Some(twice) = tokens.iter().position(|token| !distinct.insert(token.trim())) {
+        anyhow::bail!("{}: token {} is there twice", path.display(), twice + 1);
+    }
+    let sessions = tokens.into_iter().skip(share.index).step_by(share.of).map(|token| {
         let token = token.trim();
         if let Some(expires_at) = expiry(token) {
             let left = expires_at - jiff::Timestamp::now().as_second();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use nix::time::{ClockId, clock_gettime};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
@@ -21,10 +22,13 @@ use super::tally::{Interval, Tally};
 use super::visit::{Floor, Good};
 use super::wanted::{Chooser, WantedSku};
 
-/// How often a closed loop looks whether the generator is on time.
+/// How often it is looked whether the generator is on time.
 const TICK: Duration = Duration::from_millis(10);
-/// How often seconds are handed over and sessions looked at when nothing else happens.
-const UPKEEP_EVERY: Duration = Duration::from_millis(200);
+/// How often seconds are handed over when nothing else happens.
+const HAND_OVER_EVERY: Duration = Duration::from_millis(200);
+/// How often sessions are looked at, and how many are renewed at the same time.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+const RENEWALS_AT_ONCE: usize = 4;
 
 /// What one thread has to do.
 pub(super) struct Work {
@@ -74,6 +78,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
     let floor = Rc::new(Floor {
         client: Client::new(work.target, part(limits.connections), scenario.timeout()),
         tally: Tally::new(clock, work.past),
+        clock,
         attempts: Attempts::new(work.keeps_attempts),
         run: work.run,
         thread: work.thread,
@@ -87,13 +92,15 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         differs: RefCell::default(),
         closed,
     });
-    let upkeep = spawn_local(look_after(floor.clone()));
+    let upkeep = [spawn_local(hand_over(floor.clone())), spawn_local(renew_sessions(floor.clone()))];
+    let ticks = spawn_local(tick(floor.clone(), clock.at(0.0)));
     let mut generator = Generator {
         floor: floor.clone(),
         clock,
         share,
         places: Arc::new(Semaphore::new(part(limits.in_flight))),
         timer: ExactTimer::new()?,
+        shop_was_full_until: clock.at(0.0),
     };
     for planned in plan(&scenario.stages) {
         tokio::select! {
@@ -106,11 +113,15 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         close.send_replace(true);
     }
     // Everybody who is in the shop is served, or given up on by the deadline of each request.
-    while Rc::strong_count(&floor) > 2 {
+    while Rc::strong_count(&floor) > 1 + upkeep.len() + 1 {
         tokio::time::sleep(TICK).await;
     }
-    upkeep.abort();
-    let _ = upkeep.await;
+    ticks.abort();
+    let _ = ticks.await;
+    for task in upkeep {
+        task.abort();
+        let _ = task.await;
+    }
     let cpu = thread_cpu()?.saturating_sub(cpu_before);
     let floor = Rc::try_unwrap(floor).map_err(|_| anyhow::anyhow!("a visit is still under way"))?;
     floor.tally.end();
@@ -131,6 +142,8 @@ struct Generator {
     share: Share,
     places: Arc<Semaphore>,
     timer: ExactTimer,
+    /// Until then a visitor found no place: who is late because of that is late through the shop's doing.
+    shop_was_full_until: Instant,
 }
 
 impl Generator {
@@ -147,35 +160,34 @@ impl Generator {
 
     /// Everybody comes when they are due. Who finds no place waits for one, and that wait is the shop's doing.
     async fn open(&mut self, planned: &Planned) -> anyhow::Result<()> {
-        // Until here the shop let nobody in.
-        let mut shop_was_full_until = self.clock.at(planned.from);
         for start in planned.starts(self.share) {
             let due = self.clock.at(start);
             let place = match self.places.clone().try_acquire_owned() {
                 Ok(place) => place,
                 Err(_) => {
                     let place = self.places.clone().acquire_owned().await?;
-                    shop_was_full_until = Instant::now();
+                    self.shop_was_full_until = Instant::now();
                     place
                 }
             };
             self.timer.sleep_until(due).await?;
-            let lag = Instant::now().saturating_duration_since(due.max(shop_was_full_until));
-            self.floor.tally.visit(lag);
-            self.begin(due, place);
+            self.begin(due, due > self.shop_was_full_until, place);
         }
         Ok(())
     }
 
-    fn begin(&self, due: Instant, place: OwnedSemaphorePermit) {
+    /// Begins a visit. Its lag, where it can only be the generator's, is taken when the visit really begins: those before
+    /// it have their turn first.
+    fn begin(&self, due: Instant, found_a_place: bool, place: OwnedSemaphorePermit) {
         let floor = self.floor.clone();
         spawn_local(async move {
+            floor.tally.visit(found_a_place.then(|| Instant::now().saturating_duration_since(due)));
             floor.visit(due).await;
             drop(place);
         });
     }
 
-    /// Each worker comes again when it was served. Whether the generator is on time is told by ticks.
+    /// Each worker comes again when it was served.
     async fn closed(
         &mut self,
         planned: &Planned,
@@ -196,8 +208,9 @@ impl Generator {
                     return;
                 }
                 while Instant::now() < until {
+                    // There are places for all workers; a visit of the stage before may still have one.
                     let Ok(place) = places.clone().acquire_owned().await else { return };
-                    floor.tally.visit_unplanned();
+                    floor.tally.visit(None);
                     floor.visit(Instant::now()).await;
                     drop(place);
                     // Nobody thinks beyond the end of the stage.
@@ -208,28 +221,50 @@ impl Generator {
                 }
             });
         }
-        let mut tick = Instant::now() + TICK;
-        while tick < until {
-            self.timer.sleep_until(tick).await?;
-            self.floor.tally.lag(Instant::now().saturating_duration_since(tick));
-            tick += TICK;
-        }
         Ok(())
     }
 }
 
-/// Hands seconds over in which nothing happens, and renews sessions before they end.
-async fn look_after(floor: Rc<Floor>) {
+/// Looks at moments that have nothing to do with the shop whether the generator is on time. A shop that is slow does not
+/// delay them; a generator that gets too little of the processor does, also when all its places are taken.
+async fn tick(floor: Rc<Floor>, began: Instant) -> anyhow::Result<()> {
+    let mut timer = ExactTimer::new()?;
+    let mut moment = began;
     loop {
-        tokio::time::sleep(UPKEEP_EVERY).await;
-        floor.tally.turn_to(Instant::now());
-        let Some(due) = floor.customers.iter().find(|customer| customer.borrow().is_due()) else { continue };
-        let session = due.borrow().clone();
-        match session.renewed(&floor.client).await {
-            Ok(Some(renewed)) => drop(due.replace(renewed)),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "a session could not be renewed"),
+        timer.sleep_until(moment).await?;
+        let now = Instant::now();
+        floor.tally.tick(now.saturating_duration_since(moment));
+        // What was slept through is one tick that came late, and every one that did not come.
+        moment += TICK;
+        while moment < now {
+            floor.tally.tick(now.saturating_duration_since(moment));
+            moment += TICK;
         }
+    }
+}
+
+/// Hands seconds over in which nothing happens.
+async fn hand_over(floor: Rc<Floor>) {
+    loop {
+        tokio::time::sleep(HAND_OVER_EVERY).await;
+        floor.tally.turn_to(Instant::now());
+    }
+}
+
+/// Renews sessions before they end.
+async fn renew_sessions(floor: Rc<Floor>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let due = floor.customers.iter().filter(|customer| customer.borrow().is_due());
+        stream::iter(due)
+            .for_each_concurrent(RENEWALS_AT_ONCE, |customer| async {
+                let mut session = customer.borrow().clone();
+                if let Err(error) = session.renew(&floor.client).await {
+                    tracing::warn!(%error, "a session could not be renewed");
+                }
+                customer.replace(session);
+            })
+            .await;
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::interval_log::{
-    IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag,
+    IntervalLogHistogram, IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag,
 };
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 
@@ -83,13 +83,23 @@ impl HistogramLog {
     }
 }
 
-/// Adds what a log holds to what was collected.
-pub(super) fn read(log: &[u8], collected: &mut Collected) -> anyhow::Result<()> {
+/// Adds what the logs of all shards hold to what was collected, second by second, so that no more than a few are open.
+pub(super) fn read(logs: &[Vec<u8>], collected: &mut Collected) -> anyhow::Result<()> {
     let mut deserializer = Deserializer::new();
-    for entry in IntervalLogIterator::new(log) {
-        let LogEntry::Interval(interval) = entry.map_err(|error| anyhow::anyhow!("{error:?}"))? else {
-            continue;
-        };
+    let mut entries = Vec::with_capacity(logs.len());
+    for log in logs {
+        let mut intervals = IntervalLogIterator::new(log);
+        let first = next_interval(&mut intervals)?;
+        entries.push((first, intervals));
+    }
+    loop {
+        // The log that is furthest behind goes on.
+        let behind = entries.iter_mut().filter(|(next, _)| next.is_some());
+        let behind = behind.min_by_key(|(next, _)| next.as_ref().map(|interval| interval.start_timestamp()));
+        let Some((next, intervals)) = behind else { return Ok(()) };
+        let Some(interval) = next.take() else { return Ok(()) };
+        *next = next_interval(intervals)?;
+
         let tag = interval.tag().map(|tag| tag.as_str().to_owned()).unwrap_or_default();
         let (step, rest) = tag.split_once(':').context("a tag without an outcome")?;
         let (outcome, reason) = rest.split_once(':').context("a tag without a reason")?;
@@ -99,11 +109,19 @@ pub(super) fn read(log: &[u8], collected: &mut Collected) -> anyhow::Result<()> 
         let bytes = STANDARD.decode(interval.encoded_histogram())?;
         let latencies: Latencies =
             deserializer.deserialize(&mut &bytes[..]).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        collected.add_row(
-            interval.start_timestamp().as_secs(),
-            (step.to_owned(), outcome, reason),
-            &latencies,
-        );
+        let second = interval.start_timestamp().as_secs();
+        collected.add_row(second, (step.to_owned(), outcome, reason), &latencies);
+        collected.close_before(second);
     }
-    Ok(())
+}
+
+fn next_interval<'a>(
+    entries: &mut IntervalLogIterator<'a>,
+) -> anyhow::Result<Option<IntervalLogHistogram<'a>>> {
+    for entry in entries {
+        if let LogEntry::Interval(interval) = entry.map_err(|error| anyhow::anyhow!("{error:?}"))? {
+            return Ok(Some(interval));
+        }
+    }
+    Ok(None)
 }

@@ -15,6 +15,9 @@ use super::result::{
 };
 use super::run::{verdict, write_report};
 
+/// Clocks of machines may differ so much.
+const STARTS_APART_MAX: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Merge {
     /// The report directories of all shards.
@@ -27,23 +30,23 @@ pub(in crate::cli) struct Merge {
 
 pub(super) fn merge(wanted: &Merge) -> anyhow::Result<ExitCode> {
     let mut results = Vec::with_capacity(wanted.shards.len());
-    let mut collected = Collected::default();
-    let mut logs = Vec::new();
+    let mut logs = Vec::with_capacity(wanted.shards.len());
     for directory in &wanted.shards {
         results.push(read(directory)?);
         let path = directory.join(HISTOGRAMS);
-        let log = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        histograms::read(&log, &mut collected)
-            .with_context(|| format!("{} is not such a log", path.display()))?;
-        // One head is enough.
-        let is_first = logs.is_empty();
-        let lines = log.split_inclusive(|byte| *byte == b'\n');
-        logs.extend(lines.filter(|line| is_first || line.starts_with(b"Tag=")).flatten().copied());
+        logs.push(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }
+    let mut collected = Collected::default();
+    histograms::read(&logs, &mut collected).context("one of the histogram logs is none")?;
     results.sort_by_key(|result| result.shard.number);
     let merged = join(results, collected)?;
     std::fs::create_dir_all(&wanted.out)?;
-    std::fs::write(wanted.out.join(HISTOGRAMS), logs)?;
+    // One head is enough.
+    let lines = logs.iter().enumerate().flat_map(|(index, log)| {
+        let lines = log.split_inclusive(|byte| *byte == b'\n');
+        lines.filter(move |line| index == 0 || line.starts_with(b"Tag="))
+    });
+    std::fs::write(wanted.out.join(HISTOGRAMS), lines.flatten().copied().collect::<Vec<u8>>())?;
     write_report(&merged, &wanted.out)?;
     print!("{}", merged.table());
     Ok(verdict(&merged))
@@ -67,6 +70,12 @@ fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Resul
         anyhow::ensure!(
             other.scenario.text == first.scenario.text && other.target == first.target,
             "shard {} ran another scenario or another shop",
+            other.shard.number
+        );
+        let apart = other.started_at.duration_since(first.started_at).abs();
+        anyhow::ensure!(
+            apart <= STARTS_APART_MAX,
+            "shard {} began {apart:#} from the first; begin all with the same --start-at",
             other.shard.number
         );
     }

@@ -39,6 +39,7 @@ mod shop;
 mod tally;
 mod visit;
 mod wanted;
+mod watch;
 
 use std::process::ExitCode;
 

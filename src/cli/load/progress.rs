@@ -8,13 +8,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::clock::Clock;
 use super::collect::Collected;
 use super::scenario::Scenario;
-use super::schedule::{Planned, plan, wanted_in};
+use super::schedule::{Planned, Share, plan, wanted_in};
 
 /// Seconds between two lines where there is no terminal.
 const LINE_EVERY: u64 = 5;
 
 pub(super) struct Progress {
     planned: Vec<Planned>,
+    share: Share,
     clock: Clock,
     bar: ProgressBar,
     is_terminal: bool,
@@ -23,7 +24,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(scenario: &Scenario, clock: Clock) -> Self {
+    pub(super) fn new(scenario: &Scenario, share: Share, clock: Clock) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = if is_terminal {
             ProgressBar::new(scenario.seconds().ceil() as u64)
@@ -34,7 +35,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} s  {msg}") {
             bar.set_style(style);
         }
-        Self { planned: plan(&scenario.stages), clock, bar, is_terminal, shown: None }
+        Self { planned: plan(&scenario.stages), share, clock, bar, is_terminal, shown: None }
     }
 
     /// Shows where the run is: stage, rate wanted and reached, the latency of the last seconds, what was refused or
@@ -62,7 +63,7 @@ impl Progress {
         let stage =
             self.planned.iter().find(is_now).map_or("serving who is left", |stage| stage.stage.name());
         let wanted = match wanted_in(&self.planned, past) {
-            Some(wanted) => format!("{wanted:.0}/s wanted, "),
+            Some(wanted) => format!("{:.0}/s wanted, ", wanted / self.share.of as f64),
             None => String::new(),
         };
         let reached = collected.visits.get(&past).copied().unwrap_or(0);

@@ -274,6 +274,8 @@ pub(super) struct SkuBalance {
     pub accepted: i64,
     pub cancelled: i64,
     pub available: i64,
+    /// Pieces of one order.
+    pub quantity: i64,
     /// Orders refused as out of stock.
     pub refused: u64,
     /// Above 0: pieces that are held for nobody. Below 0: pieces sold that never left the stock.
@@ -370,18 +372,18 @@ impl LoadResult {
         }
         let _ = writeln!(
             text,
-            "\n{:<20} {:<28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "step", "outcome", "count", "per s", "p50 ms", "p99 ms", "p99.9 ms", "max ms"
+            "\n{:<20} {:<28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "step", "outcome", "count", "per s", "p50 ms", "p99 ms", "p99.9 ms", "p99.99 ms", "max ms"
         );
         for step in &self.steps {
             let outcome = match &step.reason {
                 Some(reason) => format!("{} {reason}", step.outcome),
                 None => step.outcome.clone(),
             };
-            let LatencyMs { p50, p99, p99_9, max, .. } = step.latency_ms;
+            let LatencyMs { p50, p99, p99_9, p99_99, max, .. } = step.latency_ms;
             let _ = writeln!(
                 text,
-                "{:<20} {outcome:<28} {:>9} {:>9.0} {p50:>9.2} {p99:>9.2} {p99_9:>9.2} {max:>9.2}",
+                "{:<20} {outcome:<28} {:>9} {:>9.0} {p50:>9.2} {p99:>9.2} {p99_9:>9.2} {p99_99:>9.2} {max:>9.2}",
                 step.step, step.count, step.per_second
             );
         }

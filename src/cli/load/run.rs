@@ -1,46 +1,41 @@
 //! `shobai load run`: prepares everything, lets the generators work, watches, audits, reports.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
 
 use super::audit::{Auditor, Part, Seen};
 use super::client::{Client, Target};
-use super::clock::Clock;
 use super::collect::Collected;
-use super::customers::{self, Session};
-use super::generator::{self, Done, Work};
-use super::histograms::HistogramLog;
+use super::customers::{self, Session, SignIn};
+use super::generator::Done;
 use super::machine::memory_peak;
 use super::page;
-use super::progress::Progress;
 use super::result::{
-    Ended, EngineAudit, FindingKind, Generator, LoadResult, Machine, SCHEMA, ScenarioRun, Shard, StageRun,
-    Versions,
+    AuditResult, EngineAudit, FindingKind, Generator, LoadResult, Machine, SCHEMA, ScenarioRun, Shard,
+    StageRun, Versions,
 };
 use super::scenario::{Scenario, Stage, Step};
 use super::schedule::{Planned, Share, plan};
-use super::scrape::Scraper;
-use super::shop::{self, Bearer, SessionShown};
-use super::tally::Interval;
+use super::shop;
 use super::visit::Good;
-use super::wanted::{self, WantedSku};
+use super::wanted;
+use super::watch::{Watch, Watched};
 use crate::config::Config;
+use crate::open_files;
 
-/// Between two looks at the stock and at the engine's own figures.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// SKUs whose stock is looked at while the run goes on.
-const SKUS_WATCHED: usize = 5;
-/// Between the last preparation and the first visit.
-const TAKE_A_BREATH: Duration = Duration::from_millis(200);
+/// Connections for the harness's own questions, and how long it waits for an answer, whatever the scenario says.
+const OWN_CONNECTIONS: usize = 32;
+const OWN_PATIENCE: Duration = Duration::from_secs(10);
+/// A generator thread that is this busy is what was measured.
+const BUSY: f64 = 0.95;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Run {
@@ -57,25 +52,25 @@ pub(in crate::cli) struct Run {
     tokens: Option<PathBuf>,
     /// Where result.json, report.html and the histogram logs go.
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// Compares what the customers saw with what the shop says afterwards; exit code 1 if they differ.
     #[arg(long)]
-    audit: bool,
+    pub audit: bool,
     /// The admin's sign-in for the audit, as `<data_dir>/demo.json` has it; by default that file.
     #[arg(long, value_name = "FILE")]
     admin: Option<PathBuf>,
     /// The engine's metrics endpoint, for the report, for example http://127.0.0.1:9464/metrics.
     #[arg(long, value_name = "URL")]
-    metrics: Option<String>,
+    pub metrics: Option<String>,
     /// The key of the sandbox provider's webhook, for scenarios in which konbini orders are paid.
     #[arg(long, value_name = "FILE")]
-    webhook_secret: Option<PathBuf>,
+    pub webhook_secret: Option<PathBuf>,
     /// This machine's part of a run that is spread over several, for example 2/4.
     #[arg(long, value_name = "NUMBER/OF", default_value = "1/1", value_parser = parse_shard)]
     shard: Shard,
     /// When to begin, so that all shards begin together.
     #[arg(long, value_name = "TIME")]
-    start_at: Option<jiff::Timestamp>,
+    pub start_at: Option<jiff::Timestamp>,
 }
 
 fn parse_shard(text: &str) -> Result<Shard, String> {
@@ -102,6 +97,18 @@ impl Run {
         Ok(scenario)
     }
 
+    /// The scenario's file, with what the command line said instead.
+    fn text_of(&self, scenario: &Scenario) -> String {
+        let mut text = scenario.text.clone();
+        if let Some(count) = self.customers {
+            text.push_str(&format!("\n# --customers {count}\n"));
+        }
+        if self.tokens.is_some() {
+            text.push_str("\n# --tokens FILE\n");
+        }
+        text
+    }
+
     /// Whether this machine does all of the run.
     fn is_whole(&self) -> bool {
         self.shard.of == 1
@@ -112,6 +119,15 @@ impl Run {
 pub(super) async fn run(run: Run, config: &Config) -> anyhow::Result<ExitCode> {
     let scenario = run.scenario()?;
     let target = Target::parse(&run.target)?;
+    if let Some(most) = open_files::take_all() {
+        let wanted = scenario.limits.connections + OWN_CONNECTIONS;
+        anyhow::ensure!(
+            usize::try_from(most).is_ok_and(|most| most > wanted),
+            "scenario {}: limits.connections = {} needs more open files than the {most} that are allowed",
+            scenario.name,
+            scenario.limits.connections
+        );
+    }
     if let Some(out) = &run.out {
         std::fs::create_dir_all(out).with_context(|| format!("the directory {}", out.display()))?;
     }
@@ -149,44 +165,39 @@ async fn carry_out(
     target: Target,
     config: &Config,
 ) -> anyhow::Result<LoadResult> {
-    // Its own few requests, beside those that are measured.
-    let client = Client::new(target.clone(), 32, scenario.timeout());
+    // The harness's own few requests, beside those that are measured, and with patience of its own.
+    let client = Client::new(target.clone(), OWN_CONNECTIONS, scenario.timeout().max(OWN_PATIENCE));
     let share = Share { index: run.shard.number - 1, of: run.shard.of };
     let run_id = format!("{:x}", jiff::Timestamp::now().as_millisecond());
     let skus = wanted::find(&client, &scenario.skus).await?;
     let parts = sessions(&client, &scenario, &run_id, share).await?;
     let goods: Vec<Good> = skus.iter().map(|sku| Good::new(sku.clone(), scenario.skus.quantity)).collect();
-    let auditor = match run.audit {
-        true => Some(Auditor {
-            client: &client,
-            staff: sign_in_staff(&client, run.admin.as_deref(), &config.storage.data_dir).await?,
-            goods: &goods,
-            quantity: scenario.skus.quantity,
-            run: &run_id,
-            settle_within: Duration::from_secs(scenario.limits.settle_seconds),
-        }),
+    let audited = match run.audit {
+        true => {
+            let admin = admin_of(run.admin.as_deref(), &config.storage.data_dir)?;
+            let settle_within = Duration::from_secs(scenario.limits.settle_seconds);
+            let auditor = Auditor::new(&client, admin, &goods, &run_id, settle_within).await?;
+            let before = auditor.before(&parts).await?;
+            Some((auditor, before))
+        }
         false => None,
     };
-    let before = match &auditor {
-        Some(auditor) => Some(auditor.before(&parts).await?),
-        None => None,
-    };
-    let scraper = run.metrics.as_deref().map(Scraper::new).transpose()?;
 
-    let watched = watch_run(run, &scenario, &target, &client, &run_id, share, parts, &skus, scraper).await?;
-    let Watched { done, mut collected, scraper, started_at, began, ended } = watched;
+    // Made once and here: a signal is never lost between two looks, and a second one ends what follows the run.
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let watch = Watch { run, scenario: &scenario, target: &target, run_id: &run_id, share, skus: &skus };
+    let watched = watch.until_the_end(parts, &mut interrupts).await?;
+    let Watched { done, mut collected, engine, started_at, seconds, ended } = watched;
+
     let planned = plan(&scenario.stages);
-    let seconds = began.elapsed().as_secs_f64();
-
     let generator = generator_of(&scenario, &collected, &done, seconds);
     let invalid_because = why_invalid(&scenario, &generator);
-    let stages = stages_of(&planned, &collected, seconds, 1.0 / share.of as f64);
     let mut result = LoadResult {
         schema: SCHEMA.to_owned(),
         scenario: ScenarioRun {
             name: scenario.name.clone(),
             about: scenario.about.clone(),
-            text: scenario.text.clone(),
+            text: run.text_of(&scenario),
         },
         target: target.url.clone(),
         shard: run.shard,
@@ -201,21 +212,32 @@ async fn carry_out(
             engine: engine_version(&client).await,
         },
         generator,
-        stages,
+        stages: stages_of(&planned, &collected, seconds, share),
         totals: collected.totals,
         steps: collected.steps(seconds),
         timeline: collected.timeline(&planned, 1.0 / share.of as f64),
-        engine: scraper.map(Scraper::into_series),
+        engine,
         audit: None,
     };
-    if let (Some(auditor), Some((start, newest))) = (auditor, before) {
-        let (parts, seen) = parts_of(done, newest);
-        let mut audit = auditor.audit(parts, start, seen, run.is_whole()).await?;
-        if target.is_loopback() && run.is_whole() {
-            audit.engine_audit = engine_audit(config).await;
-            audit.clean &= audit.engine_audit.as_ref().is_none_or(|audit| audit.clean);
-        }
-        result.audit = Some(audit);
+    if let Some((auditor, before)) = audited {
+        let (parts, seen) = parts_of(done, before.newest);
+        // Whatever comes of it, what was measured is reported.
+        result.audit = tokio::select! {
+            audited = auditor.audit(parts, before.available, seen, run.is_whole()) => {
+                Some(audited.unwrap_or_else(|error| AuditResult::unfinished(&error)))
+            }
+            _ = interrupts.recv() => {
+                eprintln!("interrupted: there is no audit");
+                None
+            }
+        };
+    }
+    if let Some(audit) = &mut result.audit
+        && target.is_loopback()
+        && run.is_whole()
+    {
+        audit.engine_audit = engine_audit(config).await;
+        audit.clean &= audit.engine_audit.as_ref().is_none_or(|audit| audit.clean);
     }
     result.generator.memory_peak_bytes = memory_peak();
     Ok(result)
@@ -230,16 +252,18 @@ async fn sessions(
 ) -> anyhow::Result<Vec<Vec<Session>>> {
     let all = match (&scenario.customers.tokens, scenario.customers.count) {
         (Some(tokens), _) => {
-            let lasts = Duration::from_secs_f64(scenario.seconds());
-            customers::from_file(tokens, share, lasts + scenario.timeout())?
+            // The tokens have to last for the audit as well.
+            let audit = Duration::from_secs(scenario.limits.settle_seconds);
+            let lasts = Duration::from_secs_f64(scenario.seconds()) + scenario.timeout() + audit;
+            customers::from_file(tokens, share, lasts)?
         }
         (None, count) => customers::register(client, run, count.unwrap_or(1), share).await?,
     };
     anyhow::ensure!(
         all.len() >= scenario.threads,
-        "{} customers are fewer than the {} threads",
-        all.len(),
-        scenario.threads
+        "scenario {}: threads must not be more than the {} customers of this shard",
+        scenario.name,
+        all.len()
     );
     let mut parts = vec![Vec::new(); scenario.threads];
     for (number, session) in all.into_iter().enumerate() {
@@ -248,130 +272,16 @@ async fn sessions(
     Ok(parts)
 }
 
-/// What the run brought, before it is judged.
-struct Watched {
-    done: Vec<Done>,
-    collected: Collected,
-    scraper: Option<Scraper>,
-    started_at: jiff::Timestamp,
-    began: Instant,
-    ended: Ended,
-}
-
-#[expect(clippy::too_many_arguments, reason = "all that a run consists of meets here and nowhere else")]
-async fn watch_run(
-    run: &Run,
-    scenario: &Scenario,
-    target: &Target,
-    client: &Client,
-    run_id: &str,
-    share: Share,
-    parts: Vec<Vec<Session>>,
-    skus: &[WantedSku],
-    mut scraper: Option<Scraper>,
-) -> anyhow::Result<Watched> {
-    let webhook_secret = match &run.webhook_secret {
-        Some(path) => {
-            let secret = std::fs::read_to_string(path)
-                .with_context(|| format!("the webhook secret {}", path.display()))?;
-            Some(secret.trim().as_bytes().to_vec())
-        }
-        None => None,
-    };
-    let wait = match run.start_at {
-        Some(at) => {
-            let wait = at.duration_since(jiff::Timestamp::now());
-            Duration::try_from(wait).map_err(|_| anyhow::anyhow!("--start-at {at} is past already"))?
-        }
-        None => TAKE_A_BREATH,
-    };
-    let began = Instant::now() + wait;
-    let started_at = jiff::Timestamp::now() + wait;
-    let clock = Clock::starting_at(began);
-
-    let (past, mut intervals) = mpsc::unbounded_channel::<Interval>();
-    let (stop, stopped) = watch::channel(false);
-    let threads = parts.len();
-    let mut working = Vec::with_capacity(threads);
-    for (thread, sessions) in parts.into_iter().enumerate() {
-        let work = Work {
-            scenario: scenario.clone(),
-            target: target.clone(),
-            clock,
-            run: run_id.to_owned(),
-            share: share.part(thread, threads),
-            thread: share.index * threads + thread,
-            of_machine: Share { index: thread, of: threads },
-            sessions,
-            skus: skus.to_vec(),
-            webhook_secret: webhook_secret.clone(),
-            keeps_attempts: run.audit,
-            past: past.clone(),
-            stop: stopped.clone(),
-        };
-        let (tell, told) = oneshot::channel();
-        std::thread::Builder::new()
-            .name(format!("load-{thread}"))
-            .spawn(move || drop(tell.send(generator::run(work))))?;
-        working.push(told);
-    }
-    drop(past);
-
-    let mut log = HistogramLog::create(run.out.as_deref(), started_at)?;
-    let mut collected = Collected::default();
-    let mut progress = Progress::new(scenario, clock);
-    let mut ended = Ended::Finished;
-    // Made once: a signal between two looks is not lost.
-    let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut looks = tokio::time::interval_at((began + LOOK_EVERY).into(), LOOK_EVERY);
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    if let Some(scraper) = &mut scraper {
-        scraper.look(0.0).await;
-    }
-    loop {
-        tokio::select! {
-            interval = intervals.recv() => {
-                let Some(interval) = interval else { break };
-                log.write(&interval)?;
-                collected.add(&interval);
-                progress.show(&collected);
-            }
-            _ = looks.tick() => {
-                let now = Instant::now();
-                for sku in skus.iter().take(SKUS_WATCHED) {
-                    // The shop may be away; then this second has no figure.
-                    if let Ok(available) = wanted::available(client, &sku.sku).await {
-                        collected.stock(clock.second(now), &sku.sku, available);
-                    }
-                }
-                if let Some(scraper) = &mut scraper {
-                    scraper.look(clock.seconds(now)).await;
-                }
-            }
-            _ = interrupts.recv(), if ended == Ended::Finished => {
-                progress.say("interrupted: whoever is in the shop is still served");
-                ended = Ended::Interrupted;
-                stop.send_replace(true);
-            }
-        }
-    }
-    progress.end();
-    log.finish()?;
-    let mut done = Vec::with_capacity(threads);
-    for told in working {
-        done.push(told.await.context("a generator thread died")??);
-    }
-    Ok(Watched { done, collected, scraper, started_at, began, ended })
-}
-
 fn generator_of(scenario: &Scenario, collected: &Collected, done: &[Done], seconds: f64) -> Generator {
     let cpu_seconds: f64 = done.iter().map(|done| done.cpu.as_secs_f64()).sum();
+    // The busiest thread tells whether the generator was the limit.
+    let busiest = done.iter().map(|done| done.cpu.as_secs_f64()).fold(0.0, f64::max);
     let late_ms = scenario.limits.late_ms;
     let (late_share, lag_ms) = collected.lateness(late_ms);
     Generator {
         threads: done.len(),
         cpu_seconds,
-        cpu_share: cpu_seconds / (seconds * done.len() as f64),
+        cpu_share: if seconds > 0.0 { busiest / seconds } else { 0.0 },
         memory_peak_bytes: memory_peak(),
         connections_opened: done.iter().map(|done| done.connections_opened).sum(),
         late_share,
@@ -379,9 +289,6 @@ fn generator_of(scenario: &Scenario, collected: &Collected, done: &[Done], secon
         lag_ms,
     }
 }
-
-/// A generator that is this busy is what was measured.
-const BUSY: f64 = 0.95;
 
 fn why_invalid(scenario: &Scenario, generator: &Generator) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -394,33 +301,35 @@ fn why_invalid(scenario: &Scenario, generator: &Generator) -> Vec<String> {
     }
     if *cpu_share > BUSY {
         reasons.push(format!(
-            "the generator was the limit: its threads were busy for {:.0} % of the time",
+            "the generator was the limit: its busiest thread worked for {:.0} % of the time",
             cpu_share * 100.0
         ));
     }
     reasons
 }
 
-fn stages_of(planned: &[Planned], collected: &Collected, seconds: f64, share: f64) -> Vec<StageRun> {
+fn stages_of(planned: &[Planned], collected: &Collected, seconds: f64, share: Share) -> Vec<StageRun> {
     let reached = planned.iter().filter(|stage| stage.from < seconds);
     reached
         .map(|Planned { stage, from, to }| {
             let to = to.min(seconds);
-            let is_within =
-                |(second, _): &(&u64, &u64)| (**second as f64) >= from.floor() && (**second as f64) < to;
-            let visits: u64 = collected.visits.iter().filter(is_within).map(|(_, visits)| visits).sum();
+            // A second belongs to the stage that its middle is in.
+            let is_within = |(second, _): &(&u64, &u64)| (*from..to).contains(&(**second as f64 + 0.5));
+            let visits: Vec<u64> =
+                collected.visits.iter().filter(is_within).map(|(_, visits)| *visits).collect();
             let workers = match stage {
-                Stage::Closed { workers, .. } => Some((*workers as f64 * share).ceil() as usize),
+                Stage::Closed { workers, .. } => Some(share.count(*workers)),
                 _ => None,
             };
+            let wanted = stage.visits() / share.of as f64 / stage.seconds();
             StageRun {
                 name: stage.name().to_owned(),
                 kind: stage.kind().to_owned(),
                 from: *from,
                 to,
                 workers,
-                wanted_per_second: workers.is_none().then(|| stage.visits() * share / stage.seconds()),
-                reached_per_second: visits as f64 / (to - from).max(1e-9),
+                wanted_per_second: workers.is_none().then_some(wanted),
+                reached_per_second: visits.iter().sum::<u64>() as f64 / (visits.len() as f64).max(1.0),
             }
         })
         .collect()
@@ -438,26 +347,19 @@ fn parts_of(done: Vec<Done>, newest: Vec<Vec<Option<uuid::Uuid>>>) -> (Vec<Part>
     (parts.collect(), seen)
 }
 
-/// Signs the admin in whose email and password stand in a file like the demo's.
-async fn sign_in_staff(client: &Client, file: Option<&Path>, data_dir: &Path) -> anyhow::Result<Bearer> {
+/// The admin's email and password, which stand in a file like the demo's.
+fn admin_of(file: Option<&Path>, data_dir: &Path) -> anyhow::Result<SignIn> {
     #[derive(Deserialize)]
     struct SignIns {
         admin: SignIn,
-    }
-    #[derive(Deserialize)]
-    struct SignIn {
-        email: String,
-        password: String,
     }
 
     let path = file.map_or_else(|| data_dir.join("demo.json"), Path::to_owned);
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("the audit needs the admin's sign-in: {}", path.display()))?;
-    let SignIns { admin: SignIn { email, password } } =
+    let SignIns { admin } =
         serde_json::from_str(&text).with_context(|| format!("{} is not a sign-in", path.display()))?;
-    let body = json!({"email": email, "password": password}).to_string();
-    let session: SessionShown = shop::ask(client, shop::post("/v1/auth/login", None, body.into())).await?;
-    shop::bearer(&session.access_token)
+    Ok(admin)
 }
 
 /// The version that the shop's API document tells.
@@ -475,14 +377,20 @@ async fn engine_version(client: &Client) -> Option<String> {
     Some(document.info.version)
 }
 
-/// What `shobai audit` says with this command's own configuration; nothing where no engine was ever configured to run.
+/// What `shobai audit` says with this command's own configuration, where that is of a shop that is open: its database is
+/// configured, or an engine holds the data directory.
 async fn engine_audit(config: &Config) -> Option<EngineAudit> {
-    let has_database = !config.postgres.url.expose_secret().is_empty();
-    if !has_database && !config.storage.data_dir.join("engine.lock").exists() {
+    let is_open = !config.postgres.url.expose_secret().is_empty()
+        || std::fs::File::open(config.storage.data_dir.join("engine.lock"))
+            .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+    if !is_open {
         return None;
     }
     match crate::cli::audit::run(config).await {
         Ok(audit) => Some(EngineAudit { clean: audit.is_clean, output: audit.text }),
-        Err(error) => Some(EngineAudit { clean: false, output: format!("{error:#}") }),
+        Err(error) => {
+            eprintln!("the engine's own audit could not be made: {error:#}");
+            None
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `scenarios/smoke.toml` explains every key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ const SHIPPED: [(&str, &str); 7] = [
 /// Requests whose outcomes can be kept for an audit.
 const VISITS_MAX: f64 = 100_000_000.0;
 const SECONDS_MAX: f64 = 7.0 * 86_400.0;
+const THINK_MS_MAX: u64 = 600_000;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,7 +239,7 @@ impl Scenario {
             ("skus.quantity", self.skus.quantity as f64, 1.0, 1e9),
             ("limits.timeout_ms", self.limits.timeout_ms as f64, 1.0, 600_000.0),
             ("limits.connections", self.limits.connections as f64, 1.0, 60_000.0),
-            ("limits.in_flight", self.limits.in_flight as f64, 1.0, 1e6),
+            ("limits.in_flight", self.limits.in_flight as f64, 1.0, 60_000.0),
             ("limits.late_ms", self.limits.late_ms, 0.1, 60_000.0),
             ("limits.late_share", self.limits.late_share, 0.0, 1.0),
             ("limits.settle_seconds", self.limits.settle_seconds as f64, 1.0, 3_600.0),
@@ -258,6 +259,17 @@ impl Scenario {
             (0, Some(_)) => return impossible("skus.catalogue".into(), "must be between 1 and 10000"),
             _ => return impossible("skus".into(), "must have either names or catalogue"),
         }
+        if self.customers.count.is_some_and(|count| count < self.threads) {
+            return impossible("threads".into(), "must not be more than customers.count");
+        }
+        let names: BTreeSet<&String> = self.skus.names.iter().collect();
+        if names.len() < self.skus.names.len() {
+            return impossible("skus.names".into(), "must not name a SKU twice");
+        }
+        if self.limits.connections < self.limits.in_flight {
+            // A visit needs a connection, and waiting for one would look like the shop's doing.
+            return impossible("limits.connections".into(), "must not be fewer than limits.in_flight");
+        }
         if self.stages.is_empty() {
             return impossible("stages".into(), "must be one at least");
         }
@@ -267,6 +279,13 @@ impl Scenario {
                     format!("stages.{index}.seconds"),
                     &format!("must be more than 0 and at most {SECONDS_MAX}"),
                 );
+            }
+            // Nobody may have to wait because of the harness itself.
+            let most = stage.visits_at_once(self.mean_think_seconds());
+            if most > self.limits.in_flight as f64 {
+                let problem =
+                    format!("needs limits.in_flight to be {:.0} at least, thinking included", most.ceil());
+                return impossible(format!("stages.{index}"), &problem);
             }
             if let Some((key, problem)) = stage.problem() {
                 return impossible(format!("stages.{index}.{key}"), problem);
@@ -285,6 +304,9 @@ impl Scenario {
             if journey.steps.is_empty() {
                 return impossible(format!("journeys.{name}.steps"), "must be one at least");
             }
+            if journey.think_ms > THINK_MS_MAX {
+                return impossible(format!("journeys.{name}.think_ms"), "must be at most 600000");
+            }
             let mut has_order = false;
             for (index, step) in journey.steps.iter().enumerate() {
                 if step.needs_an_order() && !has_order {
@@ -301,6 +323,16 @@ impl Scenario {
 
     pub(super) fn has(&self, step: Step) -> bool {
         self.journeys.values().any(|journey| journey.weight > 0 && journey.steps.contains(&step))
+    }
+
+    /// How long a visitor thinks during a visit.
+    fn mean_think_seconds(&self) -> f64 {
+        let weights: f64 = self.journeys.values().map(|journey| f64::from(journey.weight)).sum();
+        let think = self.journeys.values().map(|journey| {
+            let pauses = journey.steps.len().saturating_sub(1) as f64;
+            f64::from(journey.weight) * pauses * journey.think_ms as f64 / 1e3
+        });
+        think.sum::<f64>() / weights.max(1.0)
     }
 
     /// How long all stages take together.
@@ -352,6 +384,16 @@ impl Stage {
         }
     }
 
+    /// Visits that are under way at the same time even if every answer comes at once.
+    fn visits_at_once(&self, think_seconds: f64) -> f64 {
+        match self {
+            Stage::Ramp { from, to, .. } => from.max(*to) * think_seconds,
+            Stage::Steady { rate, .. } => rate * think_seconds,
+            Stage::Closed { workers, .. } => *workers as f64,
+            Stage::Spike { .. } | Stage::Pause { .. } => 0.0,
+        }
+    }
+
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         const RATE_MAX: f64 = 1e6;
         let is_rate = |rate: &f64| (0.0..=RATE_MAX).contains(rate);
@@ -368,8 +410,8 @@ impl Stage {
             Stage::Closed { workers, from: Some(from), .. } if from > workers => {
                 Some(("from", "must not be more than workers"))
             }
-            Stage::Closed { think_ms, .. } if *think_ms > 3_600_000 => {
-                Some(("think_ms", "must be at most 3600000"))
+            Stage::Closed { think_ms, .. } if *think_ms > THINK_MS_MAX => {
+                Some(("think_ms", "must be at most 600000"))
             }
             _ => None,
         }
@@ -411,6 +453,10 @@ mod tests {
         for (from, to, named) in [
             ("name = \"smoke\"", "name = \"smoke\"\nnames = 1", "names"),
             ("threads = 1", "threads = 0", "threads"),
+            ("threads = 1", "threads = 11", "threads"),
+            ("connections = 64", "connections = 63", "limits.connections"),
+            ("workers = 4", "workers = 65", "stages.2"),
+            ("rate = 100", "rate = 100000", "stages.1"),
             ("count = 10", "count = 0", "customers.count"),
             ("count = 10", "count = \"ten\"", "customers.count"),
             ("choose = \"one\"", "choose = \"two\"", "skus.choose"),

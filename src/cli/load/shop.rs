@@ -1,9 +1,11 @@
 //! The shop's REST contract as a customer's app speaks it: requests, and what an answer means. Knows nothing else of
 //! the engine.
 
+use std::sync::LazyLock;
+
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -14,8 +16,10 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const SIGNATURE: HeaderName = HeaderName::from_static("shobai-signature");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Longer than any shop takes.
-const HUGE_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// Far longer than an order can be.
+const HUGE_BODY_BYTES: usize = 1024 * 1024;
+/// The longest code of a problem that is told; what is no code is told by its status.
+const CODE_CHARACTERS_MAX: usize = 64;
 
 /// A customer's access token, as it is sent.
 pub(super) type Bearer = HeaderValue;
@@ -67,12 +71,18 @@ impl Outcome {
     }
 }
 
-/// Whether the shop may have done what was asked although it did not say so.
-pub(super) fn is_unclear(answer: &Result<Answer, Trouble>) -> bool {
+/// Whether an answer says what became of what was asked: done, or surely not.
+pub(super) fn is_clear(answer: &Result<Answer, Trouble>) -> bool {
     match answer {
-        Ok(answer) => answer.status >= 500,
-        Err(trouble) => *trouble != Trouble::NoConnection,
+        // 401, 403, 408 and 429 are said at the door, where nobody knows the key.
+        Ok(answer) => matches!(answer.status, 200..300 | 400..500) && !is_at_the_door(answer.status),
+        Err(_) => false,
     }
+}
+
+/// Whether a request was turned away before it was looked at.
+pub(super) const fn is_at_the_door(status: u16) -> bool {
+    matches!(status, 401 | 403 | 408 | 429)
 }
 
 /// The reason beside the outcome: the problem's code, or what broke.
@@ -85,12 +95,17 @@ pub(super) fn reason(answer: &Result<Answer, Trouble>) -> Option<String> {
 
     match answer {
         Ok(answer) if answer.status < 300 => None,
-        Ok(answer) => Some(
-            serde_json::from_slice::<Problem>(&answer.body)
-                .map_or_else(|_| answer.status.to_string(), |problem| problem.code.into_owned()),
-        ),
+        Ok(answer) => Some(match serde_json::from_slice::<Problem>(&answer.body) {
+            Ok(Problem { code }) if is_code(&code) => code.into_owned(),
+            _ => answer.status.to_string(),
+        }),
         Err(trouble) => Some(trouble.to_string()),
     }
+}
+
+fn is_code(text: &str) -> bool {
+    (1..=CODE_CHARACTERS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// An order as the shop shows it; what never changes about it is compared afterwards.
@@ -125,9 +140,9 @@ impl OrderShown {
         hasher.finish()
     }
 
-    /// Whether its pieces went back to the shelf.
-    pub(super) fn gave_back(&self) -> bool {
-        matches!(&*self.status, "cancelled" | "expired")
+    /// Whether it is one line of so many pieces of this SKU.
+    pub(super) fn is_of(&self, sku: &str, quantity: i64) -> bool {
+        matches!(&*self.lines, [line] if line.sku == sku && line.quantity == quantity)
     }
 }
 
@@ -186,8 +201,12 @@ pub(super) fn place_order(customer: &Bearer, key: &str, body: Bytes) -> Request<
     request
 }
 
+/// On a connection that is not kept: it would keep the memory for the body as well.
 pub(super) fn huge_body(customer: &Bearer, key: &str) -> Request<Body> {
-    place_order(customer, key, Bytes::from(vec![b' '; HUGE_BODY_BYTES]))
+    static BODY: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![b' '; HUGE_BODY_BYTES]));
+    let mut request = place_order(customer, key, BODY.clone());
+    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    request
 }
 
 pub(super) fn get_order(customer: &Bearer, id: uuid::Uuid) -> Request<Body> {

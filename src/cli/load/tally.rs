@@ -1,6 +1,6 @@
 //! What a generator thread counts: every answer with its latency, second by second.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -38,16 +38,26 @@ pub(super) struct Interval {
     pub visits: u64,
     /// Requests sent.
     pub started: u64,
-    /// Requests under way at the end of the second.
+    /// The most requests that were under way at the same time.
     pub in_flight: u64,
-    /// How late the generator itself was: each visit of an open loop, and ten-millisecond ticks in a closed one.
+    /// How late the generator began visits of an open loop through its own doing.
     pub lag: Latencies,
+    /// How late it was for moments that had nothing to do with the shop.
+    pub ticks: Latencies,
     pub rows: Vec<Row>,
 }
 
 impl Interval {
     fn new(second: u64, in_flight: u64) -> Self {
-        Self { second, visits: 0, started: 0, in_flight, lag: latencies(), rows: Vec::new() }
+        Self {
+            second,
+            visits: 0,
+            started: 0,
+            in_flight,
+            lag: latencies(),
+            ticks: latencies(),
+            rows: Vec::new(),
+        }
     }
 }
 
@@ -55,36 +65,38 @@ impl Interval {
 pub(super) struct Tally {
     clock: Clock,
     current: RefCell<Interval>,
+    under_way: Cell<u64>,
     past: mpsc::UnboundedSender<Interval>,
 }
 
 impl Tally {
     pub(super) fn new(clock: Clock, past: mpsc::UnboundedSender<Interval>) -> Self {
-        Self { clock, current: RefCell::new(Interval::new(0, 0)), past }
+        Self { clock, current: RefCell::new(Interval::new(0, 0)), under_way: Cell::new(0), past }
     }
 
-    /// A visit begins, so much later than the generator should have begun it.
-    pub(super) fn visit(&self, lag: Duration) {
-        self.lag(lag);
-        self.current.borrow_mut().visits += 1;
-    }
-
-    /// A visit begins that nobody had planned for this moment.
-    pub(super) fn visit_unplanned(&self) {
+    /// A visit begins; so much later than the generator should have begun it, where that is its own doing.
+    pub(super) fn visit(&self, lag: Option<Duration>) {
         self.turn_to(Instant::now());
-        self.current.borrow_mut().visits += 1;
+        let mut current = self.current.borrow_mut();
+        current.visits += 1;
+        if let Some(lag) = lag {
+            record(&mut current.lag, microseconds(lag));
+        }
     }
 
-    pub(super) fn lag(&self, lag: Duration) {
+    /// A moment came so much later than it should have.
+    pub(super) fn tick(&self, lag: Duration) {
         self.turn_to(Instant::now());
-        record(&mut self.current.borrow_mut().lag, microseconds(lag));
+        record(&mut self.current.borrow_mut().ticks, microseconds(lag));
     }
 
     pub(super) fn started(&self) {
         self.turn_to(Instant::now());
+        let under_way = self.under_way.get() + 1;
+        self.under_way.set(under_way);
         let mut current = self.current.borrow_mut();
         current.started += 1;
-        current.in_flight += 1;
+        current.in_flight = current.in_flight.max(under_way);
     }
 
     pub(super) fn finished(
@@ -96,8 +108,8 @@ impl Tally {
         latency: Duration,
     ) {
         self.turn_to(now);
+        self.under_way.set(self.under_way.get().saturating_sub(1));
         let mut current = self.current.borrow_mut();
-        current.in_flight = current.in_flight.saturating_sub(1);
         let step = step.as_str();
         let is_it = |row: &&mut Row| row.step == step && row.outcome == outcome && row.reason == reason;
         let latency = microseconds(latency);
@@ -115,7 +127,7 @@ impl Tally {
         let second = self.clock.second(now);
         let mut current = self.current.borrow_mut();
         if second > current.second {
-            let next = Interval::new(second, current.in_flight);
+            let next = Interval::new(second, self.under_way.get());
             // Nobody listens any more only when the run is given up.
             let _ = self.past.send(std::mem::replace(&mut current, next));
         }

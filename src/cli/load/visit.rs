@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::attempts::{Attempt, Attempts, Cancelled, Misbehaviour, Told, key};
 use super::client::{Answer, Body, Client, Trouble};
+use super::clock::Clock;
 use super::customers::Session;
 use super::scenario::{Journey, Step};
 use super::shop::{self, OrderShown, Outcome};
@@ -22,6 +23,7 @@ use super::wanted::{Chooser, WantedSku};
 pub(super) struct Floor {
     pub client: Client,
     pub tally: Tally,
+    pub clock: Clock,
     pub attempts: Attempts,
     pub run: String,
     /// The thread's number among all threads of the run.
@@ -43,6 +45,7 @@ pub(super) struct Floor {
 /// A SKU with its bodies, made once.
 pub(super) struct Good {
     pub wanted: WantedSku,
+    pub quantity: i64,
     pub konbini: Bytes,
     pub card: Bytes,
     /// The same order for one piece more.
@@ -55,6 +58,7 @@ impl Good {
             konbini: shop::order_body(&wanted.sku, quantity, false),
             card: shop::order_body(&wanted.sku, quantity, true),
             other: shop::order_body(&wanted.sku, quantity + 1, false),
+            quantity,
             wanted,
         }
     }
@@ -97,6 +101,11 @@ impl Floor {
                 return;
             }
         }
+    }
+
+    /// Milliseconds from the start of the run.
+    fn now_ms(&self) -> u32 {
+        (self.clock.seconds(Instant::now()) * 1e3) as u32
     }
 
     /// Lets some time pass; false when nobody comes any more.
@@ -157,7 +166,7 @@ impl Visit<'_> {
             Step::SendHugeBody => {
                 let request = shop::huge_body(&self.bearer(), "load-huge-body");
                 let answer = self.ask(step, due, request).await;
-                self.expect_refused(&answer, "a body of ten megabytes");
+                self.expect_refused(&answer, "a body of a megabyte");
             }
         }
         true
@@ -190,8 +199,11 @@ impl Visit<'_> {
             order: Uuid::nil(),
             fingerprint: 0,
             customer: self.customer as u32,
-            sku: self.good as u32,
+            sku: self.good as u16,
+            was_unclear: false,
             by_card,
+            asked_at_ms: self.floor.now_ms(),
+            cancelled_at_ms: 0,
             told: Told::Unclear,
             cancelled: Cancelled::No,
         });
@@ -201,6 +213,7 @@ impl Visit<'_> {
         let (told, shown) = self.told(&answer);
         self.floor.attempts.change(attempt, |kept| {
             kept.told = told;
+            kept.was_unclear = told == Told::Unclear;
             (kept.order, kept.fingerprint) = shown.unwrap_or_default();
         });
         self.order = Some(Order { attempt, key, by_card, shown });
@@ -211,7 +224,14 @@ impl Visit<'_> {
             Err(Trouble::NoConnection) => Told::Unsent,
             Ok(answer) if answer.status == 201 && !self.reads_orders => Told::Accepted,
             Ok(answer) if answer.status == 201 => match serde_json::from_slice::<OrderShown>(&answer.body) {
-                Ok(shown) => return (Told::Accepted, Some((shown.id, shown.fingerprint()))),
+                Ok(shown) => {
+                    let good = self.good();
+                    if !shown.is_of(&good.wanted.sku, good.quantity) {
+                        let mut differs = self.floor.differs.borrow_mut();
+                        differs.see(|| format!("order {} is not what was ordered", shown.id));
+                    }
+                    return (Told::Accepted, Some((shown.id, shown.fingerprint())));
+                }
                 Err(error) => {
                     let mut differs = self.floor.differs.borrow_mut();
                     differs.see(|| format!("a 201 that is not an order: {error}"));
@@ -219,7 +239,8 @@ impl Visit<'_> {
                 }
             },
             Ok(answer) if answer.status == 409 => Told::OutOfStock,
-            Ok(answer) if answer.status < 500 => Told::Refused,
+            Ok(answer) if matches!(answer.status, 400..500) => Told::Refused,
+            // Whatever else it says, it does not say what became of the order.
             Ok(_) | Err(Trouble::Broken | Trouble::TimedOut) => Told::Unclear,
         };
         (told, None)
@@ -236,12 +257,16 @@ impl Visit<'_> {
                 let mut doubled = self.floor.doubled.borrow_mut();
                 doubled.see(|| format!("key {key} was answered order {} and then {}", first.0, again.0));
             }
+            (Some(first), None) if shop::is_clear(&answer) => {
+                let mut differs = self.floor.differs.borrow_mut();
+                differs.see(|| format!("key {key} was answered order {} and then a refusal", first.0));
+            }
             (None, Some((order, fingerprint))) => self.floor.attempts.change(attempt, |kept| {
                 (kept.told, kept.order, kept.fingerprint) = (Told::Accepted, order, fingerprint);
             }),
-            (None, None) if told == Told::Unclear => {
-                self.floor.attempts.change(attempt, |kept| kept.told = Told::Unclear);
-            }
+            (None, None) if told == Told::Unclear => self.floor.attempts.change(attempt, |kept| {
+                (kept.told, kept.was_unclear) = (Told::Unclear, true);
+            }),
             _ => {}
         }
         let shown = shown.or(again);
@@ -269,12 +294,17 @@ impl Visit<'_> {
         let Some((id, _)) = self.shown() else { return false };
         let answer = self.ask(step, due, shop::cancel_order(&self.bearer(), id)).await;
         let cancelled = match &answer {
-            Ok(answer) if answer.status < 300 => Cancelled::Yes,
-            _ if shop::is_unclear(&answer) => Cancelled::Perhaps,
-            _ => Cancelled::No,
+            Ok(answer) if matches!(answer.status, 200..300) => Cancelled::Yes,
+            Err(Trouble::NoConnection) => Cancelled::No,
+            _ if shop::is_clear(&answer) => Cancelled::No,
+            _ => Cancelled::Perhaps,
         };
         if let Some(order) = &self.order {
-            self.floor.attempts.change(order.attempt, |kept| kept.cancelled = cancelled);
+            self.floor.attempts.change(order.attempt, |kept| {
+                // What was cancelled once stays so, whatever a second question is answered.
+                kept.cancelled = kept.cancelled.max(cancelled);
+                kept.cancelled_at_ms = self.floor.now_ms();
+            });
         }
         true
     }

@@ -1,0 +1,189 @@
+//! A run while it goes on: the generators work, their seconds are collected, the stock and the engine's own figures are
+//! looked at, and Ctrl-C ends it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_local;
+
+use super::client::{Client, Target};
+use super::clock::Clock;
+use super::collect::Collected;
+use super::customers::Session;
+use super::generator::{self, Done, Work};
+use super::histograms::HistogramLog;
+use super::progress::Progress;
+use super::result::{Ended, EngineSeries};
+use super::run::Run;
+use super::scenario::Scenario;
+use super::schedule::Share;
+use super::scrape::Scraper;
+use super::tally::Interval;
+use super::wanted::{self, WantedSku};
+
+/// Between two looks at the stock and at the engine's own figures, and how long one may take.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// SKUs whose stock is looked at.
+const SKUS_WATCHED: usize = 5;
+/// Between the last preparation and the first visit.
+const TAKE_A_BREATH: Duration = Duration::from_millis(200);
+
+/// All that a run consists of.
+pub(super) struct Watch<'a> {
+    pub run: &'a Run,
+    pub scenario: &'a Scenario,
+    pub target: &'a Target,
+    pub run_id: &'a str,
+    pub share: Share,
+    pub skus: &'a [WantedSku],
+}
+
+/// What the run brought, before it is judged.
+pub(super) struct Watched {
+    pub done: Vec<Done>,
+    pub collected: Collected,
+    pub engine: Option<EngineSeries>,
+    pub started_at: jiff::Timestamp,
+    /// From the start to the last answer.
+    pub seconds: f64,
+    pub ended: Ended,
+}
+
+/// Pieces of a SKU at a second of the run.
+type StockSeen = (u64, String, i64);
+
+impl Watch<'_> {
+    /// Lets the customers of each thread visit the shop.
+    pub(super) async fn until_the_end(
+        &self,
+        parts: Vec<Vec<Session>>,
+        interrupts: &mut Signal,
+    ) -> anyhow::Result<Watched> {
+        let wait = match self.run.start_at {
+            Some(at) => {
+                let wait = at.duration_since(jiff::Timestamp::now());
+                Duration::try_from(wait).map_err(|_| anyhow::anyhow!("--start-at {at} is past already"))?
+            }
+            None => TAKE_A_BREATH,
+        };
+        let (began, started_at) = (Instant::now() + wait, jiff::Timestamp::now() + wait);
+        let clock = Clock::starting_at(began);
+
+        let (past, mut intervals) = mpsc::unbounded_channel();
+        let (stop, stopped) = watch::channel(false);
+        let working = self.start(parts, clock, past, &stopped)?;
+        let (see, mut stock) = mpsc::unbounded_channel();
+        let looking = spawn_local(look(
+            Client::new(self.target.clone(), 1, LOOK_EVERY),
+            self.skus.iter().take(SKUS_WATCHED).map(|sku| sku.sku.clone()).collect(),
+            self.run.metrics.as_deref().map(Scraper::new).transpose()?,
+            clock,
+            see,
+            stopped,
+        ));
+
+        let mut log = HistogramLog::create(self.run.out.as_deref(), started_at)?;
+        let mut collected = Collected::default();
+        let mut progress = Progress::new(self.scenario, self.share, clock);
+        let mut ended = Ended::Finished;
+        loop {
+            tokio::select! {
+                interval = intervals.recv() => {
+                    let Some(interval) = interval else { break };
+                    log.write(&interval)?;
+                    collected.add(&interval);
+                    progress.show(&collected);
+                }
+                Some((second, sku, available)) = stock.recv() => collected.stock(second, &sku, available),
+                _ = interrupts.recv(), if ended == Ended::Finished => {
+                    progress.say("interrupted: whoever is in the shop is still served");
+                    ended = Ended::Interrupted;
+                    stop.send_replace(true);
+                }
+            }
+        }
+        progress.end();
+        log.finish()?;
+        let seconds = clock.seconds(Instant::now());
+        stop.send_replace(true);
+        let engine = looking.await.context("nobody looked any more")?.map(Scraper::into_series);
+        let mut done = Vec::with_capacity(working.len());
+        for told in working {
+            done.push(told.await.context("a generator thread died")??);
+        }
+        Ok(Watched { done, collected, engine, started_at, seconds, ended })
+    }
+
+    /// Starts a generator thread for each part of the customers.
+    fn start(
+        &self,
+        parts: Vec<Vec<Session>>,
+        clock: Clock,
+        past: mpsc::UnboundedSender<Interval>,
+        stopped: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Vec<oneshot::Receiver<anyhow::Result<Done>>>> {
+        let webhook_secret = match &self.run.webhook_secret {
+            Some(path) => {
+                let secret = std::fs::read_to_string(path)
+                    .with_context(|| format!("the webhook secret {}", path.display()))?;
+                Some(secret.trim().as_bytes().to_vec())
+            }
+            None => None,
+        };
+        let threads = parts.len();
+        let start_one = |(thread, sessions): (usize, Vec<Session>)| {
+            let work = Work {
+                scenario: self.scenario.clone(),
+                target: self.target.clone(),
+                clock,
+                run: self.run_id.to_owned(),
+                share: self.share.part(thread, threads),
+                thread: self.share.index * threads + thread,
+                of_machine: Share { index: thread, of: threads },
+                sessions,
+                skus: self.skus.to_vec(),
+                webhook_secret: webhook_secret.clone(),
+                keeps_attempts: self.run.audit,
+                past: past.clone(),
+                stop: stopped.clone(),
+            };
+            let (tell, told) = oneshot::channel();
+            std::thread::Builder::new()
+                .name(format!("load-{thread}"))
+                .spawn(move || drop(tell.send(generator::run(work))))?;
+            Ok(told)
+        };
+        parts.into_iter().enumerate().map(start_one).collect()
+    }
+}
+
+/// Looks at the stock and at the engine's own figures once a second, until the run has ended; a shop that is slow to say
+/// delays nothing but the next look.
+async fn look(
+    client: Client,
+    skus: Vec<String>,
+    mut scraper: Option<Scraper>,
+    clock: Clock,
+    see: mpsc::UnboundedSender<StockSeen>,
+    mut stopped: watch::Receiver<bool>,
+) -> Option<Scraper> {
+    let mut looks = tokio::time::interval_at(clock.at(0.0).into(), LOOK_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return scraper,
+        }
+        if let Some(scraper) = &mut scraper {
+            scraper.look(clock.seconds(Instant::now())).await;
+        }
+        for sku in &skus {
+            // The shop may be away; then this second has no figure.
+            if let Ok(available) = wanted::available(&client, sku).await {
+                let _ = see.send((clock.second(Instant::now()), sku.clone(), available));
+            }
+        }
+    }
+}
