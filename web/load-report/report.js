@@ -34,6 +34,11 @@ const LINE_COLOURS = ["line-1", "line-2", "line-3", "line-4"];
 
 const whole = (number) => Math.round(number).toLocaleString("en-US").replace("-", "−");
 
+// Of any number of them; as arguments, a week's seconds would be too many.
+const least = (numbers) => numbers.reduce((one, other) => Math.min(one, other), Infinity);
+
+const most = (numbers) => numbers.reduce((one, other) => Math.max(one, other), -Infinity);
+
 const brief = (number) => number.toLocaleString("en-US", { maximumSignificantDigits: 3 });
 
 // Three significant digits, so that 4 and 4.00 do not stand in one column.
@@ -764,7 +769,7 @@ function latencySummary() {
   const worst = biggest(timeline, (entry) => entry.p99_ms ?? -1);
   const longest = biggest(timeline, (entry) => entry.max_ms ?? -1);
   return (
-    `The median of a second lay between ${latency(Math.min(...medians))} and ${latency(Math.max(...medians))}. ` +
+    `The median of a second lay between ${latency(least(medians))} and ${latency(most(medians))}. ` +
     `The worst second was ${clock(worst.second)} with a p99 of ${latency(worst.p99_ms)}; the longest wait of all was ${latency(longest.max_ms)}, in second ${clock(longest.second)}.`
   );
 }
@@ -788,12 +793,12 @@ function drawLatency(section) {
       { label: "slowest", colour: "line-3", dash: [2, 3], points: perSecond((entry) => aboveZero(entry.max_ms)) },
     ],
   });
-  const most = biggest(timeline, (entry) => entry.in_flight);
+  const peak = biggest(timeline, (entry) => entry.in_flight);
   addChart(
     section,
     "Requests in flight",
     "asked and not yet answered",
-    `At most ${whole(most.in_flight)} at once, in second ${clock(most.second)}.`,
+    `At most ${whole(peak.in_flight)} at once, in second ${clock(peak.second)}.`,
     {
       ...overTime(),
       height: 170,
@@ -961,7 +966,7 @@ function engineSummary({ unit, series }) {
     .map(({ label, points }) => {
       const values = points.map(([, value]) => value).filter((value) => value !== null);
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-      const text = `between ${inUnit(unit, Math.min(...values))} and ${inUnit(unit, Math.max(...values))}, on average ${inUnit(unit, mean)}.`;
+      const text = `between ${inUnit(unit, least(values))} and ${inUnit(unit, most(values))}, on average ${inUnit(unit, mean)}.`;
       return series.length > 1 ? `${capital(label)} ${text}` : capital(text);
     })
     .join(" ");

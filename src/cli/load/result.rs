@@ -372,7 +372,7 @@ impl LoadResult {
         }
         let _ = writeln!(
             text,
-            "\n{:<20} {:<28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "\n{:<20} {:<28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>9}",
             "step", "outcome", "count", "per s", "p50 ms", "p99 ms", "p99.9 ms", "p99.99 ms", "max ms"
         );
         for step in &self.steps {
@@ -383,7 +383,7 @@ impl LoadResult {
             let LatencyMs { p50, p99, p99_9, p99_99, max, .. } = step.latency_ms;
             let _ = writeln!(
                 text,
-                "{:<20} {outcome:<28} {:>9} {:>9.0} {p50:>9.2} {p99:>9.2} {p99_9:>9.2} {p99_99:>9.2} {max:>9.2}",
+                "{:<20} {outcome:<28} {:>9} {:>9.0} {p50:>9.2} {p99:>9.2} {p99_9:>9.2} {p99_99:>10.2} {max:>9.2}",
                 step.step, step.count, step.per_second
             );
         }
