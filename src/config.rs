@@ -113,6 +113,7 @@ pub struct Inventory {
 pub struct Orders {
     pub lanes: usize,
     pub lines_max: usize,
+    pub keys_remembered_max: usize,
     pub konbini_pay_within_seconds: u64,
     pub reconcile_every_ms: u64,
     pub orphan_after_seconds: u64,
@@ -228,6 +229,7 @@ impl Default for Orders {
         Self {
             lanes: 1,
             lines_max: 50,
+            keys_remembered_max: 100_000,
             konbini_pay_within_seconds: 3 * 24 * 3600,
             reconcile_every_ms: 500,
             orphan_after_seconds: 60,
@@ -324,6 +326,7 @@ impl Config {
             ("inventory.hold_seconds_max", self.inventory.hold_seconds_max, 1, 365 * 86_400),
             ("orders.lanes", self.orders.lanes as u64, 1, 64),
             ("orders.lines_max", self.orders.lines_max as u64, 1, 1_000),
+            ("orders.keys_remembered_max", self.orders.keys_remembered_max as u64, 0, 10_000_000),
             ("orders.konbini_pay_within_seconds", self.orders.konbini_pay_within_seconds, 1, 60 * 86_400),
             ("orders.reconcile_every_ms", self.orders.reconcile_every_ms, 10, 60_000),
             ("orders.orphan_after_seconds", self.orders.orphan_after_seconds, 1, 86_400),

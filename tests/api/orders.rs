@@ -337,6 +337,50 @@ async fn who_got_the_last_piece_is_told_so_again() {
 }
 
 #[actix::test]
+async fn a_repetition_takes_no_stock_not_even_for_a_moment() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 5).await;
+    let (customer, staff) = (engine.customer().await, engine.staff().await);
+    let first = customer.orders_with("once", konbini_order("LAMP", 2)).await.expect(201);
+    let before = staff.get("/v1/admin/inventory/LAMP/movements").await.expect(200);
+
+    for _ in 0..3 {
+        let again = customer.orders_with("once", konbini_order("LAMP", 2)).await.expect(201);
+        assert_eq!(
+            (again.text, again.headers.get("idempotency-replayed").is_some()),
+            (first.text.clone(), true)
+        );
+    }
+    customer
+        .orders_with("once", konbini_order("LAMP", 1))
+        .await
+        .expect_problem(422, "idempotency-key-reused");
+
+    let after = staff.get("/v1/admin/inventory/LAMP/movements").await.expect(200);
+    assert_eq!(after.body, before.body);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_key_that_is_not_remembered_is_found_in_the_database() {
+    let engine = TestEngine::start_with(|config| config.orders.keys_remembered_max = 0).await;
+    engine.sells("LAMP", 5).await;
+    let customer = engine.customer().await;
+    let first = customer.orders_with("once", konbini_order("LAMP", 2)).await.expect(201);
+
+    let again = customer.orders_with("once", konbini_order("LAMP", 2)).await.expect(201);
+
+    assert_eq!(again.text, first.text);
+    customer
+        .orders_with("once", konbini_order("LAMP", 1))
+        .await
+        .expect_problem(422, "idempotency-key-reused");
+    assert_eq!(engine.anybody().available("LAMP").await, 3);
+    assert_eq!(engine.audit().await, []);
+    engine.stop().await;
+}
+
+#[actix::test]
 async fn a_key_that_was_used_for_another_order_is_refused() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;

@@ -793,12 +793,12 @@ function drawLatency(section) {
       { label: "slowest", colour: "line-3", dash: [2, 3], points: perSecond((entry) => aboveZero(entry.max_ms)) },
     ],
   });
-  const peak = biggest(timeline, (entry) => entry.in_flight);
+  const busiest = biggest(timeline, (entry) => entry.in_flight);
   addChart(
     section,
     "Requests in flight",
     "asked and not yet answered",
-    `At most ${whole(peak.in_flight)} at once, in second ${clock(peak.second)}.`,
+    `At most ${whole(busiest.in_flight)} at once, in second ${clock(busiest.second)}.`,
     {
       ...overTime(),
       height: 170,

@@ -35,7 +35,7 @@ pub(super) struct SkuActor {
 
 enum Picture {
     Loading,
-    /// There is no such SKU.
+    /// There was no such SKU; who asks is told so once, and the next one may find it.
     Absent,
     Loaded(SkuStock),
     /// Could not be loaded, or is void.
@@ -98,6 +98,14 @@ impl SkuActor {
             Picture::Loaded(_) | Picture::Loading | Picture::Void => {
                 Err(InventoryError::Reloading(self.sku.clone()))
             }
+        }
+    }
+
+    /// Ends, behind the answer that is being given, when there was no such SKU. Not before somebody has asked: the question
+    /// for which this actor was started may come after the row was looked for.
+    fn make_way(&self, ctx: &Context<Self>) {
+        if matches!(self.picture, Picture::Absent) {
+            ctx.address().do_send(End);
         }
     }
 
@@ -186,11 +194,7 @@ impl Actor for SkuActor {
                 actor.settled.send_replace(Some(stock));
                 actor.picture = Picture::Loaded(SkuStock::new(actor.sku.clone(), stock));
             }
-            Ok(None) => {
-                actor.picture = Picture::Absent;
-                // Those who asked meanwhile hear that there is no such SKU; the next one may find it.
-                ctx.address().do_send(End);
-            }
+            Ok(None) => actor.picture = Picture::Absent,
             Err(error) => {
                 tracing::warn!(sku = %actor.sku, %error, "stock could not be loaded");
                 actor.picture = Picture::Void;
@@ -205,6 +209,7 @@ impl Handler<Decide> for SkuActor {
 
     fn handle(&mut self, Decide { command, recalled }: Decide, ctx: &mut Self::Context) -> Self::Result {
         faults::strike("sku", &self.sku);
+        self.make_way(ctx);
         let decision = self.stock().and_then(|stock| stock.decide(&command, recalled));
         match decision {
             Ok(Decision::Change(change)) => self.carry_out(change, ctx),
@@ -219,7 +224,8 @@ impl Handler<Decide> for SkuActor {
 impl Handler<Read> for SkuActor {
     type Result = Result<Stock, InventoryError>;
 
-    fn handle(&mut self, _: Read, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Read, ctx: &mut Self::Context) -> Self::Result {
+        self.make_way(ctx);
         self.stock()?;
         let settled = *self.settled.borrow();
         settled.ok_or_else(|| InventoryError::Reloading(self.sku.clone()))

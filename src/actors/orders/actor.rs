@@ -10,7 +10,7 @@ use super::book::{Entry, KeyAsked, KeyBook, KeyTaken, OrderBook, Refusal};
 use super::checkout;
 use super::error::OrdersError;
 use super::events;
-use super::keys::KeysInFlight;
+use super::keys::KnownKeys;
 use super::messages::*;
 use super::model::{HistoryEntry, Order, OrderStatus, Transition};
 use super::settlement;
@@ -43,6 +43,7 @@ pub struct Desk {
     pub(super) keys: Journal<KeyBook>,
     pub(super) ports: OrdersPorts,
     pub(super) lines_max: usize,
+    keys_remembered_max: usize,
     pub(super) konbini_pay_within: Duration,
 }
 
@@ -60,6 +61,7 @@ impl Desk {
             keys,
             ports,
             lines_max: config.lines_max,
+            keys_remembered_max: config.keys_remembered_max,
             konbini_pay_within: Duration::from_secs(config.konbini_pay_within_seconds),
         }
     }
@@ -250,12 +252,13 @@ fn failure<R: std::fmt::Debug>(error: CommitError<R>) -> OrdersError {
 
 pub struct OrdersActor {
     desk: Desk,
-    in_flight: KeysInFlight,
+    keys: KnownKeys,
 }
 
 impl OrdersActor {
     pub fn new(desk: Desk) -> Self {
-        Self { desk, in_flight: KeysInFlight::default() }
+        let keys = KnownKeys::new(desk.keys_remembered_max);
+        Self { desk, keys }
     }
 }
 
@@ -268,8 +271,8 @@ impl Handler<PlaceOrder> for OrdersActor {
 
     fn handle(&mut self, wanted: PlaceOrder, _: &mut Self::Context) -> Self::Result {
         faults::strike("orders", wanted.customer);
-        let (desk, in_flight) = (self.desk.clone(), self.in_flight.clone());
-        Box::pin(async move { checkout::place_order(&desk, &in_flight, wanted).await })
+        let (desk, keys) = (self.desk.clone(), self.keys.clone());
+        Box::pin(async move { checkout::place_order(&desk, &keys, wanted).await })
     }
 }
 

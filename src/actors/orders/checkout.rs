@@ -6,8 +6,9 @@
 //!                            └── refused ────┴───────────────────┴→ undo, then look: was the key used before?
 //! ```
 //!
-//! A new key is the rule, so nothing is read for it: the unique constraint finds a used one when the order is
-//! committed. Only a refusal has to look, because the first request of the key may have got the last piece.
+//! A new key is the rule, so nothing is read for it: keys of late are remembered (`keys.rs`), and the unique constraint
+//! finds every other used one when the order is committed. Only a refusal has to look, because the first request of the
+//! key may have got the last piece.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::actor::Desk;
 use super::book::{Entry, KeyAsked, Placement, Refusal};
 use super::error::OrdersError;
-use super::keys::{Claim, KeysInFlight, RequestHash, first_answer};
+use super::keys::{Claim, KnownKeys, RequestHash, first_answer};
 use super::messages::{PlaceOrder, Placed};
 use super::model::{Order, OrderStatus};
 use super::settlement;
@@ -34,13 +35,14 @@ const HOLD_BEYOND_PAYMENT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) async fn place_order(
     desk: &Desk,
-    in_flight: &KeysInFlight,
+    keys: &KnownKeys,
     wanted: PlaceOrder,
 ) -> Result<Placed, OrdersError> {
     let request = hash(&wanted);
-    let first = match in_flight.claim(wanted.customer, wanted.key.clone(), request) {
+    let first = match keys.claim(wanted.customer, wanted.key.clone(), request) {
         Claim::First(first) => first,
         Claim::Wait(answer) => return first_answer(answer).await,
+        Claim::Ordered(order) => return replay(desk, order).await,
         Claim::Reused => return Err(OrdersError::KeyReused),
     };
     let answer = place_or_replay(desk, &wanted, request).await;
@@ -62,12 +64,15 @@ async fn place_or_replay(
     let asked = KeyAsked { customer: wanted.customer, key: wanted.key.clone() };
     match desk.find_key(asked).await? {
         None => Err(refusal),
-        Some(taken) if taken.request == request => {
-            let order = desk.order(taken.order).await?.as_placed();
-            Ok(Placed { order: Arc::new(order), replayed: true })
-        }
+        Some(taken) if taken.request == request => replay(desk, taken.order).await,
         Some(_) => Err(OrdersError::KeyReused),
     }
+}
+
+/// The first answer again, whatever became of the order since.
+async fn replay(desk: &Desk, order: OrderId) -> Result<Placed, OrdersError> {
+    let order = desk.order(order).await?.as_placed();
+    Ok(Placed { order: Arc::new(order), replayed: true })
 }
 
 /// Places the order, provided that the key is new; a refusal leaves nothing held.

@@ -52,25 +52,25 @@ pub(in crate::cli) struct Run {
     tokens: Option<PathBuf>,
     /// Where result.json, report.html and the histogram logs go.
     #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    out: Option<PathBuf>,
     /// Compares what the customers saw with what the shop says afterwards; exit code 1 if they differ.
     #[arg(long)]
-    pub audit: bool,
+    audit: bool,
     /// The admin's sign-in for the audit, as `<data_dir>/demo.json` has it; by default that file.
     #[arg(long, value_name = "FILE")]
     admin: Option<PathBuf>,
     /// The engine's metrics endpoint, for the report, for example http://127.0.0.1:9464/metrics.
     #[arg(long, value_name = "URL")]
-    pub metrics: Option<String>,
+    metrics: Option<String>,
     /// The key of the sandbox provider's webhook, for scenarios in which konbini orders are paid.
     #[arg(long, value_name = "FILE")]
-    pub webhook_secret: Option<PathBuf>,
+    webhook_secret: Option<PathBuf>,
     /// This machine's part of a run that is spread over several, for example 2/4.
     #[arg(long, value_name = "NUMBER/OF", default_value = "1/1", value_parser = parse_shard)]
     shard: Shard,
     /// When to begin, so that all shards begin together.
     #[arg(long, value_name = "TIME")]
-    pub start_at: Option<jiff::Timestamp>,
+    start_at: Option<jiff::Timestamp>,
 }
 
 fn parse_shard(text: &str) -> Result<Shard, String> {
@@ -107,6 +107,13 @@ impl Run {
             text.push_str("\n# --tokens FILE\n");
         }
         text
+    }
+
+    fn webhook_secret(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some(path) = &self.webhook_secret else { return Ok(None) };
+        let secret = std::fs::read_to_string(path)
+            .with_context(|| format!("the webhook secret {}", path.display()))?;
+        Ok(Some(secret.trim().as_bytes().to_vec()))
     }
 
     /// Whether this machine does all of the run.
@@ -185,7 +192,18 @@ async fn carry_out(
 
     // Made once and here: a signal is never lost between two looks, and a second one ends what follows the run.
     let mut interrupts = signal(SignalKind::interrupt())?;
-    let watch = Watch { run, scenario: &scenario, target: &target, run_id: &run_id, share, skus: &skus };
+    let watch = Watch {
+        scenario: &scenario,
+        target: &target,
+        run_id: &run_id,
+        share,
+        skus: &skus,
+        webhook_secret: run.webhook_secret()?,
+        keeps_attempts: run.audit,
+        start_at: run.start_at,
+        metrics: run.metrics.as_deref(),
+        out: run.out.as_deref(),
+    };
     let watched = watch.until_the_end(parts, &mut interrupts).await?;
     let Watched { done, mut collected, engine, started_at, seconds, ended } = watched;
 

@@ -1,6 +1,7 @@
 //! A run while it goes on: the generators work, their seconds are collected, the stock and the engine's own figures are
 //! looked at, and Ctrl-C ends it.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,7 +17,6 @@ use super::generator::{self, Done, Work};
 use super::histograms::HistogramLog;
 use super::progress::Progress;
 use super::result::{Ended, EngineSeries};
-use super::run::Run;
 use super::scenario::Scenario;
 use super::schedule::Share;
 use super::scrape::Scraper;
@@ -32,12 +32,19 @@ const TAKE_A_BREATH: Duration = Duration::from_millis(200);
 
 /// All that a run consists of.
 pub(super) struct Watch<'a> {
-    pub run: &'a Run,
     pub scenario: &'a Scenario,
     pub target: &'a Target,
     pub run_id: &'a str,
     pub share: Share,
     pub skus: &'a [WantedSku],
+    pub webhook_secret: Option<Vec<u8>>,
+    pub keeps_attempts: bool,
+    /// When to begin; at once if it is missing.
+    pub start_at: Option<jiff::Timestamp>,
+    /// Where the engine's own figures are.
+    pub metrics: Option<&'a str>,
+    /// Where the histogram log goes.
+    pub out: Option<&'a Path>,
 }
 
 /// What the run brought, before it is judged.
@@ -61,7 +68,7 @@ impl Watch<'_> {
         parts: Vec<Vec<Session>>,
         interrupts: &mut Signal,
     ) -> anyhow::Result<Watched> {
-        let wait = match self.run.start_at {
+        let wait = match self.start_at {
             Some(at) => {
                 let wait = at.duration_since(jiff::Timestamp::now());
                 Duration::try_from(wait).map_err(|_| anyhow::anyhow!("--start-at {at} is past already"))?
@@ -78,13 +85,13 @@ impl Watch<'_> {
         let looking = spawn_local(look(
             Client::new(self.target.clone(), 1, LOOK_EVERY),
             self.skus.iter().take(SKUS_WATCHED).map(|sku| sku.sku.clone()).collect(),
-            self.run.metrics.as_deref().map(Scraper::new).transpose()?,
+            self.metrics.map(Scraper::new).transpose()?,
             clock,
             see,
             stopped,
         ));
 
-        let mut log = HistogramLog::create(self.run.out.as_deref(), started_at)?;
+        let mut log = HistogramLog::create(self.out, started_at)?;
         let mut collected = Collected::default();
         let mut progress = Progress::new(self.scenario, self.share, clock);
         let mut ended = Ended::Finished;
@@ -124,14 +131,6 @@ impl Watch<'_> {
         past: mpsc::UnboundedSender<Interval>,
         stopped: &watch::Receiver<bool>,
     ) -> anyhow::Result<Vec<oneshot::Receiver<anyhow::Result<Done>>>> {
-        let webhook_secret = match &self.run.webhook_secret {
-            Some(path) => {
-                let secret = std::fs::read_to_string(path)
-                    .with_context(|| format!("the webhook secret {}", path.display()))?;
-                Some(secret.trim().as_bytes().to_vec())
-            }
-            None => None,
-        };
         let threads = parts.len();
         let start_one = |(thread, sessions): (usize, Vec<Session>)| {
             let work = Work {
@@ -144,8 +143,8 @@ impl Watch<'_> {
                 of_machine: Share { index: thread, of: threads },
                 sessions,
                 skus: self.skus.to_vec(),
-                webhook_secret: webhook_secret.clone(),
-                keeps_attempts: self.run.audit,
+                webhook_secret: self.webhook_secret.clone(),
+                keeps_attempts: self.keeps_attempts,
                 past: past.clone(),
                 stop: stopped.clone(),
             };
