@@ -110,14 +110,8 @@ async fn a_run_goes_on_when_the_engine_was_killed_and_its_audit_is_clean() {
         change_mind = { weight = 1, steps = ["place_order_by_card", "cancel_order"] }
         "#,
     );
-    let out = bench.out("killed");
-    let base = shop.base();
-    let mut running = bench
-        .command(&["run", scenario.to_str().unwrap(), "--target", &base, "--out", out.to_str().unwrap()])
-        .args(["--audit", "--admin", &admin(&shop)])
-        .env("SHOBAI_STORAGE__DATA_DIR", shop.data_dir())
-        .spawn()
-        .unwrap();
+    let more = ["--audit", "--admin", &admin(&shop)];
+    let running = bench.start(&scenario, &shop.base(), &more, Some(&shop.data_dir()));
     let door = shop.anybody();
     let before = door.available("SHOBAI-HOT-1").await;
     eventually("it is in full swing", async || {
@@ -128,9 +122,8 @@ async fn a_run_goes_on_when_the_engine_was_killed_and_its_audit_is_clean() {
     shop.kill_engine().await;
     shop.start().await;
 
-    let ended = tokio::task::spawn_blocking(move || running.wait().unwrap()).await.unwrap();
-    let result = result_in(&out);
-    expect_clean(ended.code().unwrap(), &result);
+    let (code, result) = running.ended().await;
+    expect_clean(code, &result);
     assert_eq!(result["audit"]["engine_audit"]["clean"], true);
     let broken = result["totals"]["failed"].as_u64().unwrap();
     assert!(broken > 0, "the kill hit nobody, so this shows nothing");

@@ -1,9 +1,12 @@
 //! Runs of the real binary, each with a scenario of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// A directory for one test's scenarios and reports; it goes away with the test.
@@ -42,6 +45,17 @@ impl Bench {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
+    /// Starts a run and does not wait for it.
+    pub fn start(&self, scenario: &Path, target: &str, more: &[&str], data_dir: Option<&Path>) -> Running {
+        let out = self.out(&uuid::Uuid::now_v7().to_string());
+        let mut command = self.command(&["run", scenario.to_str().unwrap(), "--target", target]);
+        command.args(["--out", out.to_str().unwrap()]).args(more);
+        if let Some(data_dir) = data_dir {
+            command.env("SHOBAI_STORAGE__DATA_DIR", data_dir);
+        }
+        Running { process: command.spawn().unwrap(), out }
+    }
+
     /// Runs a scenario and reads its result; the exit code and the result.
     pub async fn run(&self, scenario: &Path, target: &str, more: &[&str]) -> (i32, Value) {
         let out = self.out(&uuid::Uuid::now_v7().to_string());
@@ -51,6 +65,42 @@ impl Bench {
         let output = self.load(&arguments).await;
         assert!(out.join("result.json").is_file(), "{output:?}");
         (output.status.code().unwrap(), result_in(&out))
+    }
+}
+
+/// A run that goes on; it ends with the test.
+pub struct Running {
+    process: Child,
+    out: PathBuf,
+}
+
+impl Running {
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        // One that has just ended needs no signal.
+        let _ = kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal);
+    }
+
+    /// Waits for its end; the exit code and the result.
+    pub async fn ended(mut self) -> (i32, Value) {
+        while !self.has_ended() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        (self.process.wait().unwrap().code().unwrap(), result_in(&self.out))
+    }
+
+    pub fn report(&self) -> PathBuf {
+        self.out.join("report.html")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

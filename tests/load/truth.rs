@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::harness::{Bench, findings, result_in, row};
+use crate::harness::{Bench, findings, row};
 use crate::stub::{ADMIN, SKU, Vice, serve};
 use crate::support::eventually;
 
@@ -100,21 +99,18 @@ async fn a_generator_that_is_starved_says_so_and_its_run_is_not_valid() {
         &scenario("kind = \"steady\"\nseconds = 3\nrate = 4000", BUY, "late_share = 0.05\nin_flight = 16"),
     );
     let target = serve(Vice::None, 1_000_000);
-    let out = bench.out("starved");
-    let arguments = ["run", path.to_str().unwrap(), "--target", &target, "--out", out.to_str().unwrap()];
-    let mut running = bench.command(&arguments).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let pid = Pid::from_raw(running.id().try_into().unwrap());
+    let mut running = bench.start(&path, &target, &[], None);
 
     // Somebody else has the processor for most of the time.
-    while running.try_wait().unwrap().is_none() {
-        let _ = kill(pid, Signal::SIGSTOP);
+    while !running.has_ended() {
+        running.signal(Signal::SIGSTOP);
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let _ = kill(pid, Signal::SIGCONT);
+        running.signal(Signal::SIGCONT);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
-    assert_eq!(running.wait().unwrap().code(), Some(3));
-    let result = result_in(&out);
+    let (code, result) = running.ended().await;
+    assert_eq!(code, 3);
     assert_eq!(result["valid"], false);
     assert!(result["invalid_because"][0].as_str().unwrap().contains("fell behind"), "{result:#}");
     assert!(result["generator"]["late_share"].as_f64().unwrap() > 0.05);
@@ -128,20 +124,18 @@ async fn an_interrupted_run_still_reports() {
         &scenario("kind = \"steady\"\nseconds = 600\nrate = 50", BUY, "late_share = 1.0"),
     );
     let target = serve(Vice::None, 1_000_000);
-    let out = bench.out("interrupted");
-    let arguments = ["run", path.to_str().unwrap(), "--target", &target, "--out", out.to_str().unwrap()];
-    let mut running = bench.command(&arguments).spawn().unwrap();
+    let running = bench.start(&path, &target, &[], None);
+    let page = running.report();
     let client = crate::support::Client::new(target, None);
     eventually("the run has begun", async || (client.available(SKU).await < 999_950).then_some(())).await;
 
-    kill(Pid::from_raw(running.id().try_into().unwrap()), Signal::SIGINT).unwrap();
-    let ended = tokio::task::spawn_blocking(move || running.wait().unwrap()).await.unwrap();
+    running.signal(Signal::SIGINT);
 
-    assert_eq!(ended.code(), Some(0));
-    let result = result_in(&out);
+    let (code, result) = running.ended().await;
+    assert_eq!(code, 0);
     assert_eq!(result["ended"], "interrupted");
     assert!(result["totals"]["accepted"].as_u64().unwrap() >= 50, "{result:#}");
-    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("\"ended\":\"interrupted\"") && !page.contains("{{"));
 }
 

@@ -7,6 +7,9 @@ use super::client::Client;
 use super::scenario::{Choose, Skus};
 use super::shop::{self, AvailableShown, PageShown, ProductShown};
 
+/// Pages of the listing that are read; a shop whose pages go round does not end.
+const PAGES_MAX: usize = 10_000;
+
 /// A SKU with the product that shows it.
 #[derive(Debug, Clone)]
 pub(super) struct WantedSku {
@@ -19,7 +22,7 @@ pub(super) async fn find(client: &Client, skus: &Skus) -> anyhow::Result<Vec<Wan
     let wanted = skus.catalogue.unwrap_or(skus.names.len());
     let mut listed = Vec::new();
     let mut path = "/v1/products?limit=100".to_owned();
-    loop {
+    for _ in 0..PAGES_MAX {
         let page: PageShown<ProductShown> = shop::ask(client, shop::get(&path, None)).await?;
         for product in page.items {
             let variants = product.variants.into_iter();
