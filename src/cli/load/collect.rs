@@ -45,8 +45,7 @@ impl Default for Collected {
 impl Collected {
     pub(super) fn add(&mut self, interval: &Interval) {
         let number = interval.second;
-        let second =
-            self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
+        let second = self.second(number);
         second.started += interval.started;
         second.in_flight += interval.in_flight;
         let lag_max = interval.lag.max().max(interval.ticks.max());
@@ -61,6 +60,10 @@ impl Collected {
         self.close_before(number.saturating_sub(OPEN_SECONDS));
     }
 
+    fn second(&mut self, number: u64) -> &mut Second {
+        self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() })
+    }
+
     /// Nothing of earlier seconds comes any more.
     pub(super) fn close_before(&mut self, number: u64) {
         while self.open.first_key_value().is_some_and(|(first, _)| *first < number) {
@@ -70,8 +73,7 @@ impl Collected {
 
     /// Answers of one kind in one second.
     pub(super) fn add_row(&mut self, number: u64, kind: Kind, answers: &Latencies) {
-        let second =
-            self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
+        let second = self.second(number);
         let count = answers.len();
         let (step, outcome, _) = &kind;
         if *outcome == Outcome::Accepted && PLACING.contains(&step.as_str()) {
@@ -102,18 +104,16 @@ impl Collected {
     }
 
     pub(super) fn stock(&mut self, number: u64, sku: &str, available: i64) {
-        let second =
-            self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() });
-        second.stock.insert(sku.to_owned(), available);
+        self.second(number).stock.insert(sku.to_owned(), available);
     }
 
-    /// Answers of the last seconds, the one under way included, with its number.
-    pub(super) fn latest(&self) -> (u64, Latencies) {
+    /// Answers of the last seconds, the one under way included.
+    pub(super) fn latest(&self) -> Latencies {
         let mut all = latencies();
         for answers in self.open.values() {
             merge(&mut all, answers);
         }
-        (self.seconds.last_key_value().map_or(0, |(number, _)| *number), all)
+        all
     }
 
     /// The timeline without gaps, each second with the rate that the scenario wanted in it.

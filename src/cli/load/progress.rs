@@ -67,7 +67,7 @@ impl Progress {
             None => String::new(),
         };
         let reached = collected.visits.get(&past).copied().unwrap_or(0);
-        let (_, latest) = collected.latest();
+        let latest = collected.latest();
         let totals = collected.totals;
         let mut text = format!(
             "{stage}: {wanted}{reached}/s, p50 {:.1} ms, p99 {:.1} ms, refused {}, broken {}",
