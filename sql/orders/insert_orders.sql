@@ -1,5 +1,6 @@
 -- Places many orders at once, each with its lines and its events; an order whose key the customer
--- has used before stays out with all that belongs to it, because everything joins what was placed.
+-- has used before stays out with all that belongs to it, because everything joins what was placed. So does one that
+-- got here so late that its stock was given back.
 -- orders:   $1 ids  $2 customers  $3 keys  $4 request hashes  $5 statuses  $6 totals  $7 taxes (json)
 --           $8 payments (json)  $9 payment statuses  $10 times of placing  $11 times of lapsing or null
 -- lines:    $12 orders  $13 skus  $14 names  $15 quantities  $16 unit prices  $17 tax rates  $23 positions
@@ -14,6 +15,7 @@ with placed as (
                   $9::text[], $10::timestamptz[], $11::timestamptz[])
            as placement (id, customer_id, key, request_hash, status, total, tax, payment, payment_status, created_at,
                          expires_at)
+     where not exists (select from orders.abandoned where abandoned.order_id = placement.id)
     on conflict (customer_id, idempotency_key) do nothing
     returning id, created_at
 ), lined as (

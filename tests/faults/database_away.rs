@@ -1,11 +1,14 @@
 //! PostgreSQL cannot be reached, or hangs: customers are told so in time, and all comes back by itself.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use shobai::storage::embedded::{Cluster, ClusterSettings};
 use tokio::time::timeout;
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, insist};
 use crate::crowd::Crowd;
@@ -153,6 +156,53 @@ async fn a_database_that_hangs_in_the_middle_of_many_orders_loses_none() {
     crowd.finds_what_it_was_told(&shop).await;
     crowd.finds_the_stock_balanced(&shop).await;
     shop.expect_clean_audit().await;
+}
+
+#[actix_web::test]
+async fn an_order_that_gets_stuck_until_its_stock_was_given_back_never_comes_to_be() {
+    let engine = TestEngine::start_with(give_orphans_back_soon).await;
+    let buyer = engine.customer().await;
+    let sku = engine.sells("STUCK", 5).await;
+    buyer.orders(sku.as_str(), 1).await.expect(201);
+
+    // The order of this request is on its way into the database, beyond anybody's reach.
+    let journal = backend_that_places_orders(&engine).await;
+    kill(journal, Signal::SIGSTOP).expect("a signal");
+    expect_try_again(&buyer.orders_with("stuck", konbini_order(sku.as_str(), 2)).await);
+    eventually("its stock is given back", async || (available(&buyer, &sku).await == 4).then_some(())).await;
+    kill(journal, Signal::SIGCONT).expect("a signal");
+    eventually("it has got through", async || {
+        let processes = fs::read_dir("/proc").expect("processes").flatten();
+        let mut names = processes.map(|process| process.file_name());
+        (!names.any(|name| name == *journal.to_string())).then_some(())
+    })
+    .await;
+
+    let orders = buyer.get("/v1/orders").await.expect(200);
+    assert_eq!(orders.items().len(), 1, "{orders:?}");
+    insist(&buyer, "stuck", &konbini_order(sku.as_str(), 2)).await;
+    assert_eq!(available(&buyer, &sku).await, 2);
+    expect_clean_audit(&engine).await;
+    engine.stop().await;
+}
+
+async fn backend_that_places_orders(engine: &TestEngine) -> Pid {
+    let rows = engine
+        .by_hand(
+            "select pid from pg_stat_activity \
+              where datname = current_database() and query like '%insert into orders.orders%' \
+                and pid <> pg_backend_pid()",
+        )
+        .await;
+    let pids: Vec<i32> = rows
+        .iter()
+        .filter_map(|row| match row {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        })
+        .collect();
+    let [pid] = pids.as_slice() else { panic!("one lane of orders, not {pids:?}") };
+    Pid::from_raw(*pid)
 }
 
 async fn ready(monitoring: &Client, status: u16) {

@@ -108,11 +108,14 @@ impl Sweep {
         let Some(last) = held.last().copied() else { return Ok(false) };
         let orders: Vec<OrderId> = held.iter().map(|id| OrderId::from(*id)).collect();
         let existing = desk.store.list_existing_orders(&orders).await?;
-        for id in held.iter().filter(|id| !existing.contains(&OrderId::from(**id))) {
+        let absent: Vec<OrderId> = orders.into_iter().filter(|order| !existing.contains(order)).collect();
+        // A commit that got stuck may still bring an order about: it must find that it came too late, not no stock.
+        let abandoned = if absent.is_empty() { absent } else { desk.store.abandon_orders(&absent).await? };
+        for id in abandoned.into_iter().map(ReservationId::from) {
             tracing::warn!(reservation = %id, "stock was held for an order that never came to be; it is given back");
             metrics::counter!("shobai_orphaned_reservations_total").increment(1);
             let release = ReleaseReservation {
-                id: *id,
+                id,
                 purpose: Purpose::Order,
                 skus: Vec::new(),
                 even_if_committed: false,

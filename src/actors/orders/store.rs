@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -18,6 +19,9 @@ macro_rules! sql {
         include_str!(concat!("../../../sql/orders/", $name, ".sql"))
     };
 }
+
+/// How long new orders may be kept waiting while others are ruled out; a commit may take longer.
+const ABANDONS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -107,6 +111,22 @@ impl OrdersStore {
         let statement = connection.prepare_cached(sql!("list_existing_orders")).await?;
         let orders: Vec<Uuid> = orders.iter().map(|order| order.uuid()).collect();
         ids(connection.query(&statement, &[&orders]).await?)
+    }
+
+    /// Rules out that these orders ever come to be, also by a commit that is still on its way; answers with those that
+    /// do not exist and now never will.
+    pub async fn abandon_orders(&self, orders: &[OrderId]) -> Result<Vec<OrderId>, StorageError> {
+        let mut connection = self.database.connection().await?;
+        let transaction = connection.transaction().await?;
+        let within = ABANDONS_WITHIN.as_millis();
+        transaction.batch_execute(&format!("set local lock_timeout = {within}")).await?;
+        transaction.execute(sql!("lock_abandoned"), &[]).await?;
+        let statement = transaction.prepare_cached(sql!("abandon_orders")).await?;
+        let orders: Vec<Uuid> = orders.iter().map(|order| order.uuid()).collect();
+        let abandoned = ids(transaction.query(&statement, &[&orders]).await?)?;
+        transaction.execute(sql!("delete_abandoned"), &[]).await?;
+        transaction.commit().await?;
+        Ok(abandoned)
     }
 }
 
