@@ -36,6 +36,7 @@ fn main() {
                         }],
                         purpose: Purpose::Staff,
                         expires_at,
+                        sale: None,
                         id_is_new: true,
                     };
                     reserve.ask(message).await.expect("a reservation");

@@ -1,3 +1,7 @@
--- A SKU's figures.
+-- A SKU's figures, and those of the sale that has a part of it at the moment.
 -- $1 sku
-select on_hand, reserved, version from inventory.stock where sku = $1
+select stock.on_hand, stock.reserved, stock.allotted, stock.version,
+       part.sale_id, part.sku, part.allotment, part.held, part.sold, part.returned, part.lapsed, part.closed_at
+  from inventory.stock as stock
+  left join inventory.allotments as part on part.sku = stock.sku and part.closed_at is null
+ where stock.sku = $1

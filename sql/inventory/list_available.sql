@@ -1,6 +1,6 @@
 -- Pieces available of many SKUs, in the order asked; zero where nothing is counted.
 -- $1 skus
-select coalesce(stock.on_hand - stock.reserved, 0)
+select coalesce(stock.on_hand - stock.reserved - stock.allotted, 0)
   from unnest($1::text[]) with ordinality as asked (sku, position)
   left join inventory.stock as stock on stock.sku = asked.sku
  order by asked.position

@@ -17,9 +17,16 @@ const EXAMPLES: usize = 20;
 
 /// What must be true, and the query that finds where it is not.
 const CLAIMS: &[(&str, &str)] = &[
-    ("on hand − reserved ≥ 0 for every SKU", include_str!("../../sql/audit/stock_is_possible.sql")),
+    (
+        "on hand − reserved − allotted ≥ 0 for every SKU",
+        include_str!("../../sql/audit/stock_is_possible.sql"),
+    ),
     ("reserved = sum of live reservations", include_str!("../../sql/audit/reserved_is_held.sql")),
     ("on hand = sum of movements, without a gap", include_str!("../../sql/audit/stock_is_explained.sql")),
+    (
+        "allotment = sold + held + remaining for every sale",
+        include_str!("../../sql/audit/allotments_add_up.sql"),
+    ),
     ("one reservation for each order line", include_str!("../../sql/audit/lines_are_reserved.sql")),
     ("no reservation without its order", include_str!("../../sql/audit/reservations_have_orders.sql")),
     ("one order for each idempotency key", include_str!("../../sql/audit/keys_are_used_once.sql")),

@@ -115,6 +115,9 @@ pub struct StockView<'a> {
     on_hand: i64,
     #[schema(example = 0)]
     reserved: i64,
+    /// Set apart for a sale and not promised yet.
+    #[schema(example = 0)]
+    allotted: i64,
     #[schema(example = 1_000_000)]
     available: i64,
     /// Counts the movements.
@@ -128,11 +131,12 @@ pub struct MovementView<'a> {
     sku: &'a str,
     /// The version of the stock that this movement made.
     version: i64,
-    /// `received`, `reserved`, `released`, `expired`, `committed` or `adjusted`.
+    /// `received`, `reserved`, `released`, `expired`, `committed`, `adjusted`, `allotted` or `returned`.
     #[schema(example = "received")]
     kind: &'static str,
     on_hand_delta: i64,
     reserved_delta: i64,
+    allotted_delta: i64,
     #[schema(required)]
     reservation_id: Option<Uuid>,
     #[schema(required)]
@@ -182,8 +186,8 @@ pub struct ReservedLineView<'a> {
 
 impl<'a> StockView<'a> {
     fn of(sku: &'a Sku, stock: Stock) -> Self {
-        let Stock { on_hand, reserved, version } = stock;
-        Self { sku: sku.as_str(), on_hand, reserved, available: stock.available(), version }
+        let Stock { on_hand, reserved, allotted, version } = stock;
+        Self { sku: sku.as_str(), on_hand, reserved, allotted, available: stock.available(), version }
     }
 }
 
@@ -195,6 +199,7 @@ impl<'a> MovementView<'a> {
             kind: movement.kind.as_str(),
             on_hand_delta: movement.on_hand_delta,
             reserved_delta: movement.reserved_delta,
+            allotted_delta: movement.allotted_delta,
             reservation_id: movement.reservation.map(ReservationId::uuid),
             reference: movement.reference.as_deref(),
             reason: movement.reason.as_deref(),
@@ -351,6 +356,7 @@ pub async fn reserve_stock(
         id: id.map_or_else(ReservationId::generate, ReservationId::from_uuid),
         lines: LineBody::lines(lines, gateway.limits.lines_max)?,
         purpose: Purpose::Staff,
+        sale: None,
         expires_at: Timestamp::now()
             .checked_add(SignedDuration::from_secs(expires_in_seconds))
             .unwrap_or(Timestamp::MAX),

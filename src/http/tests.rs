@@ -89,7 +89,7 @@ fn ports() -> Ports {
             reserve_stock: fake(|_| Err(InventoryError::from(down()))),
             commit_reservation: fake(|_| Err(InventoryError::from(down()))),
             release_reservation: fake(|_| Err(InventoryError::from(down()))),
-            get_stock: fake(|_| Ok(Stock { on_hand: 5, reserved: 2, version: 3 })),
+            get_stock: fake(|_| Ok(Stock { on_hand: 5, reserved: 2, allotted: 0, version: 3 })),
             list_available: fake(|_| Err(InventoryError::from(down()))),
             list_movements: fake(|_| Err(InventoryError::from(down()))),
         },

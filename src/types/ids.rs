@@ -54,6 +54,7 @@ id!(
     /// Pieces set aside under one id. An order's reservation carries the order's own id.
     ReservationId
 );
+id!(SaleId);
 id!(SessionId);
 
 impl From<OrderId> for ReservationId {

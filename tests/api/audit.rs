@@ -9,19 +9,21 @@ use shobai::cli::audit::Finding;
 use crate::support::client::konbini_order;
 use crate::support::{TestEngine, eventually};
 
-const STOCK_IS_POSSIBLE: &str = "on hand − reserved ≥ 0 for every SKU";
+const STOCK_IS_POSSIBLE: &str = "on hand − reserved − allotted ≥ 0 for every SKU";
 const RESERVED_IS_HELD: &str = "reserved = sum of live reservations";
 const STOCK_IS_EXPLAINED: &str = "on hand = sum of movements, without a gap";
+const ALLOTMENTS_ADD_UP: &str = "allotment = sold + held + remaining for every sale";
 const LINES_ARE_RESERVED: &str = "one reservation for each order line";
 const RESERVATIONS_HAVE_ORDERS: &str = "no reservation without its order";
 const KEYS_ARE_USED_ONCE: &str = "one order for each idempotency key";
 const ORDERS_ARE_WHOLE: &str = "every order adds up and has its history";
 
 /// In the order in which the audit prints them.
-const CLAIMS: [&str; 7] = [
+const CLAIMS: [&str; 8] = [
     STOCK_IS_POSSIBLE,
     RESERVED_IS_HELD,
     STOCK_IS_EXPLAINED,
+    ALLOTMENTS_ADD_UP,
     LINES_ARE_RESERVED,
     RESERVATIONS_HAVE_ORDERS,
     KEYS_ARE_USED_ONCE,
@@ -65,11 +67,30 @@ async fn more_reserved_than_on_hand_is_found() {
     let engine = shop().await;
     an_order(&engine).await;
 
-    let hand = "alter table inventory.stock drop constraint stock_reserved_within_on_hand;
+    let hand = "alter table inventory.stock drop constraint stock_promised_within_on_hand;
                 update inventory.stock set on_hand = 1";
 
     assert_eq!(broken_by(&engine, hand).await, [(STOCK_IS_POSSIBLE, "LAMP".to_owned())]);
     engine.stop().await;
+}
+
+#[actix::test]
+async fn a_part_of_a_sale_that_only_the_stock_or_only_the_sale_knows_is_found() {
+    let sale = "019b0000-0000-7000-8000-000000000001";
+    for (subject, hand) in [
+        ("LAMP".to_owned(), "update inventory.stock set allotted = 1".to_owned()),
+        (
+            format!("LAMP of sale {sale}"),
+            format!(
+                "insert into inventory.allotments (sale_id, sku, allotment, sold, closed_at) \
+                 values ('{sale}', 'LAMP', 1, 1, now())"
+            ),
+        ),
+    ] {
+        let engine = shop().await;
+        assert_eq!(broken_by(&engine, &hand).await, [(ALLOTMENTS_ADD_UP, subject)], "{hand}");
+        engine.stop().await;
+    }
 }
 
 #[actix::test]

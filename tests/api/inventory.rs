@@ -23,7 +23,10 @@ async fn anybody_sees_what_is_available_and_staff_see_why() {
     let public = engine.anybody().get("/v1/inventory/LAMP").await.expect(200);
     assert_eq!(public.body, json!({"sku": "LAMP", "available": 3}));
     let admin = staff.get("/v1/admin/inventory/LAMP").await.expect(200);
-    assert_eq!(admin.body, json!({"sku": "LAMP", "on_hand": 5, "reserved": 2, "available": 3, "version": 2}));
+    assert_eq!(
+        admin.body,
+        json!({"sku": "LAMP", "on_hand": 5, "reserved": 2, "allotted": 0, "available": 3, "version": 2})
+    );
 
     for sku in ["CHAIR", "lamp", "x".repeat(64).as_str()] {
         engine.anybody().get(&format!("/v1/inventory/{sku}")).await.expect_problem(404, "unknown-sku");
@@ -55,9 +58,9 @@ async fn a_receipt_counts_once_for_each_reference() {
         json!({
             "movement": {
                 "sku": "LAMP", "version": 1, "kind": "received", "on_hand_delta": 10, "reserved_delta": 0,
-                "reservation_id": null, "reference": "note-1", "reason": null, "at": movement["at"],
+                "allotted_delta": 0, "reservation_id": null, "reference": "note-1", "reason": null, "at": movement["at"],
             },
-            "stock": {"sku": "LAMP", "on_hand": 10, "reserved": 0, "available": 10, "version": 1},
+            "stock": {"sku": "LAMP", "on_hand": 10, "reserved": 0, "allotted": 0, "available": 10, "version": 1},
         })
     );
     let again = receives(&staff, "LAMP", 10, "note-1").await.expect(201);
@@ -99,7 +102,7 @@ async fn an_adjustment_corrects_the_pieces_on_hand() {
         .expect(201);
     assert_eq!(
         found.body["stock"],
-        json!({"sku": "LAMP", "on_hand": 8, "reserved": 0, "available": 8, "version": 3})
+        json!({"sku": "LAMP", "on_hand": 8, "reserved": 0, "allotted": 0, "available": 8, "version": 3})
     );
 
     let stale = adjusts(&staff, "LAMP", json!({"delta": 1, "reason": "found", "expected_version": 2})).await;

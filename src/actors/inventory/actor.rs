@@ -6,16 +6,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use actix::{Actor, Context, Handler, ResponseFuture};
 use metrics::Counter;
 
+use super::allotment::Allotment;
 use super::error::InventoryError;
 use super::messages::*;
 use super::model::{
-    Command, Hold, Line, Movement, MovementKind, Purpose, Reservation, ReservationState, Stock,
+    Claimed, Command, Figures, Hold, Line, Movement, MovementKind, Purpose, Reservation, ReservationState,
+    Stock,
 };
 use super::shard::{Instruct, Instructed, ReadSku, ShardActor};
 use super::store::InventoryStore;
 use crate::actors::runtime::Handle;
 use crate::error::{Fault as _, Kind};
-use crate::types::{Page, Quantity, ReservationId, Sku};
+use crate::types::{Page, Quantity, ReservationId, SaleId, Sku};
 
 /// How often a question is put to a SKU's next actor when the one before had to end.
 const ATTEMPTS: usize = 4;
@@ -83,7 +85,7 @@ impl Front {
         shard.ask(Instruct { sku: sku.clone(), command }).await?
     }
 
-    async fn read(&self, sku: &Sku) -> Result<Stock, InventoryError> {
+    async fn read(&self, sku: &Sku) -> Result<Figures, InventoryError> {
         let shard = self.shard(sku).ok_or_else(|| InventoryError::UnknownSku(sku.clone()))?;
         for _ in 1..ATTEMPTS {
             match shard.ask(ReadSku { sku: sku.clone() }).await? {
@@ -114,6 +116,7 @@ impl Front {
                 lines: count,
                 purpose: wanted.purpose,
                 expires_at: wanted.expires_at,
+                sale: wanted.sale.as_ref().and_then(|lines| lines.claim_on(&line.sku)),
                 id_is_new: wanted.id_is_new,
             };
             match self.instruct(&line.sku, command).await {
@@ -271,6 +274,23 @@ fn summed(lines: Vec<Line>) -> Result<Vec<Line>, InventoryError> {
     Ok(sums.into_iter().map(|(sku, quantity)| Line { sku, quantity }).collect())
 }
 
+impl InventoryActor {
+    /// Tells the SKU's actor, and answers with the sale's part as it is then.
+    fn change_allotment(
+        &self,
+        sale: SaleId,
+        sku: Sku,
+        command: Command,
+    ) -> ResponseFuture<Result<Allotment, InventoryError>> {
+        let front = self.front.clone();
+        Box::pin(async move {
+            front.instruct(&sku, command).await?;
+            let part = front.read(&sku).await?.allotment.filter(|part| part.sale == sale);
+            part.ok_or(InventoryError::NotAllotted { sku, sale })
+        })
+    }
+}
+
 impl Actor for InventoryActor {
     type Context = Context<Self>;
 }
@@ -286,10 +306,10 @@ impl Handler<TrackSku> for InventoryActor {
                 match front.read(&sku).await {
                     // That actor looked before the row was there; it makes way for one that finds it.
                     Err(InventoryError::UnknownSku(_)) => {}
-                    read => return read,
+                    read => return read.map(|figures| figures.stock),
                 }
             }
-            front.read(&sku).await
+            front.read(&sku).await.map(|figures| figures.stock)
         })
     }
 }
@@ -374,7 +394,7 @@ impl Handler<GetStock> for InventoryActor {
 
     fn handle(&mut self, GetStock { sku }: GetStock, _: &mut Self::Context) -> Self::Result {
         let front = self.front.clone();
-        Box::pin(async move { front.read(&sku).await })
+        Box::pin(async move { front.read(&sku).await.map(|figures| figures.stock) })
     }
 }
 
@@ -397,6 +417,64 @@ impl Handler<ListMovements> for InventoryActor {
             front.read(&sku).await?;
             front.store.list_movements(&sku, limit, cursor).await
         })
+    }
+}
+
+impl Handler<AllotStock> for InventoryActor {
+    type Result = ResponseFuture<Result<Allotment, InventoryError>>;
+
+    fn handle(&mut self, message: AllotStock, _: &mut Self::Context) -> Self::Result {
+        let AllotStock { sale, sku, pieces } = message;
+        self.change_allotment(sale, sku, Command::Allot { sale, pieces })
+    }
+}
+
+impl Handler<ChangeAllotment> for InventoryActor {
+    type Result = ResponseFuture<Result<Allotment, InventoryError>>;
+
+    fn handle(&mut self, message: ChangeAllotment, _: &mut Self::Context) -> Self::Result {
+        let ChangeAllotment { sale, sku, pieces, expected } = message;
+        self.change_allotment(sale, sku, Command::Reallot { sale, pieces, expected })
+    }
+}
+
+impl Handler<CloseAllotment> for InventoryActor {
+    type Result = ResponseFuture<Result<(), InventoryError>>;
+
+    fn handle(&mut self, message: CloseAllotment, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        let CloseAllotment { sale, sku } = message;
+        Box::pin(async move {
+            front.instruct(&sku, Command::CloseAllotment { sale }).await?;
+            Ok(())
+        })
+    }
+}
+
+impl Handler<GetFigures> for InventoryActor {
+    type Result = ResponseFuture<Result<Figures, InventoryError>>;
+
+    fn handle(&mut self, GetFigures { sku }: GetFigures, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.read(&sku).await })
+    }
+}
+
+impl Handler<ListAllotments> for InventoryActor {
+    type Result = ResponseFuture<Result<Vec<(Sku, Allotment)>, InventoryError>>;
+
+    fn handle(&mut self, ListAllotments { sale }: ListAllotments, _: &mut Self::Context) -> Self::Result {
+        let store = self.front.store.clone();
+        Box::pin(async move { Ok(store.list_allotments(sale).await?) })
+    }
+}
+
+impl Handler<ListClaims> for InventoryActor {
+    type Result = ResponseFuture<Result<Vec<Claimed>, InventoryError>>;
+
+    fn handle(&mut self, ListClaims { sale }: ListClaims, _: &mut Self::Context) -> Self::Result {
+        let store = self.front.store.clone();
+        Box::pin(async move { Ok(store.list_claims(sale).await?) })
     }
 }
 

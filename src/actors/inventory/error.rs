@@ -6,7 +6,7 @@ use super::model::ReservationState;
 use crate::actors::runtime::AskError;
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
-use crate::types::{InvalidValue, ReservationId, Sku};
+use crate::types::{InvalidValue, ReservationId, SaleId, Sku};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InventoryError {
@@ -28,6 +28,24 @@ pub enum InventoryError {
     VersionDiffers { sku: Sku, expected: i64, actual: i64 },
     #[error("{sku} would have {on_hand} pieces on hand, fewer than the {reserved} reserved")]
     BelowReserved { sku: Sku, on_hand: i64, reserved: i64 },
+    #[error("{requested} pieces of {sku} are wanted and the sale has {available} left")]
+    SoldOut {
+        sku: Sku,
+        requested: i64,
+        available: i64,
+        /// Pieces that others hold and may yet let go.
+        held: i64,
+    },
+    #[error("sale {sale} has no part of {sku}")]
+    NotAllotted { sku: Sku, sale: SaleId },
+    #[error("sale {sale} has a part of {sku} already")]
+    AllottedElsewhere { sku: Sku, sale: SaleId },
+    #[error("the allotment of {sku} is {actual}, not {expected}")]
+    AllotmentDiffers { sku: Sku, expected: i64, actual: i64 },
+    #[error("{pieces} pieces of {sku} are to be set apart and {available} are available")]
+    TooFewToAllot { sku: Sku, pieces: i64, available: i64 },
+    #[error("the allotment of {sku} cannot be {pieces}: {promised} are held or sold")]
+    BelowPromised { sku: Sku, pieces: i64, promised: i64 },
     #[error("{sku} would have more pieces than can be counted")]
     TooMany { sku: Sku },
     #[error(transparent)]
@@ -64,6 +82,12 @@ impl Fault for InventoryError {
             | InventoryError::ReferenceTaken { .. }
             | InventoryError::VersionDiffers { .. }
             | InventoryError::BelowReserved { .. }
+            | InventoryError::SoldOut { .. }
+            | InventoryError::NotAllotted { .. }
+            | InventoryError::AllottedElsewhere { .. }
+            | InventoryError::AllotmentDiffers { .. }
+            | InventoryError::TooFewToAllot { .. }
+            | InventoryError::BelowPromised { .. }
             | InventoryError::TooMany { .. } => Kind::Conflict,
             InventoryError::Invalid(_) => Kind::Invalid,
             InventoryError::Stale(_) | InventoryError::Reloading(_) => Kind::Unavailable,
@@ -84,6 +108,12 @@ impl Fault for InventoryError {
             InventoryError::ReferenceTaken { .. } => "reference-taken",
             InventoryError::VersionDiffers { .. } => "version-differs",
             InventoryError::BelowReserved { .. } => "below-reserved",
+            InventoryError::SoldOut { .. } => "sold-out",
+            InventoryError::NotAllotted { .. } => "not-allotted",
+            InventoryError::AllottedElsewhere { .. } => "allotted-elsewhere",
+            InventoryError::AllotmentDiffers { .. } => "allotment-differs",
+            InventoryError::TooFewToAllot { .. } => "too-few-to-allot",
+            InventoryError::BelowPromised { .. } => "below-promised",
             InventoryError::TooMany { .. } => "too-many-pieces",
             InventoryError::Invalid(error) => error.code(),
             InventoryError::Stale(_) | InventoryError::Reloading(_) => "unavailable",
@@ -104,6 +134,18 @@ impl Fault for InventoryError {
             }
             InventoryError::BelowReserved { sku, on_hand, reserved } => {
                 json!({ "sku": sku.as_str(), "on_hand": on_hand, "reserved": reserved })
+            }
+            InventoryError::SoldOut { sku, requested, available, held } => {
+                json!({ "sku": sku.as_str(), "requested": requested, "available": available, "held": held })
+            }
+            InventoryError::AllotmentDiffers { sku, expected, actual } => {
+                json!({ "sku": sku.as_str(), "expected": expected, "actual": actual })
+            }
+            InventoryError::TooFewToAllot { sku, pieces, available } => {
+                json!({ "sku": sku.as_str(), "requested": pieces, "available": available })
+            }
+            InventoryError::BelowPromised { sku, promised, .. } => {
+                json!({ "sku": sku.as_str(), "promised": promised })
             }
             _ => return Map::new(),
         };

@@ -3,9 +3,10 @@
 use actix::Message;
 use jiff::Timestamp;
 
+use super::allotment::Allotment;
 use super::error::InventoryError;
-use super::model::{Line, Movement, Purpose, Reservation, Stock};
-use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, Sku};
+use super::model::{Claimed, Figures, Line, Movement, Purpose, Reservation, SaleClaim, Stock};
+use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, SaleId, Sku};
 
 /// Begins to count pieces of a SKU, from nothing.
 ///
@@ -59,8 +60,23 @@ pub struct ReserveStock {
     pub lines: Vec<Line>,
     pub purpose: Purpose,
     pub expires_at: Timestamp,
+    /// The sale whose part some of the lines come from.
+    pub sale: Option<SaleLines>,
     /// The id was made for this very question, so nobody can have used it before; spares a look into the database.
     pub id_is_new: bool,
+}
+
+/// Which lines of a reservation come from the part of a sale, and whom they count for.
+#[derive(Debug, Clone)]
+pub struct SaleLines {
+    pub claim: SaleClaim,
+    pub skus: Vec<Sku>,
+}
+
+impl SaleLines {
+    pub(super) fn claim_on(&self, sku: &Sku) -> Option<SaleClaim> {
+        self.skus.contains(sku).then(|| self.claim.clone())
+    }
 }
 
 /// Takes reserved pieces out of stock for good: they are sold.
@@ -116,6 +132,62 @@ pub struct ListMovements {
     pub sku: Sku,
     pub limit: Limit,
     pub cursor: Option<Cursor>,
+}
+
+/// Sets pieces of general stock apart for a sale; from then on only its orders can have them.
+///
+/// Answers with the sale's part. Refuses with `TooFewToAllot`, and with `AllottedElsewhere` while another sale has a part
+/// of the SKU. Asking twice changes nothing; with another number it is refused with `AllotmentDiffers`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Allotment, InventoryError>")]
+pub struct AllotStock {
+    pub sale: SaleId,
+    pub sku: Sku,
+    pub pieces: Quantity,
+}
+
+/// Makes the part of a sale larger or smaller.
+///
+/// Answers with the part. Refuses with `AllotmentDiffers` unless it is as expected, with `BelowPromised` when more are
+/// held or sold, with `TooFewToAllot` when general stock has not as many. Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Allotment, InventoryError>")]
+pub struct ChangeAllotment {
+    pub sale: SaleId,
+    pub sku: Sku,
+    pub pieces: Quantity,
+    pub expected: Quantity,
+}
+
+/// Gives what remains of a sale's part back to general stock, and all that comes back later.
+///
+/// Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), InventoryError>")]
+pub struct CloseAllotment {
+    pub sale: SaleId,
+    pub sku: Sku,
+}
+
+/// The figures of one SKU as they are durable, as its actor has them.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Figures, InventoryError>")]
+pub struct GetFigures {
+    pub sku: Sku,
+}
+
+/// What a sale got of every SKU, and what became of it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<(Sku, Allotment)>, InventoryError>")]
+pub struct ListAllotments {
+    pub sale: SaleId,
+}
+
+/// The live reservations of a sale: the truth about who has how many pieces.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Claimed>, InventoryError>")]
+pub struct ListClaims {
+    pub sale: SaleId,
 }
 
 /// Reservations for orders that are still held though their orders were begun before a time, oldest first.

@@ -1,7 +1,8 @@
 //! Inventory owns what is in stock, what is set aside, and the ledger that explains both (schema `inventory`).
 //!
 //! It promises that no piece is promised twice: one actor per SKU decides in memory, one message at a time, and
-//! nobody hears of a decision before the journal has made it durable. It asks nobody.
+//! nobody hears of a decision before the journal has made it durable. A part of a SKU can be set apart for a sale
+//! (`allotment.rs`); the same actor decides about it. It asks nobody.
 //!
 //! ```text
 //! InventoryActor  takes reservations apart, line by line, and undoes what it must
@@ -10,6 +11,7 @@
 //! ```
 
 mod actor;
+mod allotment;
 mod book;
 mod error;
 mod expiry;
@@ -20,10 +22,13 @@ mod sku;
 mod store;
 
 pub use actor::{InventoryActor, shard_of};
+pub use allotment::Allotment;
 pub use book::StockBook;
 pub use error::InventoryError;
 pub use expiry::expire_when_due;
 pub use messages::*;
-pub use model::{Line, Movement, MovementKind, Purpose, Reservation, ReservationState, Stock};
+pub use model::{
+    Claimed, Figures, Line, Movement, MovementKind, Purpose, Reservation, ReservationState, SaleClaim, Stock,
+};
 pub use shard::{Instruct, ShardActor};
 pub use store::InventoryStore;

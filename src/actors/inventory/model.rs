@@ -10,18 +10,22 @@
 //! A reserve with other pieces than the first one is refused in every state.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::allotment::{Allotment, AllotmentChange};
 use super::error::InventoryError;
-use crate::types::{Quantity, ReservationId, Sku};
+use crate::types::{Quantity, ReservationId, SaleId, Sku};
 
 /// The figures of one SKU. `version` counts the movements that made them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stock {
     pub on_hand: i64,
     pub reserved: i64,
+    /// Set apart for a sale and not promised yet.
+    pub allotted: i64,
     pub version: i64,
 }
 
@@ -29,10 +33,35 @@ impl Stock {
     /// More pieces than any shop has of one SKU.
     pub const ON_HAND_MAX: i64 = 1_000_000_000_000;
 
-    /// Pieces that can still be promised.
+    /// Pieces that can still be promised to anybody.
     pub const fn available(self) -> i64 {
-        self.on_hand - self.reserved
+        self.on_hand - self.reserved - self.allotted
     }
+}
+
+/// The figures of one SKU, and of the sale that has a part of it at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    pub stock: Stock,
+    pub allotment: Option<Allotment>,
+}
+
+/// Whose allotment the pieces of a reservation come from, and whom they count for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaleClaim {
+    pub sale: SaleId,
+    /// Words without spaces, one space between them.
+    pub claimants: Arc<str>,
+}
+
+/// A line of a live reservation of a sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    pub reservation: ReservationId,
+    pub line: Line,
+    /// Not sold yet.
+    pub is_held: bool,
+    pub claimants: Vec<String>,
 }
 
 /// What a reservation was made for.
@@ -104,6 +133,8 @@ pub struct Hold {
     pub quantity: Quantity,
     pub state: ReservationState,
     pub expires_at: Timestamp,
+    /// Whose allotment the pieces came from; nothing: from general stock.
+    pub sale: Option<SaleId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,11 +145,23 @@ pub enum MovementKind {
     Expired,
     Committed,
     Adjusted,
+    /// Set apart for a sale, or fewer of them.
+    Allotted,
+    /// Given back by a sale.
+    Returned,
 }
 
 impl MovementKind {
-    pub const ALL: [Self; 6] =
-        [Self::Received, Self::Reserved, Self::Released, Self::Expired, Self::Committed, Self::Adjusted];
+    pub const ALL: [Self; 8] = [
+        Self::Received,
+        Self::Reserved,
+        Self::Released,
+        Self::Expired,
+        Self::Committed,
+        Self::Adjusted,
+        Self::Allotted,
+        Self::Returned,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -128,6 +171,8 @@ impl MovementKind {
             Self::Expired => "expired",
             Self::Committed => "committed",
             Self::Adjusted => "adjusted",
+            Self::Allotted => "allotted",
+            Self::Returned => "returned",
         }
     }
 
@@ -145,6 +190,7 @@ pub struct Movement {
     pub kind: MovementKind,
     pub on_hand_delta: i64,
     pub reserved_delta: i64,
+    pub allotted_delta: i64,
     pub reservation: Option<ReservationId>,
     pub reference: Option<String>,
     pub reason: Option<String>,
@@ -161,6 +207,7 @@ pub enum Command {
         lines: i16,
         purpose: Purpose,
         expires_at: Timestamp,
+        sale: Option<SaleClaim>,
         id_is_new: bool,
     },
     Commit {
@@ -185,6 +232,21 @@ pub enum Command {
         reference: String,
         expected_version: Option<i64>,
     },
+    /// Sets pieces apart for a sale.
+    Allot {
+        sale: SaleId,
+        pieces: Quantity,
+    },
+    /// Gives a sale more or fewer of them.
+    Reallot {
+        sale: SaleId,
+        pieces: Quantity,
+        expected: Quantity,
+    },
+    /// Gives what remains of them back to general stock.
+    CloseAllotment {
+        sale: SaleId,
+    },
 }
 
 impl Command {
@@ -195,12 +257,16 @@ impl Command {
             | Command::Commit { id, .. }
             | Command::Release { id, .. }
             | Command::Expire { id, .. } => Some(*id),
-            Command::Receive { .. } | Command::Adjust { .. } => None,
+            Command::Receive { .. }
+            | Command::Adjust { .. }
+            | Command::Allot { .. }
+            | Command::Reallot { .. }
+            | Command::CloseAllotment { .. } => None,
         }
     }
 }
 
-/// What a decision changes: one movement, and the state of one hold.
+/// What a decision changes: one movement, the state of one hold, the figures of one allotment.
 #[derive(Debug, Clone)]
 pub struct Change {
     pub kind: MovementKind,
@@ -209,21 +275,29 @@ pub struct Change {
     pub reference: Option<String>,
     pub reason: Option<String>,
     pub hold: Option<HoldChange>,
+    pub allotment: Option<AllotmentChange>,
 }
 
-#[derive(Debug, Clone, Copy)]
+impl Change {
+    pub fn allotted_delta(&self) -> i64 {
+        self.allotment.map_or(0, |change| change.allotted_delta())
+    }
+}
+
+#[derive(Debug, Clone)]
 pub struct HoldChange {
     pub id: ReservationId,
     pub step: HoldStep,
     pub to: Hold,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum HoldStep {
     Made {
         /// How many SKUs the whole reservation has.
         lines: i16,
         purpose: Purpose,
+        claimants: Option<Arc<str>>,
     },
     Ended {
         from: ReservationState,
@@ -260,6 +334,8 @@ const REMEMBER_ENDED_FOR: Duration = Duration::from_secs(20);
 pub struct SkuStock {
     sku: Sku,
     stock: Stock,
+    /// The sale that has a part of it at the moment.
+    allotment: Option<Allotment>,
     holds: HashMap<ReservationId, Remembered>,
     ended: VecDeque<(Instant, ReservationId)>,
 }
@@ -273,26 +349,37 @@ struct Remembered {
 
 impl SkuStock {
     /// Holds are not loaded (a hot SKU may have a million): each is recalled when somebody asks about it.
-    pub fn new(sku: Sku, stock: Stock) -> Self {
-        Self { sku, stock, holds: HashMap::new(), ended: VecDeque::new() }
+    pub fn new(sku: Sku, Figures { stock, allotment }: Figures) -> Self {
+        Self { sku, stock, allotment, holds: HashMap::new(), ended: VecDeque::new() }
     }
 
     pub fn stock(&self) -> Stock {
         self.stock
     }
 
+    pub fn figures(&self) -> Figures {
+        Figures { stock: self.stock, allotment: self.allotment }
+    }
+
     /// Decides without changing anything.
     pub fn decide(&self, command: &Command, recalled: Recalled) -> Result<Decision, InventoryError> {
         let known = command.reservation().and_then(|id| self.holds.get(&id)).map(|known| known.hold);
         match command {
-            Command::Reserve { id, quantity, lines, purpose, expires_at, id_is_new } => {
+            Command::Reserve { id, quantity, lines, purpose, expires_at, sale, id_is_new } => {
                 let known = match (known, recalled) {
                     (Some(hold), _) | (None, Recalled::Found(hold)) => Some(hold),
                     (None, Recalled::NotAsked) if !id_is_new => return Ok(Decision::Recall(*id)),
                     (None, _) => None,
                 };
                 match known {
-                    None => self.reserve(*id, *quantity, *lines, *purpose, *expires_at),
+                    None => {
+                        let made = HoldStep::Made {
+                            lines: *lines,
+                            purpose: *purpose,
+                            claimants: sale.as_ref().map(|claim| claim.claimants.clone()),
+                        };
+                        self.reserve(*id, *quantity, *expires_at, sale.as_ref().map(|claim| claim.sale), made)
+                    }
                     Some(hold) if hold.quantity != *quantity => Err(InventoryError::ReservationDiffers(*id)),
                     Some(hold) => match hold.state {
                         ReservationState::Held | ReservationState::Committed => Ok(Decision::Already(hold)),
@@ -322,9 +409,8 @@ impl SkuStock {
                     }
                     ReservationState::Committed => Ok(Decision::Already(hold)),
                     ReservationState::Expired if *even_if_expired => {
-                        if self.stock.available() < hold.quantity.get() {
-                            return Err(self.out_of_stock(hold.quantity));
-                        }
+                        let sale = hold.sale.filter(|sale| self.open_allotment(*sale).is_some());
+                        self.find_pieces(hold.quantity, sale)?;
                         Ok(self.end(*id, hold, committed, MovementKind::Committed, -1, 0))
                     }
                     state => Err(InventoryError::ReservationEnded { id: *id, state }),
@@ -365,14 +451,122 @@ impl SkuStock {
                     Some(reason.clone()),
                 )
             }
+            Command::Allot { sale, pieces } => self.allot(*sale, *pieces),
+            Command::Reallot { sale, pieces, expected } => self.reallot(*sale, *pieces, *expected),
+            Command::CloseAllotment { sale } => Ok(match self.open_allotment(*sale) {
+                Some(open) => self
+                    .move_allotted(MovementKind::Returned, AllotmentChange::close(*sale, open.remaining())),
+                None => Decision::Nothing,
+            }),
         }
+    }
+
+    /// The part of this sale, unless it has none or gave it back.
+    fn open_allotment(&self, sale: SaleId) -> Option<Allotment> {
+        self.allotment.filter(|allotment| allotment.sale == sale)
+    }
+
+    fn allot(&self, sale: SaleId, pieces: Quantity) -> Result<Decision, InventoryError> {
+        let pieces = pieces.get();
+        match self.allotment {
+            Some(open) if open.sale == sale && open.allotment == pieces => Ok(Decision::Nothing),
+            Some(open) if open.sale == sale => Err(self.allotment_differs(pieces, open.allotment)),
+            Some(open) => Err(InventoryError::AllottedElsewhere { sku: self.sku.clone(), sale: open.sale }),
+            None => {
+                self.find_for_allotment(pieces)?;
+                Ok(self.move_allotted(MovementKind::Allotted, AllotmentChange::make(sale, pieces)))
+            }
+        }
+    }
+
+    fn reallot(
+        &self,
+        sale: SaleId,
+        pieces: Quantity,
+        expected: Quantity,
+    ) -> Result<Decision, InventoryError> {
+        let (pieces, expected) = (pieces.get(), expected.get());
+        let Some(open) = self.open_allotment(sale) else {
+            return Err(InventoryError::NotAllotted { sku: self.sku.clone(), sale });
+        };
+        if open.allotment == pieces {
+            return Ok(Decision::Nothing);
+        }
+        if open.allotment != expected {
+            return Err(self.allotment_differs(expected, open.allotment));
+        }
+        let promised = open.held + open.sold;
+        if pieces < promised {
+            return Err(InventoryError::BelowPromised { sku: self.sku.clone(), pieces, promised });
+        }
+        let delta = pieces - open.allotment;
+        self.find_for_allotment(delta)?;
+        Ok(self.move_allotted(MovementKind::Allotted, AllotmentChange::resize(sale, delta)))
+    }
+
+    fn allotment_differs(&self, expected: i64, actual: i64) -> InventoryError {
+        InventoryError::AllotmentDiffers { sku: self.sku.clone(), expected, actual }
+    }
+
+    /// Refuses when general stock does not have as many pieces for a sale.
+    fn find_for_allotment(&self, pieces: i64) -> Result<(), InventoryError> {
+        let available = self.stock.available();
+        if available < pieces {
+            return Err(InventoryError::TooFewToAllot { sku: self.sku.clone(), pieces, available });
+        }
+        Ok(())
+    }
+
+    fn move_allotted(&self, kind: MovementKind, change: AllotmentChange) -> Decision {
+        Decision::Change(Change {
+            kind,
+            on_hand_delta: 0,
+            reserved_delta: 0,
+            reference: None,
+            reason: Some(format!("sale {}", change.sale)),
+            hold: None,
+            allotment: Some(change),
+        })
+    }
+
+    /// Refuses when there are fewer pieces, of the sale's part or of what anybody can have.
+    fn find_pieces(&self, wanted: Quantity, sale: Option<SaleId>) -> Result<(), InventoryError> {
+        let Some(sale) = sale else {
+            if self.stock.available() < wanted.get() {
+                return Err(self.out_of_stock(wanted));
+            }
+            return Ok(());
+        };
+        let Some(open) = self.open_allotment(sale) else {
+            return Err(InventoryError::NotAllotted { sku: self.sku.clone(), sale });
+        };
+        if open.remaining() < wanted.get() {
+            return Err(InventoryError::SoldOut {
+                sku: self.sku.clone(),
+                requested: wanted.get(),
+                available: open.remaining(),
+                held: open.held,
+            });
+        }
+        Ok(())
     }
 
     /// Carries a decided change out in memory.
     pub fn apply(&mut self, change: &Change, now: Instant) {
         self.stock.on_hand += change.on_hand_delta;
         self.stock.reserved += change.reserved_delta;
+        self.stock.allotted += change.allotted_delta();
         self.stock.version += 1;
+        if let Some(allotment) = change.allotment {
+            self.allotment = match self.allotment {
+                _ if allotment.makes => Some(Allotment::of(allotment.sale, allotment.allotment)),
+                // The hold of a sale that has given its part back changes nothing of another one's.
+                Some(open) if open.sale == allotment.sale => {
+                    Some(open.after(&allotment)).filter(|open| !open.is_closed)
+                }
+                other => other,
+            };
+        }
         if let Some(HoldChange { id, to, .. }) = change.hold {
             let ended = (to.state != ReservationState::Held).then_some(now);
             self.holds.insert(id, Remembered { hold: to, ended });
@@ -397,21 +591,20 @@ impl SkuStock {
         &self,
         id: ReservationId,
         quantity: Quantity,
-        lines: i16,
-        purpose: Purpose,
         expires_at: Timestamp,
+        sale: Option<SaleId>,
+        made: HoldStep,
     ) -> Result<Decision, InventoryError> {
-        if self.stock.available() < quantity.get() {
-            return Err(self.out_of_stock(quantity));
-        }
-        let to = Hold { quantity, state: ReservationState::Held, expires_at };
+        self.find_pieces(quantity, sale)?;
+        let to = Hold { quantity, state: ReservationState::Held, expires_at, sale };
         Ok(Decision::Change(Change {
             kind: MovementKind::Reserved,
             on_hand_delta: 0,
             reserved_delta: quantity.get(),
             reference: None,
             reason: None,
-            hold: Some(HoldChange { id, step: HoldStep::Made { lines, purpose }, to }),
+            hold: Some(HoldChange { id, step: made, to }),
+            allotment: sale.map(|sale| AllotmentChange::hold(sale, quantity.get())),
         }))
     }
 
@@ -427,6 +620,10 @@ impl SkuStock {
     ) -> Decision {
         let pieces = hold.quantity.get();
         let to = Hold { state, ..hold };
+        let allotment = hold.sale.map(|sale| {
+            let is_open = self.open_allotment(sale).is_some();
+            AllotmentChange::end(sale, pieces, hold.state, state, is_open)
+        });
         Decision::Change(Change {
             kind,
             on_hand_delta: on_hand * pieces,
@@ -434,6 +631,7 @@ impl SkuStock {
             reference: None,
             reason: None,
             hold: Some(HoldChange { id, step: HoldStep::Ended { from: hold.state }, to }),
+            allotment,
         })
     }
 
@@ -445,8 +643,8 @@ impl SkuStock {
         reason: Option<String>,
     ) -> Result<Decision, InventoryError> {
         let on_hand = self.stock.on_hand.saturating_add(delta);
-        if on_hand < self.stock.reserved {
-            let reserved = self.stock.reserved;
+        let reserved = self.stock.reserved + self.stock.allotted;
+        if on_hand < reserved {
             return Err(InventoryError::BelowReserved { sku: self.sku.clone(), on_hand, reserved });
         }
         if on_hand > Stock::ON_HAND_MAX {
@@ -459,6 +657,7 @@ impl SkuStock {
             reference,
             reason,
             hold: None,
+            allotment: None,
         }))
     }
 
@@ -480,7 +679,8 @@ mod tests {
     const LATER: i64 = 4_000_000_000;
 
     fn lamp(on_hand: i64) -> SkuStock {
-        SkuStock::new("LAMP".parse().unwrap(), Stock { on_hand, reserved: 0, version: 0 })
+        let stock = Stock { on_hand, ..Stock::default() };
+        SkuStock::new("LAMP".parse().unwrap(), Figures { stock, allotment: None })
     }
 
     fn id(number: u128) -> ReservationId {
@@ -494,8 +694,72 @@ mod tests {
             lines: 1,
             purpose: Purpose::Order,
             expires_at: Timestamp::from_second(LATER).unwrap(),
+            sale: None,
             id_is_new: false,
         }
+    }
+
+    fn sale(number: u128) -> SaleId {
+        SaleId::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    fn for_sale(number: u128, pieces: i64, of: u128) -> Command {
+        let mut command = reserve(number, pieces);
+        if let Command::Reserve { sale: claim, .. } = &mut command {
+            *claim = Some(SaleClaim { sale: sale(of), claimants: "customer:1".into() });
+        }
+        command
+    }
+
+    fn allot(number: u128, pieces: i64) -> Command {
+        Command::Allot { sale: sale(number), pieces: Quantity::new(pieces).unwrap() }
+    }
+
+    fn reallot(number: u128, pieces: i64, expected: i64) -> Command {
+        let (pieces, expected) = (Quantity::new(pieces).unwrap(), Quantity::new(expected).unwrap());
+        Command::Reallot { sale: sale(number), pieces, expected }
+    }
+
+    #[test]
+    fn the_part_of_a_sale_is_for_its_buyers_alone_and_never_below_what_they_were_promised() {
+        use crate::error::Fault as _;
+        let mut stock = lamp(10);
+        let mut code = |command: &Command| match tell(&mut stock, command) {
+            Ok(Decision::Change(_)) => "done",
+            Ok(_) => "unchanged",
+            Err(refusal) => refusal.code(),
+        };
+        for (command, expected) in [
+            (for_sale(1, 1, 1), "not-allotted"),
+            (allot(1, 11), "too-few-to-allot"),
+            (allot(1, 8), "done"),
+            (allot(1, 8), "unchanged"),
+            (allot(1, 7), "allotment-differs"),
+            (allot(2, 1), "allotted-elsewhere"),
+            // Two pieces are left in general stock.
+            (reserve(2, 3), "out-of-stock"),
+            (reserve(2, 2), "done"),
+            (for_sale(3, 9, 1), "sold-out"),
+            (for_sale(3, 8, 1), "done"),
+            (for_sale(4, 1, 1), "sold-out"),
+            (reallot(1, 7, 8), "below-promised"),
+            (reallot(1, 9, 8), "too-few-to-allot"),
+            (release(3, false), "done"),
+            (reallot(1, 7, 9), "allotment-differs"),
+            (reallot(1, 7, 8), "done"),
+            (reallot(1, 7, 8), "unchanged"),
+            (for_sale(5, 4, 1), "done"),
+            (Command::CloseAllotment { sale: sale(1) }, "done"),
+            (Command::CloseAllotment { sale: sale(1) }, "unchanged"),
+            (for_sale(6, 1, 1), "not-allotted"),
+            // What was held for the closed sale goes back to everybody.
+            (reserve(7, 5), "out-of-stock"),
+            (release(5, false), "done"),
+            (reserve(7, 8), "done"),
+        ] {
+            assert_eq!(code(&command), expected, "{command:?}");
+        }
+        assert_eq!(stock.stock().available(), 0);
     }
 
     fn commit(number: u128, even_if_expired: bool) -> Command {
@@ -643,7 +907,8 @@ mod tests {
         let mut stock = with_reservation(Some(ReservationState::Committed));
         let quantity = Quantity::new(3).unwrap();
         let expires_at = Timestamp::from_second(LATER).unwrap();
-        let committed = Recalled::Found(Hold { quantity, state: ReservationState::Committed, expires_at });
+        let committed =
+            Recalled::Found(Hold { quantity, state: ReservationState::Committed, expires_at, sale: None });
         for returned in [true, false] {
             let decision = stock.decide(&release(1, true), committed).unwrap();
             assert_eq!(matches!(decision, Decision::Change(_)), returned, "pieces come back once");
@@ -669,7 +934,7 @@ mod tests {
             Err(InventoryError::VersionDiffers { actual: 1, .. })
         ));
         tell(&mut stock, &adjust(-7, Some(1))).unwrap();
-        assert_eq!(stock.stock(), Stock { on_hand: 3, reserved: 3, version: 2 });
+        assert_eq!(stock.stock(), Stock { on_hand: 3, reserved: 3, allotted: 0, version: 2 });
         assert!(matches!(tell(&mut stock, &adjust(i64::MAX, None)), Err(InventoryError::TooMany { .. })));
     }
 
@@ -691,7 +956,19 @@ mod tests {
             (ids.clone(), 1..5i64).prop_map(|(number, pieces)| reserve(number, pieces)),
             (ids.clone(), any::<bool>()).prop_map(|(number, ended)| commit(number, ended)),
             (ids.clone(), any::<bool>()).prop_map(|(number, committed)| release(number, committed)),
-            (ids, LATER - 1..LATER + 1).prop_map(|(number, second)| expire(number, second)),
+            (ids.clone(), LATER - 1..LATER + 1).prop_map(|(number, second)| expire(number, second)),
+            (ids.clone(), 1..5i64, 1..3u128)
+                .prop_map(|(number, pieces, sale)| for_sale(number, pieces, sale)),
+            (1..3u128, 1..9i64).prop_map(|(number, pieces)| Command::Allot {
+                sale: sale(number),
+                pieces: Quantity::new(pieces).unwrap()
+            }),
+            (1..3u128, 1..9i64, 1..9i64).prop_map(|(number, pieces, expected)| Command::Reallot {
+                sale: sale(number),
+                pieces: Quantity::new(pieces).unwrap(),
+                expected: Quantity::new(expected).unwrap(),
+            }),
+            (1..3u128).prop_map(|number| Command::CloseAllotment { sale: sale(number) }),
             (1..10i64).prop_map(|pieces| Command::Receive {
                 quantity: Quantity::new(pieces).unwrap(),
                 reference: String::new()
@@ -711,16 +988,40 @@ mod tests {
             commands in prop::collection::vec(any_command(), 1..200)
         ) {
             let mut stock = lamp(7);
-            let mut ledger = Stock { on_hand: 7, reserved: 0, version: 0 };
+            let mut ledger = Stock { on_hand: 7, ..Stock::default() };
+            let mut parts: HashMap<SaleId, Allotment> = HashMap::new();
             for command in &commands {
+                // A part that was closed is never made again: the database has it once.
+                if let Command::Allot { sale, .. } = command
+                    && parts.get(sale).is_some_and(|part| part.is_closed)
+                {
+                    continue;
+                }
                 if let Ok(Decision::Change(change)) = tell(&mut stock, command) {
                     ledger.on_hand += change.on_hand_delta;
                     ledger.reserved += change.reserved_delta;
+                    ledger.allotted += change.allotted_delta();
                     ledger.version += 1;
+                    if let Some(moved) = change.allotment {
+                        match parts.get_mut(&moved.sale) {
+                            Some(part) => *part = part.after(&moved),
+                            None => drop(parts.insert(moved.sale, Allotment::of(moved.sale, moved.allotment))),
+                        }
+                    }
                 }
                 let figures = stock.stock();
                 prop_assert_eq!(figures, ledger);
                 prop_assert!(figures.on_hand >= 0 && figures.reserved >= 0 && figures.available() >= 0);
+                prop_assert!(figures.allotted >= 0);
+                prop_assert_eq!(figures.allotted, parts.values().filter(|part| !part.is_closed).map(Allotment::remaining).sum::<i64>());
+                for part in parts.values() {
+                    let of_sale = |state| -> i64 {
+                        let holds = stock.holds.values().filter(|known| known.hold.sale == Some(part.sale));
+                        holds.filter(|known| known.hold.state == state).map(|known| known.hold.quantity.get()).sum()
+                    };
+                    prop_assert_eq!((part.held, part.sold), (of_sale(ReservationState::Held), of_sale(ReservationState::Committed)));
+                    prop_assert!(part.returned >= 0 && part.remaining() >= 0 && (part.remaining() == 0 || !part.is_closed));
+                }
                 let held: i64 = stock
                     .holds
                     .values()

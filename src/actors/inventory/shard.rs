@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::book::StockBook;
 use super::error::InventoryError;
-use super::model::{Command, Hold, Recalled, Stock};
+use super::model::{Command, Figures, Hold, Recalled};
 use super::sku::{Decide, Read, Seen, Settled, SkuActor, Told};
 use super::store::InventoryStore;
 use crate::actors::runtime::{Journal, run_guarded, unbounded_context};
@@ -62,7 +62,7 @@ pub enum Instructed {
 
 /// The durable figures of one SKU.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Stock, InventoryError>")]
+#[rtype(result = "Result<Figures, InventoryError>")]
 pub(super) struct ReadSku {
     pub sku: Sku,
 }
@@ -144,10 +144,11 @@ impl ShardActor {
         let mut asked: Vec<_> = self.skus.iter().filter(|(_, active)| active.asked_in_round > 0).collect();
         asked.sort_unstable_by_key(|(_, active)| std::cmp::Reverse(active.asked_in_round));
         for (sku, active) in asked.into_iter().take(HOT_SKUS) {
-            let Some(stock) = *active.settled.borrow() else { continue };
+            let Some(Figures { stock, .. }) = *active.settled.borrow() else { continue };
             let gauge = |name: &'static str| metrics::gauge!(name, "sku" => sku.to_string());
             gauge("shobai_stock_on_hand_pieces").set(stock.on_hand as f64);
             gauge("shobai_stock_reserved_pieces").set(stock.reserved as f64);
+            gauge("shobai_stock_allotted_pieces").set(stock.allotted as f64);
             gauge("shobai_stock_available_pieces").set(stock.available() as f64);
         }
         self.look_for_changes_by_hand();
@@ -201,7 +202,7 @@ impl Handler<Instruct> for ShardActor {
 }
 
 impl Handler<ReadSku> for ShardActor {
-    type Result = ResponseFuture<Result<Stock, InventoryError>>;
+    type Result = ResponseFuture<Result<Figures, InventoryError>>;
 
     fn handle(&mut self, ReadSku { sku }: ReadSku, _: &mut Self::Context) -> Self::Result {
         match self.active(&sku) {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::book::{Entry, Refusal, StockBook};
 use super::error::InventoryError;
-use super::model::{Change, Command, Decision, Hold, Recalled, SkuStock, Stock};
+use super::model::{Change, Command, Decision, Figures, Hold, Recalled, SkuStock};
 use super::store::InventoryStore;
 use crate::actors::runtime::{CommitError, Journal, faults};
 use crate::storage::StorageError;
@@ -23,7 +23,7 @@ use crate::types::{ReservationId, Sku};
 /// The figures as they are durable; nothing before they are loaded and once the actor's picture is void.
 ///
 /// Shared, on one arbiter, by the actor, its answers on their way, and its shard.
-pub(super) type Settled = Rc<watch::Sender<Option<Stock>>>;
+pub(super) type Settled = Rc<watch::Sender<Option<Figures>>>;
 
 pub(super) struct SkuActor {
     sku: Sku,
@@ -66,7 +66,7 @@ pub(super) enum Told {
 
 /// The figures as they are durable.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Stock, InventoryError>")]
+#[rtype(result = "Result<Figures, InventoryError>")]
 pub(super) struct Read;
 
 /// The version that the row was seen at; a later one than this actor has made is somebody else's.
@@ -116,14 +116,15 @@ impl SkuActor {
     ) -> ResponseFuture<Result<Told, InventoryError>> {
         let Picture::Loaded(stock) = &self.picture else { return Box::pin(std::future::ready(answer)) };
         let version = stock.stock().version;
-        let is_settled = |settled: &Option<Stock>| settled.is_none_or(|stock| stock.version >= version);
+        let is_settled =
+            move |settled: &Option<Figures>| settled.is_none_or(|figures| figures.stock.version >= version);
         if is_settled(&self.settled.borrow()) {
             return Box::pin(std::future::ready(answer));
         }
         let (sku, mut settled) = (self.sku.clone(), self.settled.subscribe());
         Box::pin(async move {
-            match settled.wait_for(|settled| settled.is_none_or(|stock| stock.version >= version)).await {
-                Ok(stock) if stock.is_some() => answer,
+            match settled.wait_for(is_settled).await {
+                Ok(figures) if figures.is_some() => answer,
                 _ => Err(InventoryError::Reloading(sku)),
             }
         })
@@ -142,9 +143,10 @@ impl SkuActor {
             return Box::pin(std::future::ready(Err(InventoryError::Busy)));
         };
         let version = stock.stock().version;
-        let told = change.hold.map_or(Told::Stock, |hold| Told::Hold { hold: hold.to, already: false });
+        let told =
+            change.hold.as_ref().map_or(Told::Stock, |hold| Told::Hold { hold: hold.to, already: false });
         stock.apply(&change, Instant::now());
-        let promised = stock.stock();
+        let promised = stock.figures();
         let committed = place.enter(Entry { sku: self.sku.clone(), version, change });
 
         let (sku, settled, actor) = (self.sku.clone(), self.settled.clone(), ctx.address());
@@ -152,8 +154,8 @@ impl SkuActor {
             let error = match committed.await {
                 Ok(()) => {
                     settled.send_if_modified(|settled| match settled {
-                        Some(stock) if stock.version < promised.version => {
-                            *stock = promised;
+                        Some(figures) if figures.stock.version < promised.stock.version => {
+                            *figures = promised;
                             true
                         }
                         _ => false,
@@ -190,9 +192,9 @@ impl Actor for SkuActor {
         let load = async move { store.find_sku(&sku).await };
         // Nothing is answered before the row is here.
         ctx.wait(load.into_actor(self).map(|found, actor, ctx| match found {
-            Ok(Some(stock)) => {
-                actor.settled.send_replace(Some(stock));
-                actor.picture = Picture::Loaded(SkuStock::new(actor.sku.clone(), stock));
+            Ok(Some(figures)) => {
+                actor.settled.send_replace(Some(figures));
+                actor.picture = Picture::Loaded(SkuStock::new(actor.sku.clone(), figures));
             }
             Ok(None) => actor.picture = Picture::Absent,
             Err(error) => {
@@ -222,7 +224,7 @@ impl Handler<Decide> for SkuActor {
 }
 
 impl Handler<Read> for SkuActor {
-    type Result = Result<Stock, InventoryError>;
+    type Result = Result<Figures, InventoryError>;
 
     fn handle(&mut self, _: Read, ctx: &mut Self::Context) -> Self::Result {
         self.make_way(ctx);

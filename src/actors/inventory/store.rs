@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::allotment::Allotment;
 use super::error::InventoryError;
-use super::model::{Hold, Line, Movement, MovementKind, Purpose, ReservationState, Stock};
+use super::model::{Claimed, Figures, Hold, Line, Movement, MovementKind, Purpose, ReservationState, Stock};
 use crate::storage::{Database, StorageError};
-use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, Sku};
+use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, SaleId, Sku};
 
 macro_rules! sql {
     ($name:literal) => {
@@ -34,15 +35,50 @@ impl InventoryStore {
     }
 
     /// The figures of a SKU.
-    pub async fn find_sku(&self, sku: &Sku) -> Result<Option<Stock>, StorageError> {
+    pub async fn find_sku(&self, sku: &Sku) -> Result<Option<Figures>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("find_sku")).await?;
         let row = connection.query_opt(&statement, &[&sku.as_str()]).await?;
-        Ok(row.map(|row| Stock {
-            on_hand: row.get("on_hand"),
-            reserved: row.get("reserved"),
-            version: row.get("version"),
+        let Some(row) = row else { return Ok(None) };
+        let is_allotted = row.get::<_, Option<Uuid>>("sale_id").is_some();
+        Ok(Some(Figures {
+            stock: Stock {
+                on_hand: row.get("on_hand"),
+                reserved: row.get("reserved"),
+                allotted: row.get("allotted"),
+                version: row.get("version"),
+            },
+            allotment: is_allotted.then(|| allotment_from(&row)),
         }))
+    }
+
+    /// What a sale got of every SKU, and what became of it.
+    pub async fn list_allotments(&self, sale: SaleId) -> Result<Vec<(Sku, Allotment)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_allotments")).await?;
+        let rows = connection.query(&statement, &[&sale.uuid()]).await?;
+        rows.iter().map(|row| Ok((sku_from(row)?, allotment_from(row)))).collect()
+    }
+
+    /// The live reservations of a sale with those whom they count for.
+    pub async fn list_claims(&self, sale: SaleId) -> Result<Vec<Claimed>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_claims")).await?;
+        let rows = connection.query(&statement, &[&sale.uuid()]).await?;
+        rows.iter()
+            .map(|row| {
+                let state: &str = row.get("state");
+                Ok(Claimed {
+                    reservation: ReservationId::from_uuid(row.get("id")),
+                    line: Line {
+                        sku: sku_from(row)?,
+                        quantity: Quantity::new(row.get("quantity")).map_err(defective)?,
+                    },
+                    is_held: state == ReservationState::Held.as_str(),
+                    claimants: row.get::<_, Option<Vec<String>>>("claimants").unwrap_or_default(),
+                })
+            })
+            .collect()
     }
 
     /// A reservation with the lines of it that are there, whatever became of them.
@@ -189,7 +225,20 @@ fn hold_from(row: &Row) -> Result<Hold, StorageError> {
         quantity: Quantity::new(row.get("quantity")).map_err(defective)?,
         state: ReservationState::from_name(state).ok_or_else(|| defective(state))?,
         expires_at: row.get("expires_at"),
+        sale: row.get::<_, Option<Uuid>>("sale_id").map(SaleId::from_uuid),
     })
+}
+
+fn allotment_from(row: &Row) -> Allotment {
+    Allotment {
+        sale: SaleId::from_uuid(row.get("sale_id")),
+        allotment: row.get("allotment"),
+        held: row.get("held"),
+        sold: row.get("sold"),
+        returned: row.get("returned"),
+        lapsed: row.get("lapsed"),
+        is_closed: row.get::<_, Option<Timestamp>>("closed_at").is_some(),
+    }
 }
 
 fn movement_from(row: &Row) -> Result<Movement, StorageError> {
@@ -200,6 +249,7 @@ fn movement_from(row: &Row) -> Result<Movement, StorageError> {
         kind: MovementKind::from_name(kind).ok_or_else(|| defective(kind))?,
         on_hand_delta: row.get("on_hand_delta"),
         reserved_delta: row.get("reserved_delta"),
+        allotted_delta: row.get("allotted_delta"),
         reservation: row.get::<_, Option<Uuid>>("reservation_id").map(ReservationId::from_uuid),
         reference: row.get("reference"),
         reason: row.get("reason"),

@@ -96,6 +96,7 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
         lines: lines.clone(),
         purpose: Purpose::Order,
         expires_at: after(pay_before, HOLD_BEYOND_PAYMENT),
+        sale: None,
         id_is_new: true,
     };
     if let Err(refusal) = desk.ports.reserve_stock.ask(reserve).await {

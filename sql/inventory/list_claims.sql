@@ -1,0 +1,5 @@
+-- The live reservations of a sale with those whom they count for.
+-- $1 sale
+select id, sku, quantity, state, claimants
+  from inventory.reservations
+ where sale_id = $1 and state in ('held', 'committed')
