@@ -42,6 +42,9 @@ fn main() {
                             quantity: Quantity::new(1).expect("one piece"),
                         }],
                         payment,
+                        is_staff: false,
+                        admission: None,
+                        arrived_at: jiff::Timestamp::now(),
                     };
                     place.ask(message).await.expect("an order");
                 }

@@ -26,6 +26,7 @@ pub struct Config {
     pub journal: Journal,
     pub inventory: Inventory,
     pub orders: Orders,
+    pub sales: Sales,
     pub users: Users,
     pub payments: Payments,
     pub log: Log,
@@ -117,6 +118,14 @@ pub struct Orders {
     pub konbini_pay_within_seconds: u64,
     pub reconcile_every_ms: u64,
     pub orphan_after_seconds: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sales {
+    pub arm_before_seconds: u64,
+    pub drain_within_seconds: u64,
+    pub schedule_every_ms: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -237,6 +246,12 @@ impl Default for Orders {
     }
 }
 
+impl Default for Sales {
+    fn default() -> Self {
+        Self { arm_before_seconds: 60, drain_within_seconds: 900, schedule_every_ms: 100 }
+    }
+}
+
 impl Default for Users {
     fn default() -> Self {
         Self {
@@ -330,6 +345,9 @@ impl Config {
             ("orders.konbini_pay_within_seconds", self.orders.konbini_pay_within_seconds, 1, 60 * 86_400),
             ("orders.reconcile_every_ms", self.orders.reconcile_every_ms, 10, 60_000),
             ("orders.orphan_after_seconds", self.orders.orphan_after_seconds, 1, 86_400),
+            ("sales.arm_before_seconds", self.sales.arm_before_seconds, 0, 86_400),
+            ("sales.drain_within_seconds", self.sales.drain_within_seconds, 1, 60 * 86_400),
+            ("sales.schedule_every_ms", self.sales.schedule_every_ms, 10, 500),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),

@@ -18,6 +18,7 @@ use crate::actors::inventory::{
 use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersPorts, OrdersStore};
 use crate::actors::payments::{PaymentsActor, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, keep_going, supervise};
+use crate::actors::sales::{Office, PassKey, SalesActor, SalesPorts, SalesStore};
 use crate::actors::users::{
     Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
 };
@@ -324,6 +325,7 @@ pub struct Domains {
     pub inventory: Handle<InventoryActor>,
     pub orders: Handle<OrdersActor>,
     pub payments: Handle<PaymentsActor>,
+    pub sales: Handle<SalesActor>,
     pub users: Handle<UsersActor>,
     keys: Keys,
     shards: Vec<Handle<ShardActor>>,
@@ -338,6 +340,7 @@ struct Keys {
     tokens: SigningKey,
     revoked: RevokedSessions,
     webhooks: WebhookSecret,
+    passes: PassKey,
 }
 
 impl Domains {
@@ -358,6 +361,7 @@ impl Domains {
             tokens: SigningKey::load_or_create(data_dir)?,
             revoked: RevokedSessions::new(Duration::from_secs(config.users.access_token_seconds)),
             webhooks: WebhookSecret::load_or_create(data_dir)?,
+            passes: PassKey::load_or_create(data_dir)?,
         };
         let people = UsersStore::new(database.clone());
         people.load_revoked_sessions(&keys.revoked).await?;
@@ -402,6 +406,18 @@ impl Domains {
         let secret = keys.webhooks.clone();
         let payments = supervise("payments", &coordinators, asks, move || PaymentsActor::new(secret.clone()));
 
+        let ports = SalesPorts {
+            quote_skus: catalog.port(),
+            get_stock: inventory.port(),
+            allot_stock: inventory.port(),
+            change_allotment: inventory.port(),
+            close_allotment: inventory.port(),
+            list_allotments: inventory.port(),
+            list_claims: inventory.port(),
+        };
+        let office = Office::new(SalesStore::new(database.clone()), ports, keys.passes.clone(), config);
+        let sales = supervise("sales", &coordinators, asks, move || SalesActor::new(office.clone()));
+
         let ports = OrdersPorts {
             quote_skus: catalog.port(),
             reserve_stock: inventory.port(),
@@ -410,6 +426,9 @@ impl Domains {
             list_held_for_orders: inventory.port(),
             open_payment: payments.port(),
             void_payment: payments.port(),
+            pass_gates: sales.port(),
+            end_passage: sales.port(),
+            follow_order: sales.port(),
         };
         // The lanes of orders are spread over the shards' threads: writing a batch is work, and the coordinators have enough.
         let orders_journals: Vec<_> = (0..config.orders.lanes)
@@ -434,6 +453,7 @@ impl Domains {
             inventory,
             orders,
             payments,
+            sales,
             users,
             keys,
             shards,
@@ -465,15 +485,16 @@ impl Domains {
 
     /// What the gateway asks and checks with.
     fn gateway(&self, config: &Config) -> Gateway {
-        let Keys { tokens, revoked, webhooks } = self.keys.clone();
+        let Keys { tokens, revoked, webhooks, passes } = self.keys.clone();
         let lifetime = Duration::from_secs(config.users.access_token_seconds);
         let key_set = tokens.jwks();
         let verifier = TokenVerifier::new(tokens, revoked, lifetime);
-        Gateway::new(self.ports(), move |token| verifier.verify(token), &key_set, webhooks, config)
+        Gateway::new(self.ports(), move |token| verifier.verify(token), &key_set, webhooks, passes, config)
     }
 
     fn ports(&self) -> http::Ports {
         let (users, catalog, inventory, orders) = (&self.users, &self.catalog, &self.inventory, &self.orders);
+        let sales = &self.sales;
         http::Ports {
             users: http::UsersPorts {
                 register_user: users.port(),
@@ -501,6 +522,19 @@ impl Domains {
                 cancel_order: orders.port(),
                 record_payment: orders.port(),
             },
+            sales: http::SalesPorts {
+                create_sale: sales.port(),
+                replan_sale: sales.port(),
+                get_sale: sales.port(),
+                list_sales: sales.port(),
+                validate_sale: sales.port(),
+                move_sale: sales.port(),
+                switch_item: sales.port(),
+                switch_everything: sales.port(),
+                change_item: sales.port(),
+                list_changes: sales.port(),
+                get_live: sales.port(),
+            },
         }
     }
 
@@ -510,6 +544,7 @@ impl Domains {
         self.catalog.drain(within).await;
         self.orders.drain(within).await;
         self.payments.drain(within).await;
+        self.sales.drain(within).await;
         self.inventory.drain(within).await;
         for shard in &self.shards {
             shard.drain(within).await;

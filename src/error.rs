@@ -21,6 +21,8 @@ pub enum Kind {
     Conflict,
     /// A bound was reached; the same request may succeed a moment later.
     Busy,
+    /// Too many from the same side; the same request may succeed when it comes more slowly.
+    TooMany,
     /// A part that is needed cannot be reached, or the outcome is not known; the same idempotency key finds out.
     Unavailable,
     /// The answer did not come before its deadline.
@@ -39,6 +41,7 @@ impl Kind {
             Kind::Forbidden => 403,
             Kind::NotFound => 404,
             Kind::Conflict => 409,
+            Kind::TooMany => 429,
             Kind::Busy | Kind::Unavailable | Kind::Late => 503,
             Kind::Internal => 500,
         }
@@ -55,5 +58,10 @@ pub trait Fault: fmt::Display {
     /// Facts that belong to the refusal and that clients may read, for example the pieces still available.
     fn details(&self) -> serde_json::Map<String, serde_json::Value> {
         serde_json::Map::new()
+    }
+
+    /// Seconds after which asking again may bring another answer, where waiting helps.
+    fn retry_after(&self) -> Option<u32> {
+        None
     }
 }

@@ -1,7 +1,7 @@
--- Reservations for orders that are still held, in the order of their making. Their ids are UUIDv7 and tell when the order
--- was begun: a row that was written late (a commit that was tried again) is thereby still in its place.
+-- Reservations for orders that are still held, in the order of their making, each with its sale. Their ids are UUIDv7 and
+-- tell when the order was begun: a row that was written late (a commit that was tried again) is thereby still in its place.
 -- $1 after this id  $2 before this id  $3 how many
-select distinct id from inventory.reservations
+select distinct on (id) id, sale_id from inventory.reservations
  where state = 'held' and purpose = 'order' and id > $1 and id < $2
- order by id
+ order by id, sale_id nulls last
  limit $3

@@ -76,14 +76,15 @@ create table sales.sales (
     version    bigint      not null default 1,        -- counts the changes
     seed       bytea       not null,                  -- of the draw: its SHA-256 is published before, itself after
     drawn_at   timestamptz,
-    drains_until timestamptz,
+    drains_until timestamptz,                         -- when draining ends though holds are left
+    stock_returned boolean not null default false,    -- what it did not sell has gone back to general stock
     created_at timestamptz not null,
     constraint sales_pkey primary key (id),
     constraint sales_window_forward check (opens_at < closes_at),
     constraint sales_status_known check (status in ('draft', 'scheduled', 'armed', 'open', 'paused', 'draining', 'closed',
                                                     'settled', 'cancelled'))
 );
-create index sales_unfinished_index on sales.sales (opens_at) where status not in ('settled', 'cancelled');
+create index sales_unfinished_index on sales.sales (opens_at) where status not in ('settled', 'cancelled') or not stock_returned;
 
 create table sales.items (
     sale_id   uuid     not null,

@@ -16,4 +16,5 @@ pub mod inventory;
 pub mod orders;
 pub mod payments;
 pub mod runtime;
+pub mod sales;
 pub mod users;

@@ -24,9 +24,12 @@ use crate::actors::orders::{
     OrderStatus, PlaceOrder, TaxShare,
 };
 use crate::actors::payments::{CardToken, KonbiniChain, Payment, PaymentMethod, PhoneNumber};
+use crate::actors::sales::Admission;
+use crate::actors::users::Role;
 use crate::types::{Currency, Cursor, InvalidValue, Limit, OrderId, Quantity, Sku};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const SALE_ADMISSION: HeaderName = HeaderName::from_static("sale-admission");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 #[derive(Deserialize, ToSchema)]
@@ -107,9 +110,9 @@ pub struct KonbiniBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CardBody {
-    /// The sandbox charges `tok_ok` and declines `tok_declined`.
+    /// The sandbox charges `tok_ok` and declines `tok_declined`; a fingerprint of the card may follow, as in `tok_ok_4242`.
     #[serde(deserialize_with = "input::text")]
-    #[schema(value_type = String, pattern = "^tok_(ok|declined)$", example = "tok_ok")]
+    #[schema(value_type = String, pattern = "^tok_(ok|declined)(_[A-Za-z0-9]{1,32})?$", example = "tok_ok")]
     token: CardToken,
 }
 
@@ -198,6 +201,23 @@ impl FromRequest for OptionalKey {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(idempotency_key(request).transpose().map(Self))
+    }
+}
+
+/// The admission to a sale, where the client sent one that is believed; what is not is as good as none.
+pub struct OptionalAdmission(Option<Admission>);
+
+impl FromRequest for OptionalAdmission {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = || {
+            let text = request.headers().get(SALE_ADMISSION)?.to_str().ok()?;
+            let gateway = request.app_data::<Data<Gateway>>()?;
+            gateway.pass_key.read_admission(text, Timestamp::now()).ok()
+        };
+        ready(Ok(Self(read())))
     }
 }
 
@@ -437,13 +457,23 @@ pub enum OrderStatusName {
 pub async fn place_order(
     customer: SignedInCustomer,
     key: RequiredKey,
+    admission: OptionalAdmission,
     body: FromJson<PlaceOrderBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
+    let arrived_at = Timestamp::now();
     let FromJson(PlaceOrderBody { lines, payment }) = body;
     let lines = LineBody::lines(lines, gateway.limits.lines_max)?;
     let payment = payment.try_into()?;
-    let wanted = PlaceOrder { customer: customer.0.customer, key: key.0, lines, payment };
+    let wanted = PlaceOrder {
+        customer: customer.0.customer,
+        key: key.0,
+        lines,
+        payment,
+        is_staff: customer.0.role.may(Role::Staff),
+        admission: admission.0,
+        arrived_at,
+    };
     let placed = gateway.ports.orders.place_order.ask(wanted).await?;
     let mut answer = answer::created(&OrderView::of(&placed.order))?;
     let headers = answer.headers_mut();

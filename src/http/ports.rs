@@ -14,6 +14,10 @@ use crate::actors::inventory::{
 use crate::actors::orders::{CancelOrder, GetOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment};
 use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
+use crate::actors::sales::{
+    ChangeItem, CreateSale, GetLive, GetSale, ListChanges, ListSales, MoveSale, PassKey, ReplanSale,
+    SwitchEverything, SwitchItem, ValidateSale,
+};
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::config::Config;
 
@@ -22,6 +26,21 @@ pub struct Ports {
     pub catalog: CatalogPorts,
     pub inventory: InventoryPorts,
     pub orders: OrdersPorts,
+    pub sales: SalesPorts,
+}
+
+pub struct SalesPorts {
+    pub create_sale: Port<CreateSale>,
+    pub replan_sale: Port<ReplanSale>,
+    pub get_sale: Port<GetSale>,
+    pub list_sales: Port<ListSales>,
+    pub validate_sale: Port<ValidateSale>,
+    pub move_sale: Port<MoveSale>,
+    pub switch_item: Port<SwitchItem>,
+    pub switch_everything: Port<SwitchEverything>,
+    pub change_item: Port<ChangeItem>,
+    pub list_changes: Port<ListChanges>,
+    pub get_live: Port<GetLive>,
 }
 
 pub struct UsersPorts {
@@ -67,6 +86,8 @@ pub struct Gateway {
     /// The JWK set, as it is sent.
     pub key_set: Bytes,
     pub webhook_secret: WebhookSecret,
+    /// Signs and reads tickets and admissions of sales.
+    pub pass_key: PassKey,
     pub limits: GatewayLimits,
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
@@ -79,6 +100,7 @@ impl Gateway {
         identify: impl Fn(&str) -> Result<Identity, TokenError> + Send + Sync + 'static,
         key_set: &serde_json::Value,
         webhook_secret: WebhookSecret,
+        pass_key: PassKey,
         config: &Config,
     ) -> Self {
         let limits = GatewayLimits::of(config);
@@ -87,6 +109,7 @@ impl Gateway {
             identify: Box::new(identify),
             key_set: key_set.to_string().into(),
             webhook_secret,
+            pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
             open: OpenRequests { count: Arc::default(), most: limits.requests_max },
             limits,

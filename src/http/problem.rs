@@ -196,7 +196,11 @@ impl<E: Fault> From<E> for Problem {
             Kind::Busy | Kind::Late | Kind::Unavailable | Kind::Internal => {
                 Self::failure(kind, error.code(), || error.to_string())
             }
-            _ => Self::new(kind.http_status(), error.code(), error.to_string()).with_details(error.details()),
+            _ => {
+                let mut problem = Self::new(kind.http_status(), error.code(), error.to_string());
+                problem.0.retry_after = error.retry_after().or(problem.0.retry_after);
+                problem.with_details(error.details())
+            }
         }
     }
 }

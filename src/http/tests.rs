@@ -10,13 +10,14 @@ use actix_web::web::Data;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::ports::{CatalogPorts, Gateway, InventoryPorts, OrdersPorts, Ports, UsersPorts};
+use super::ports::{CatalogPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts, UsersPorts};
 use super::server::{Layers, app};
 use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::{InventoryError, Stock};
 use crate::actors::orders::{Order, OrdersError, PlaceOrder, Placed};
 use crate::actors::payments::{Payment, PaymentMethod, WebhookSecret};
 use crate::actors::runtime::Port;
+use crate::actors::sales::{PassKey, SalesError};
 use crate::actors::users::{Identity, Role, TokenError, UsersError};
 use crate::config::Config;
 use crate::storage::StorageError;
@@ -39,7 +40,7 @@ fn down() -> StorageError {
 }
 
 fn place(wanted: PlaceOrder) -> Result<Placed, OrdersError> {
-    let PlaceOrder { customer, key, lines, payment } = wanted;
+    let PlaceOrder { customer, key, lines, payment, .. } = wanted;
     match key.as_str() {
         "panic" => panic!("a handler's panic"),
         "sold-out" => {
@@ -65,7 +66,7 @@ fn place(wanted: PlaceOrder) -> Result<Placed, OrdersError> {
         PaymentMethod::Card { .. } => json!({"method": "card", "status": "captured", "card": {"reference": "ch_1"}}),
     })
     .unwrap();
-    let order = Order::place(OrderId::generate(), customer, &lines, quotes, payment, now, now).unwrap();
+    let order = Order::place(OrderId::generate(), customer, None, &lines, quotes, payment, now, now).unwrap();
     Ok(Placed { order: Arc::new(order), replayed: key.as_str() == "replayed" })
 }
 
@@ -104,6 +105,19 @@ fn ports() -> Ports {
             cancel_order: fake(|_| Err(OrdersError::Unknown)),
             record_payment: fake(|_| Err(OrdersError::Busy)),
         },
+        sales: SalesPorts {
+            create_sale: fake(|_| Err(SalesError::from(down()))),
+            replan_sale: fake(|_| Err(SalesError::from(down()))),
+            get_sale: fake(|_| Err(SalesError::from(down()))),
+            list_sales: fake(|_| Err(SalesError::from(down()))),
+            validate_sale: fake(|_| Err(SalesError::from(down()))),
+            move_sale: fake(|_| Err(SalesError::from(down()))),
+            switch_item: fake(|_| Err(SalesError::from(down()))),
+            switch_everything: fake(|_| Err(SalesError::from(down()))),
+            change_item: fake(|_| Err(SalesError::from(down()))),
+            list_changes: fake(|_| Err(SalesError::from(down()))),
+            get_live: fake(|_| Err(SalesError::from(down()))),
+        },
     }
 }
 
@@ -130,11 +144,13 @@ fn config() -> Config {
     config
 }
 
-fn webhook_secret() -> WebhookSecret {
+/// A gateway over the fake ports.
+fn gateway(key_set: &Value, config: &Config) -> Gateway {
     let data_dir = std::env::temp_dir().join(format!("shobai-{}", OrderId::generate()));
     let secret = WebhookSecret::load_or_create(&data_dir).unwrap();
+    let passes = PassKey::load_or_create(&data_dir).unwrap();
     std::fs::remove_dir_all(data_dir).unwrap();
-    secret
+    Gateway::new(ports(), identify, key_set, secret, passes, config)
 }
 
 struct Answered {
@@ -166,7 +182,7 @@ impl Answered {
 }
 
 async fn ask(requests: Vec<TestRequest>, config: &Config) -> Vec<Answered> {
-    let gateway = Gateway::new(ports(), identify, &json!({"keys": []}), webhook_secret(), config);
+    let gateway = gateway(&json!({"keys": []}), config);
     let app = test::init_service(app(Data::new(gateway), Layers::new(config))).await;
     let mut answers = Vec::new();
     for request in requests {
@@ -385,7 +401,7 @@ async fn too_many_requests_are_refused_with_the_time_to_wait() {
 async fn more_requests_than_can_be_answered_at_once_are_turned_away() {
     let mut config = config();
     config.actors.asks_max = 1;
-    let gateway = Gateway::new(ports(), identify, &json!({}), webhook_secret(), &config);
+    let gateway = gateway(&json!({}), &config);
     let app = test::init_service(app(Data::new(gateway), Layers::new(&config))).await;
     let waiting = || {
         let uri = format!("/v1/orders/{}/history", OrderId::generate());
@@ -442,7 +458,7 @@ async fn talk(sent: Vec<u8>) -> String {
     let mut config = config();
     config.http.listen = "127.0.0.1:0".parse().unwrap();
     config.http.workers = 1;
-    let gateway = Gateway::new(ports(), identify, &json!({}), webhook_secret(), &config);
+    let gateway = gateway(&json!({}), &config);
     let (server, address) = super::serve(Arc::new(gateway), &config).unwrap();
     let handle = server.handle();
     actix_rt::spawn(server);

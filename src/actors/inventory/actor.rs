@@ -479,7 +479,7 @@ impl Handler<ListClaims> for InventoryActor {
 }
 
 impl Handler<ListHeldForOrders> for InventoryActor {
-    type Result = ResponseFuture<Result<Vec<ReservationId>, InventoryError>>;
+    type Result = ResponseFuture<Result<Vec<(ReservationId, Option<SaleId>)>, InventoryError>>;
 
     fn handle(&mut self, message: ListHeldForOrders, _: &mut Self::Context) -> Self::Result {
         let store = self.front.store.clone();

@@ -154,4 +154,9 @@ impl Fault for InventoryError {
             _ => Map::new(),
         }
     }
+
+    fn retry_after(&self) -> Option<u32> {
+        // What others hold may come back.
+        matches!(self, InventoryError::SoldOut { held: 1.., .. }).then_some(5)
+    }
 }

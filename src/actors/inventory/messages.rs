@@ -193,9 +193,9 @@ pub struct ListClaims {
 /// Reservations for orders that are still held though their orders were begun before a time, oldest first.
 ///
 /// When an order was begun is told by its id, so that a reservation that became durable late is not passed over.
-/// For the sweep of orders: what was held for an order that never came to be is found among these.
+/// Each with the sale whose part some of it comes from. For the sweep of orders: what was held for an order that never came to be is found among these.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Vec<ReservationId>, InventoryError>")]
+#[rtype(result = "Result<Vec<(ReservationId, Option<SaleId>)>, InventoryError>")]
 pub struct ListHeldForOrders {
     pub made_before: Timestamp,
     pub after: Option<ReservationId>,

@@ -146,17 +146,19 @@ impl InventoryStore {
         rows.iter().map(|row| Ok((ReservationId::from_uuid(row.get("id")), sku_from(row)?))).collect()
     }
 
+    /// Each with the sale whose part some of it comes from; a reservation with other lines too is one all the same.
     pub async fn list_held_for_orders(
         &self,
         made_before: Timestamp,
         after: Option<ReservationId>,
         limit: i64,
-    ) -> Result<Vec<ReservationId>, StorageError> {
+    ) -> Result<Vec<(ReservationId, Option<SaleId>)>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_held_for_orders")).await?;
         let after = after.map_or(Uuid::nil(), ReservationId::uuid);
         let rows = connection.query(&statement, &[&after, &first_id_at(made_before), &limit]).await?;
-        Ok(rows.iter().map(|row| ReservationId::from_uuid(row.get(0))).collect())
+        let sale = |row: &Row| row.get::<_, Option<Uuid>>("sale_id").map(SaleId::from_uuid);
+        Ok(rows.iter().map(|row| (ReservationId::from_uuid(row.get("id")), sale(row))).collect())
     }
 
     /// Pieces available, in the order of the SKUs.

@@ -19,6 +19,7 @@ use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{CommitReservation, ListHeldForOrders, ReleaseReservation, ReserveStock};
 use crate::actors::payments::{OpenPayment, Payment, PaymentStatus, VoidPayment};
 use crate::actors::runtime::{CommitError, Journal, Port, faults};
+use crate::actors::sales::{EndPassage, FollowOrder, PassGates};
 use crate::storage::StorageError;
 use crate::types::{CustomerId, OrderId, Page};
 
@@ -32,6 +33,9 @@ pub struct OrdersPorts {
     pub list_held_for_orders: Port<ListHeldForOrders>,
     pub open_payment: Port<OpenPayment>,
     pub void_payment: Port<VoidPayment>,
+    pub pass_gates: Port<PassGates>,
+    pub end_passage: Port<EndPassage>,
+    pub follow_order: Port<FollowOrder>,
 }
 
 /// Everything that it takes to carry out a message; cheap to clone into an answer on its way.

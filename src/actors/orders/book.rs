@@ -9,7 +9,7 @@ use super::keys::RequestHash;
 use super::model::{IdempotencyKey, Order, OrderStatus, Transition};
 use crate::actors::runtime::{Book, faults};
 use crate::storage::{Connection, StorageError};
-use crate::types::{CustomerId, OrderId};
+use crate::types::{CustomerId, OrderId, SaleId};
 
 /// One thing to be made durable.
 #[derive(Debug)]
@@ -114,6 +114,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
     let mut payment_statuses = Vec::with_capacity(size);
     let mut created = Vec::with_capacity(size);
     let mut expire = Vec::with_capacity(size);
+    let mut sales = Vec::with_capacity(size);
 
     let mut line_orders = Vec::with_capacity(size);
     let mut line_skus = Vec::with_capacity(size);
@@ -141,6 +142,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
         payment_statuses.push(order.payment_status.as_str());
         created.push(order.created_at);
         expire.push(order.expires_at);
+        sales.push(order.sale.map(SaleId::uuid));
         for (line, position) in order.lines.iter().zip(0..) {
             line_orders.push(id);
             line_skus.push(line.sku.as_str());
@@ -190,6 +192,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
                 &event_payloads,
                 &events::VERSION,
                 &line_positions,
+                &sales,
             ],
         )
         .await?;

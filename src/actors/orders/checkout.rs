@@ -1,9 +1,10 @@
 //! How an order is placed, from the request to the durable order.
 //!
 //! ```text
-//! claim the key → quote → hold stock → open the payment → commit the order → answer
-//!                            │               │                   │
-//!                            └── refused ────┴───────────────────┴→ undo, then look: was the key used before?
+//! claim the key → quote → pass the sale's gates → hold stock → open the payment → commit the order → answer
+//!                                     │                │               │                   │
+//!                                     └── refused ─────┴───────────────┴───────────────────┴→ undo, then look:
+//!                                                                                             was the key used before?
 //! ```
 //!
 //! A new key is the rule, so nothing is read for it: keys of late are remembered (`keys.rs`), and the unique constraint
@@ -23,9 +24,12 @@ use super::keys::{Claim, KnownKeys, RequestHash, first_answer};
 use super::messages::{PlaceOrder, Placed};
 use super::model::{Order, OrderStatus};
 use super::settlement;
-use crate::actors::catalog::QuoteSkus;
-use crate::actors::inventory::{Line, Purpose, ReleaseReservation, ReserveStock};
+use crate::actors::catalog::{Quote, QuoteSkus};
+use crate::actors::inventory::{
+    InventoryError, Line, Purpose, ReleaseReservation, ReserveStock, SaleClaim, SaleLines,
+};
 use crate::actors::payments::{OpenPayment, Payment, PaymentMethod, VoidPayment};
+use crate::actors::sales::{Arrival, EndPassage, PassGates, Passage, PassageOutcome};
 use crate::storage::StorageError;
 use crate::types::{Money, OrderId, Quantity, ReservationId, Sku};
 
@@ -82,25 +86,117 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
         return Err(OrdersError::TooManyLines { lines: lines.len(), most: desk.lines_max });
     }
     let skus: Vec<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
-    let quotes = desk.ports.quote_skus.ask(QuoteSkus { skus: skus.clone() }).await?;
+    let mut quotes = desk.ports.quote_skus.ask(QuoteSkus { skus: skus.clone() }).await?;
+    let id = OrderId::generate();
+    let arrival = arrival(id, wanted, &lines);
+    let passage = desk.ports.pass_gates.ask(PassGates { arrival: arrival.clone() }).await?;
+    let Some(passage) = passage else {
+        return place_at(desk, wanted, request, id, lines, quotes, None).await;
+    };
+    for (line, quote) in lines.iter().zip(&mut quotes) {
+        if let Some((_, price)) = passage.prices.iter().find(|(sku, _)| *sku == line.sku) {
+            quote.price = *price;
+        }
+    }
+    let placed = place_at(
+        desk,
+        wanted,
+        request,
+        id,
+        lines,
+        quotes,
+        Some(Admitted { arrival: &arrival, passage: &passage }),
+    );
+    let placed = placed.await;
+    let outcome = match &placed {
+        // What may be there counts; the sweep gives it back if it never appears.
+        Ok(_) | Err(OrdersError::Unknown) => return placed,
+        Err(OrdersError::Inventory(InventoryError::SoldOut { .. })) => PassageOutcome::SoldOut,
+        Err(_) => PassageOutcome::CameToNothing,
+    };
+    desk.ports.end_passage.ask(EndPassage { arrival, passage, outcome }).await?;
+    placed
+}
+
+/// An order that passed the gates of a sale.
+#[derive(Clone, Copy)]
+struct Admitted<'a> {
+    arrival: &'a Arrival,
+    passage: &'a Passage,
+}
+
+impl Admitted<'_> {
+    fn lines(self) -> SaleLines {
+        let Passage { sale, claimants, prices, .. } = self.passage;
+        SaleLines {
+            claim: SaleClaim { sale: *sale, claimants: claimants.clone() },
+            skus: prices.iter().map(|(sku, _)| sku.clone()).collect(),
+        }
+    }
+}
+
+/// The order as it comes to the gates.
+fn arrival(order: OrderId, wanted: &PlaceOrder, lines: &[Line]) -> Arrival {
+    let (is_konbini, name) = match &wanted.payment {
+        PaymentMethod::Konbini { phone, .. } => (true, Some(("phone", phone.as_str().to_owned()))),
+        PaymentMethod::Card { token } => {
+            (false, token.fingerprint().map(|fingerprint| ("card", fingerprint.to_owned())))
+        }
+    };
+    Arrival {
+        order,
+        customer: wanted.customer,
+        is_staff: wanted.is_staff,
+        lines: lines.to_vec(),
+        is_konbini,
+        also_known_as: name.into_iter().collect(),
+        admission: wanted.admission,
+        arrived_at: wanted.arrived_at,
+    }
+}
+
+/// Places the order at these prices, in the sale that it was admitted to if there is one.
+async fn place_at(
+    desk: &Desk,
+    wanted: &PlaceOrder,
+    request: RequestHash,
+    id: OrderId,
+    lines: Vec<Line>,
+    quotes: Vec<Quote>,
+    admitted: Option<Admitted<'_>>,
+) -> Result<Arc<Order>, OrdersError> {
+    let skus: Vec<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
     let mut total = Money::NOTHING;
     for (line, quote) in lines.iter().zip(&quotes) {
         total = total.plus(quote.price.times(line.quantity)?)?;
     }
 
-    let id = OrderId::generate();
     let created_at = now_in_microseconds();
-    let pay_before = after(created_at, desk.konbini_pay_within);
+    let pay_within = match admitted {
+        Some(Admitted { passage, .. }) => {
+            Duration::from_secs(u64::try_from(passage.pay_within_seconds).unwrap_or(0))
+        }
+        None => desk.konbini_pay_within,
+    };
+    let pay_before = after(created_at, pay_within);
     let reserve = ReserveStock {
         id: id.into(),
         lines: lines.clone(),
         purpose: Purpose::Order,
         expires_at: after(pay_before, HOLD_BEYOND_PAYMENT),
-        sale: None,
+        sale: admitted.map(Admitted::lines),
         id_is_new: true,
     };
     if let Err(refusal) = desk.ports.reserve_stock.ask(reserve).await {
         return Err(refusal.into());
+    }
+    if let Some(Admitted { arrival, passage }) = admitted {
+        let (arrival, passage) = (arrival.clone(), passage.clone());
+        let set_aside = EndPassage { arrival, passage, outcome: PassageOutcome::SetAside };
+        if let Err(refusal) = desk.ports.end_passage.ask(set_aside).await {
+            release(desk, id.into(), skus).await;
+            return Err(refusal.into());
+        }
     }
 
     let open = OpenPayment { order: id, method: wanted.payment.clone(), amount: total, pay_before };
@@ -112,7 +208,9 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
         }
     };
 
-    let order = Order::place(id, wanted.customer, &lines, quotes, payment.clone(), created_at, pay_before)?;
+    let sale = admitted.map(|admitted| admitted.passage.sale);
+    let order =
+        Order::place(id, wanted.customer, sale, &lines, quotes, payment.clone(), created_at, pay_before)?;
     let order = Arc::new(order);
     let placement = Placement { order: order.clone(), key: wanted.key.clone(), request };
     match desk.commit(Entry::Place(placement)).await {

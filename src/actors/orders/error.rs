@@ -7,6 +7,7 @@ use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::InventoryError;
 use crate::actors::payments::PaymentsError;
 use crate::actors::runtime::AskError;
+use crate::actors::sales::SalesError;
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{InvalidValue, Money, OrderId};
@@ -39,6 +40,8 @@ pub enum OrdersError {
     #[error(transparent)]
     Payments(#[from] PaymentsError),
     #[error(transparent)]
+    Sales(#[from] SalesError),
+    #[error(transparent)]
     Asking(#[from] AskError),
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -52,6 +55,7 @@ impl OrdersError {
             OrdersError::Catalog(error) => Some(error),
             OrdersError::Inventory(error) => Some(error),
             OrdersError::Payments(error) => Some(error),
+            OrdersError::Sales(error) => Some(error),
             OrdersError::Asking(error) => Some(error),
             OrdersError::Storage(error) => Some(error),
             _ => None,
@@ -90,5 +94,9 @@ impl Fault for OrdersError {
 
     fn details(&self) -> Map<String, Value> {
         self.inner().map(Fault::details).unwrap_or_default()
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        self.inner().and_then(Fault::retry_after)
     }
 }

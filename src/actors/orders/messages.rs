@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use actix::Message;
+use jiff::Timestamp;
 
 use super::error::OrdersError;
 use super::model::{HistoryEntry, IdempotencyKey, Order, OrderStatus};
 use crate::actors::inventory::Line;
 use crate::actors::payments::{PaymentMethod, PaymentReport};
+use crate::actors::sales::Admission;
 use crate::types::{Cursor, CustomerId, Limit, OrderId, Page};
 
 /// Places an order: stock for every line is set aside, the payment is opened, and both stand or fall together.
 ///
 /// Answers with the order once it is durable.
-/// Refuses with `UnknownSku`, `OutOfStock` or `Declined`; a refusal holds nothing and leaves the key free.
+/// Refuses with `UnknownSku`, `OutOfStock`, `Declined` or a gate of the sale; a refusal holds nothing and leaves the key free.
 /// The same key and request again answer the first order; another request with the key is refused with `KeyReused`.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Placed, OrdersError>")]
@@ -23,6 +25,11 @@ pub struct PlaceOrder {
     /// At least one; lines of the same SKU are summed.
     pub lines: Vec<Line>,
     pub payment: PaymentMethod,
+    /// Staff pass the switches that keep customers out of a sale.
+    pub is_staff: bool,
+    /// To the sale, where it has admissions; its signature was checked.
+    pub admission: Option<Admission>,
+    pub arrived_at: Timestamp,
 }
 
 /// A placed order, as it was answered the first time.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::actors::catalog::Quote;
 use crate::actors::inventory::Line;
 use crate::actors::payments::{Payment, PaymentStatus};
-use crate::types::{CustomerId, InvalidValue, Money, OrderId, Quantity, Sku, TaxRate};
+use crate::types::{CustomerId, InvalidValue, Money, OrderId, Quantity, SaleId, Sku, TaxRate};
 
 /// Where an order stands.
 ///
@@ -97,6 +97,8 @@ pub struct Order {
     pub id: OrderId,
     pub customer: CustomerId,
     pub status: OrderStatus,
+    /// The sale that some of its pieces are from.
+    pub sale: Option<SaleId>,
     pub lines: Vec<OrderLine>,
     pub totals: Totals,
     /// As it was opened.
@@ -113,6 +115,7 @@ impl Order {
     pub fn place(
         id: OrderId,
         customer: CustomerId,
+        sale: Option<SaleId>,
         lines: &[Line],
         quotes: Vec<Quote>,
         payment: Payment,
@@ -136,7 +139,18 @@ impl Order {
         let totals = Totals::of(&lines)?;
         let payment_status = payment.status();
         let (status, expires_at) = Self::status_with(payment_status, pay_before);
-        Ok(Self { id, customer, status, lines, totals, payment, payment_status, created_at, expires_at })
+        Ok(Self {
+            id,
+            customer,
+            status,
+            sale,
+            lines,
+            totals,
+            payment,
+            payment_status,
+            created_at,
+            expires_at,
+        })
     }
 
     fn status_with(payment: PaymentStatus, pay_before: Timestamp) -> (OrderStatus, Option<Timestamp>) {

@@ -12,6 +12,7 @@ use super::events;
 use super::model::OrderStatus;
 use super::settlement;
 use crate::actors::inventory::{ListHeldForOrders, Purpose, ReleaseReservation};
+use crate::actors::sales::FollowOrder;
 use crate::types::{OrderId, ReservationId};
 
 /// Orders taken up in one round.
@@ -105,13 +106,13 @@ impl Sweep {
         }
         let list = ListHeldForOrders { made_before: before(orphan_after), after: self.seen, limit: ROUND };
         let held = desk.ports.list_held_for_orders.ask(list).await?;
-        let Some(last) = held.last().copied() else { return Ok(false) };
-        let orders: Vec<OrderId> = held.iter().map(|id| OrderId::from(*id)).collect();
+        let Some((last, _)) = held.last().copied() else { return Ok(false) };
+        let orders: Vec<OrderId> = held.iter().map(|(id, _)| OrderId::from(*id)).collect();
         let existing = desk.store.list_existing_orders(&orders).await?;
         let absent: Vec<OrderId> = orders.into_iter().filter(|order| !existing.contains(order)).collect();
         // A commit that got stuck may still bring an order about: it must find that it came too late, not no stock.
         let abandoned = if absent.is_empty() { absent } else { desk.store.abandon_orders(&absent).await? };
-        for id in abandoned.into_iter().map(ReservationId::from) {
+        for (id, sale) in held.iter().copied().filter(|(id, _)| abandoned.contains(&OrderId::from(*id))) {
             tracing::warn!(reservation = %id, "stock was held for an order that never came to be; it is given back");
             metrics::counter!("shobai_orphaned_reservations_total").increment(1);
             let release = ReleaseReservation {
@@ -120,7 +121,15 @@ impl Sweep {
                 skus: Vec::new(),
                 even_if_committed: false,
             };
-            if let Err(error) = desk.ports.release_reservation.ask(release).await {
+            let released = async {
+                desk.ports.release_reservation.ask(release).await?;
+                if let Some(sale) = sale {
+                    let follow = FollowOrder { sale, order: id.into(), is_paid: false };
+                    desk.ports.follow_order.ask(follow).await?;
+                }
+                Ok::<_, OrdersError>(())
+            };
+            if let Err(error) = released.await {
                 tracing::warn!(reservation = %id, %error, "what was held for no order is given back later");
                 self.anew_at = self.anew_at.min(Instant::now() + TRIES_AGAIN_AFTER);
             }

@@ -12,6 +12,7 @@ use super::events;
 use super::model::{Order, OrderStatus};
 use crate::actors::inventory::{CommitReservation, InventoryError, Purpose, ReleaseReservation};
 use crate::actors::payments::VoidPayment;
+use crate::actors::sales::FollowOrder;
 use crate::types::OrderId;
 
 /// Settles an order that is known to have the status that it had when it was read.
@@ -22,7 +23,7 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
         OrderStatus::Confirmed => {
             let commit = CommitReservation { id, purpose: Purpose::Order, skus, even_if_expired: true };
             match desk.ports.commit_reservation.ask(commit).await {
-                Ok(_) => {}
+                Ok(_) => follow(desk, order, true).await?,
                 // Paid so late that its hold had lapsed and by now nothing is left, or its pieces were given back.
                 // If that was because it was cancelled meanwhile, there is nothing left to give up.
                 Err(
@@ -38,7 +39,7 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
             desk.ports.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
             let release = ReleaseReservation { id, purpose: Purpose::Order, skus, even_if_committed: true };
             match desk.ports.release_reservation.ask(release).await {
-                Ok(_) | Err(InventoryError::UnknownReservation(_)) => {}
+                Ok(_) | Err(InventoryError::UnknownReservation(_)) => follow(desk, order, false).await?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -47,6 +48,14 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
     // settled (pieces sold for an order that was cancelled meanwhile), so it is settled once more, as it stands now.
     if desk.commit(Entry::Settle(order.id, order.status)).await?.is_err() {
         return Box::pin(settle_again(desk, order.id)).await;
+    }
+    Ok(())
+}
+
+/// Tells the sale that it was bought in, so that its pieces count as what they are.
+async fn follow(desk: &Desk, order: &Order, is_paid: bool) -> Result<(), OrdersError> {
+    if let Some(sale) = order.sale {
+        desk.ports.follow_order.ask(FollowOrder { sale, order: order.id, is_paid }).await?;
     }
     Ok(())
 }

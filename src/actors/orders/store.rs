@@ -12,7 +12,7 @@ use super::error::OrdersError;
 use super::model::{HistoryEntry, Order, OrderLine, OrderStatus, TaxShare, Totals};
 use crate::actors::payments::{Payment, PaymentStatus};
 use crate::storage::{Database, StorageError};
-use crate::types::{Cursor, CustomerId, Limit, Money, OrderId, Page, Quantity, TaxRate};
+use crate::types::{Cursor, CustomerId, Limit, Money, OrderId, Page, Quantity, SaleId, TaxRate};
 
 macro_rules! sql {
     ($name:literal) => {
@@ -144,6 +144,7 @@ fn order_from(row: &Row, lines: &mut HashMap<Uuid, Vec<OrderLine>>) -> Result<Or
         id: OrderId::from_uuid(id),
         customer: CustomerId::from_uuid(row.get("customer_id")),
         status: status_from(row)?,
+        sale: row.get::<_, Option<Uuid>>("sale_id").map(SaleId::from_uuid),
         lines: lines.remove(&id).unwrap_or_default(),
         totals: Totals { subtotal: total, tax, total },
         payment,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::error::PaymentsError;
 use super::messages::*;
-use super::model::{CardCharge, CardToken, KonbiniChain, KonbiniSlip, Payment, PaymentMethod, PaymentStatus};
+use super::model::{CardCharge, KonbiniChain, KonbiniSlip, Payment, PaymentMethod, PaymentStatus};
 use super::webhooks::WebhookSecret;
 use crate::types::OrderId;
 
@@ -43,11 +43,11 @@ impl PaymentsActor {
                 status: PaymentStatus::Pending,
                 konbini: self.slip(wanted.order, chain, wanted.pay_before),
             }),
-            PaymentMethod::Card { token: CardToken::Ok } => Ok(Payment::Card {
+            PaymentMethod::Card { token } if token.is_declined() => Err(PaymentsError::Declined),
+            PaymentMethod::Card { .. } => Ok(Payment::Card {
                 status: PaymentStatus::Captured,
                 card: CardCharge { reference: format!("sandbox_{}", wanted.order.uuid().simple()) },
             }),
-            PaymentMethod::Card { token: CardToken::Declined } => Err(PaymentsError::Declined),
         }
     }
 }
@@ -102,9 +102,9 @@ mod tests {
     #[test]
     fn a_card_is_captured_at_once_or_declined() {
         let order = OrderId::generate();
-        let captured = opened(order, PaymentMethod::Card { token: CardToken::Ok }).unwrap();
+        let captured = opened(order, PaymentMethod::Card { token: "tok_ok".parse().unwrap() }).unwrap();
         assert_eq!(captured.status(), PaymentStatus::Captured);
-        let declined = opened(order, PaymentMethod::Card { token: CardToken::Declined });
+        let declined = opened(order, PaymentMethod::Card { token: "tok_declined".parse().unwrap() });
         assert!(matches!(declined, Err(PaymentsError::Declined)));
     }
 }

@@ -93,19 +93,28 @@ impl fmt::Debug for PhoneNumber {
     }
 }
 
-/// A card as the sandbox knows it: one that is charged and one that is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CardToken {
-    Ok,
-    Declined,
+/// A card as the sandbox knows it: one that is charged and one that is not, each perhaps with the fingerprint of the card
+/// behind it, as in `tok_ok_4242`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardToken {
+    text: Box<str>,
+    is_declined: bool,
 }
 
 impl CardToken {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            CardToken::Ok => "tok_ok",
-            CardToken::Declined => "tok_declined",
-        }
+    const FINGERPRINT_LENGTH_MAX: usize = 32;
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn is_declined(&self) -> bool {
+        self.is_declined
+    }
+
+    /// The same for every token of one card; nothing where the provider does not tell.
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.text.splitn(3, '_').nth(2)
     }
 }
 
@@ -113,11 +122,21 @@ impl FromStr for CardToken {
     type Err = PaymentsError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "tok_ok" => Ok(CardToken::Ok),
-            "tok_declined" => Ok(CardToken::Declined),
-            _ => Err(PaymentsError::UnknownCardToken),
+        let mut parts = text.splitn(3, '_');
+        let (kind, outcome, fingerprint) = (parts.next(), parts.next(), parts.next());
+        let is_fingerprint = |text: &str| {
+            (1..=Self::FINGERPRINT_LENGTH_MAX).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let is_declined = match outcome {
+            Some("ok") => false,
+            Some("declined") => true,
+            _ => return Err(PaymentsError::UnknownCardToken),
+        };
+        if kind != Some("tok") || !fingerprint.is_none_or(is_fingerprint) {
+            return Err(PaymentsError::UnknownCardToken);
         }
+        Ok(Self { text: text.into(), is_declined })
     }
 }
 

@@ -1,0 +1,2 @@
+-- Whether the switch for everything is on.
+select stopped from sales.switch

@@ -1,0 +1,393 @@
+//! The sales actor: holds the gates in memory, carries out what operators want, and keeps the schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use jiff::Timestamp;
+
+use super::error::SalesError;
+use super::gates::{Gates, Passage, Refusal};
+use super::messages::*;
+use super::model::{Action, Changed, Finding, Sale, SaleStatus};
+use super::moves::Office;
+use crate::actors::inventory::{Claimed, ListClaims};
+use crate::actors::runtime::faults;
+use crate::types::SaleId;
+
+const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
+const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The gates live here; everything else is written and read by the office.
+pub struct SalesActor {
+    office: Office,
+    gates: Gates,
+    /// What the schedule is doing at the moment, so that it does not begin it twice.
+    busy: std::collections::HashSet<SaleId>,
+}
+
+impl SalesActor {
+    pub fn new(office: Office) -> Self {
+        // Every life of the gates has another number than the one before.
+        let epoch = u64::try_from(Timestamp::now().as_nanosecond() & i128::from(u64::MAX)).unwrap_or(0);
+        let gates = Gates::new(epoch, office.key.clone());
+        Self { office, gates, busy: std::collections::HashSet::new() }
+    }
+
+    /// Keeps every question waiting until the sales and all that was claimed in them are loaded.
+    fn load(&self, context: &mut Context<Self>) {
+        let office = self.office.clone();
+        let loading = async move {
+            let mut back_off = BACK_OFF_FIRST;
+            loop {
+                match load(&office).await {
+                    Ok(loaded) => return loaded,
+                    Err(error) => tracing::warn!(%error, ?back_off, "the sales cannot be loaded"),
+                }
+                tokio::time::sleep(back_off).await;
+                back_off = (back_off * 2).min(BACK_OFF_MAX);
+            }
+        };
+        context.wait(loading.into_actor(self).map(|(is_stopped, sales), actor, _| {
+            actor.gates.set_stopped(is_stopped);
+            for (sale, claimed) in sales {
+                let id = sale.id;
+                actor.gates.enter(sale);
+                actor.gates.restore(id, &claimed);
+            }
+        }));
+    }
+
+    /// Does what the schedule wants by now, each sale beside the others.
+    fn keep_schedule(&mut self, context: &mut Context<Self>) {
+        let now = Timestamp::now();
+        let arm_from = now.checked_add(self.office.arm_before).unwrap_or(now);
+        let due: Vec<(Arc<Sale>, Option<Action>)> = self
+            .gates
+            .sales()
+            .filter(|sale| !self.busy.contains(&sale.id))
+            .filter_map(|sale| match sale.due(now, arm_from) {
+                Some(action) => Some((sale.clone(), Some(action))),
+                None if sale.status.is_over() && !sale.is_stock_returned => Some((sale.clone(), None)),
+                None if sale.status == SaleStatus::Draining => Some((sale.clone(), None)),
+                None => None,
+            })
+            .collect();
+        for (sale, action) in due {
+            self.busy.insert(sale.id);
+            let (office, actor) = (self.office.clone(), context.address());
+            actix_rt::spawn(async move {
+                let kept = match action {
+                    Some(action) => office.keep(&sale, action).await,
+                    None => office.wind_up(&sale).await,
+                };
+                match &kept {
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(sale = %sale.id, %error, "the schedule of a sale could not be kept");
+                        // Not in the very next round again.
+                        tokio::time::sleep(SECOND).await;
+                    }
+                }
+                actor.do_send(Kept { sale: sale.id, now: kept.ok().flatten() });
+            });
+        }
+    }
+
+    /// Carries something out, then takes the sale in as it is now.
+    fn carry_out<F>(&self, context: &Context<Self>, work: F) -> ResponseFuture<Result<Sale, SalesError>>
+    where
+        F: Future<Output = Result<Sale, SalesError>> + 'static,
+    {
+        let actor = context.address();
+        Box::pin(async move {
+            let sale = work.await?;
+            // Gone only when the actor is; the next one loads the sale as it is.
+            let _ = actor.send(Enter { sale: sale.clone() }).await;
+            Ok(sale)
+        })
+    }
+}
+
+type Loaded = (bool, Vec<(Sale, Vec<Claimed>)>);
+
+async fn load(office: &Office) -> Result<Loaded, SalesError> {
+    let is_stopped = office.store.find_switch().await?;
+    let mut loaded = Vec::new();
+    for sale in office.store.list_sales(true, i64::MAX).await? {
+        let claimed = match sale.status.is_gated() {
+            true => office.ports.list_claims.ask(ListClaims { sale: sale.id }).await?,
+            false => Vec::new(),
+        };
+        loaded.push((sale, claimed));
+    }
+    Ok((is_stopped, loaded))
+}
+
+impl Actor for SalesActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        self.load(context);
+        context.run_interval(self.office.schedule_every, Self::keep_schedule);
+        context.run_interval(SECOND, |actor, _| actor.gates.end_second());
+    }
+}
+
+impl Handler<CreateSale> for SalesActor {
+    type Result = ResponseFuture<Result<Sale, SalesError>>;
+
+    fn handle(&mut self, message: CreateSale, context: &mut Context<Self>) -> Self::Result {
+        let office = self.office.clone();
+        self.carry_out(context, async move { office.create(message.draft, message.by).await })
+    }
+}
+
+impl Handler<ReplanSale> for SalesActor {
+    type Result = ResponseFuture<Result<Sale, SalesError>>;
+
+    fn handle(&mut self, message: ReplanSale, context: &mut Context<Self>) -> Self::Result {
+        let office = self.office.clone();
+        let ReplanSale { sale, draft, by } = message;
+        self.carry_out(context, async move { office.replan(sale, draft, by).await })
+    }
+}
+
+impl Handler<GetSale> for SalesActor {
+    type Result = ResponseFuture<Result<Sale, SalesError>>;
+
+    fn handle(&mut self, GetSale { sale }: GetSale, _: &mut Context<Self>) -> Self::Result {
+        // What is not over is here already.
+        if let Some(sale) = self.gates.sale(sale) {
+            return Box::pin(std::future::ready(Ok(Sale::clone(sale))));
+        }
+        let office = self.office.clone();
+        Box::pin(async move { office.sale(sale).await })
+    }
+}
+
+impl Handler<ListSales> for SalesActor {
+    type Result = ResponseFuture<Result<Vec<Sale>, SalesError>>;
+
+    fn handle(&mut self, ListSales { limit }: ListSales, _: &mut Context<Self>) -> Self::Result {
+        let office = self.office.clone();
+        Box::pin(async move { Ok(office.store.list_sales(false, limit).await?) })
+    }
+}
+
+impl Handler<ValidateSale> for SalesActor {
+    type Result = ResponseFuture<Result<Vec<Finding>, SalesError>>;
+
+    fn handle(&mut self, ValidateSale { sale }: ValidateSale, _: &mut Context<Self>) -> Self::Result {
+        let office = self.office.clone();
+        Box::pin(async move { office.validate(&office.sale(sale).await?).await })
+    }
+}
+
+impl Handler<MoveSale> for SalesActor {
+    type Result = ResponseFuture<Result<Sale, SalesError>>;
+
+    fn handle(&mut self, message: MoveSale, context: &mut Context<Self>) -> Self::Result {
+        let MoveSale { sale, action, by, reason } = message;
+        // In effect before it is written: a database that hangs keeps nobody from stopping a sale.
+        match action {
+            Action::Kill => self.gates.bar(sale, Refusal::Stopped("the sale".to_owned())),
+            Action::Pause => self.gates.bar(sale, Refusal::Paused),
+            action if action.keeps_out() => self.gates.bar(sale, Refusal::NotOpen { opens_in: None }),
+            _ => {}
+        }
+        let (office, actor) = (self.office.clone(), context.address());
+        Box::pin(async move {
+            let moved = office.carry_out(sale, action, by, &reason).await;
+            match &moved {
+                Ok(sale) => {
+                    let _ = actor.send(Enter { sale: sale.clone() }).await;
+                }
+                // It is as it was, and whoever was kept out may come in again. After a failure nobody may: who wanted
+                // it stopped does not know that it is not.
+                Err(error) if is_refusal(error) => {
+                    if let Ok(sale) = office.sale(sale).await {
+                        let _ = actor.send(Enter { sale }).await;
+                    }
+                }
+                Err(_) => {}
+            }
+            moved
+        })
+    }
+}
+
+fn is_refusal(error: &SalesError) -> bool {
+    use crate::error::{Fault as _, Kind};
+    matches!(error.kind(), Kind::Conflict | Kind::NotFound | Kind::Invalid)
+}
+
+impl Handler<SwitchItem> for SalesActor {
+    type Result = ResponseFuture<Result<Sale, SalesError>>;
+
+    fn handle(&mut self, message: SwitchItem, context: &mut Context<Self>) -> Self::Result {
+        // In effect before it is written, as above.
+        if message.stopped
+            && let Some(sale) = self.gates.sale(message.sale)
+            && !sale.stopped_skus.contains(&message.sku)
+        {
+            let mut stopped = Sale::clone(sale);
+            stopped.stopped_skus.push(message.sku.clone());
+            self.gates.enter(stopped);
+        }
+        let office = self.office.clone();
+        self.carry_out(context, async move { office.switch_item(message).await })
+    }
+}
+
+impl Handler<SwitchEverything> for SalesActor {
+    type Result = ResponseFuture<Result<bool, SalesError>>;
+
+    fn handle(&mut self, message: SwitchEverything, context: &mut Context<Self>) -> Self::Result {
+        let SwitchEverything { stopped, by, reason } = message;
+        if stopped {
+            self.gates.set_stopped(true);
+        }
+        let (office, actor) = (self.office.clone(), context.address());
+        Box::pin(async move {
+            office.switch_everything(stopped, by, &reason).await?;
+            let _ = actor.send(EnterSwitch { stopped }).await;
+            Ok(stopped)
+        })
+    }
+}
+
+impl Handler<ChangeItem> for SalesActor {
+    type Result = ResponseFuture<Result<Sale, SalesError>>;
+
+    fn handle(&mut self, message: ChangeItem, context: &mut Context<Self>) -> Self::Result {
+        let office = self.office.clone();
+        self.carry_out(context, async move { office.change_item(message).await })
+    }
+}
+
+impl Handler<ListChanges> for SalesActor {
+    type Result = ResponseFuture<Result<Vec<Changed>, SalesError>>;
+
+    fn handle(&mut self, ListChanges { sale }: ListChanges, _: &mut Context<Self>) -> Self::Result {
+        let office = self.office.clone();
+        Box::pin(async move {
+            office.sale(sale).await?;
+            Ok(office.store.list_changes(sale).await?)
+        })
+    }
+}
+
+impl Handler<GetLive> for SalesActor {
+    type Result = ResponseFuture<Result<Live, SalesError>>;
+
+    fn handle(&mut self, GetLive { sale }: GetLive, _: &mut Context<Self>) -> Self::Result {
+        let known = self.gates.sale(sale).cloned();
+        let (tally, seconds) = self.gates.tally(sale).unwrap_or_default();
+        let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
+        Box::pin(async move {
+            let parts = office.parts(sale).await?;
+            let sale = match known {
+                Some(sale) => sale,
+                None => Arc::new(office.sale(sale).await?),
+            };
+            Ok(Live { sale, is_everything_stopped, parts, tally, seconds })
+        })
+    }
+}
+
+impl Handler<PassGates> for SalesActor {
+    type Result = Result<Option<Passage>, SalesError>;
+
+    fn handle(&mut self, PassGates { arrival }: PassGates, _: &mut Context<Self>) -> Self::Result {
+        faults::strike("sales", arrival.customer);
+        self.gates.pass(&arrival).map_err(|(_, refusal)| {
+            metrics::counter!("shobai_sale_refusals_total", "gate" => refusal.gate()).increment(1);
+            refusal.into()
+        })
+    }
+}
+
+impl Handler<EndPassage> for SalesActor {
+    type Result = Result<(), SalesError>;
+
+    fn handle(&mut self, message: EndPassage, _: &mut Context<Self>) -> Self::Result {
+        let EndPassage { arrival, passage, outcome } = message;
+        match outcome {
+            PassageOutcome::SetAside => return Ok(self.gates.confirm(&arrival, &passage)?),
+            PassageOutcome::SoldOut => self.gates.sold_out(passage.sale),
+            PassageOutcome::CameToNothing => {}
+        }
+        self.gates.give_back(passage.sale, arrival.order);
+        Ok(())
+    }
+}
+
+impl Handler<FollowOrder> for SalesActor {
+    type Result = Result<(), SalesError>;
+
+    fn handle(&mut self, message: FollowOrder, _: &mut Context<Self>) -> Self::Result {
+        let FollowOrder { sale, order, is_paid } = message;
+        match is_paid {
+            true => self.gates.paid(sale, order),
+            false => self.gates.give_back(sale, order),
+        }
+        Ok(())
+    }
+}
+
+/// Tells the actor itself how a sale is now.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Enter {
+    sale: Sale,
+}
+
+impl Handler<Enter> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, Enter { sale }: Enter, _: &mut Context<Self>) {
+        self.gates.enter(sale);
+    }
+}
+
+/// Tells the actor itself how the switch for everything is now.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct EnterSwitch {
+    stopped: bool,
+}
+
+impl Handler<EnterSwitch> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, EnterSwitch { stopped }: EnterSwitch, _: &mut Context<Self>) {
+        self.gates.set_stopped(stopped);
+    }
+}
+
+/// Tells the actor itself that the schedule is done with a sale for now.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Kept {
+    sale: SaleId,
+    now: Option<Sale>,
+}
+
+impl Handler<Kept> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, Kept { sale, now }: Kept, _: &mut Context<Self>) {
+        self.busy.remove(&sale);
+        if let Some(now) = now {
+            self.gates.enter(now);
+        }
+        let is_done = self.gates.sale(sale).is_some_and(|sale| {
+            matches!(sale.status, SaleStatus::Settled | SaleStatus::Cancelled) && sale.is_stock_returned
+        });
+        if is_done {
+            self.gates.forget(sale);
+        }
+    }
+}

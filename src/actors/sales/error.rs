@@ -1,0 +1,109 @@
+//! Why sales says no, and what can break while it asks the others.
+
+use serde_json::{Map, Value, json};
+
+use super::gates::Refusal;
+use super::model::{Action, Finding, SaleStatus};
+use crate::actors::catalog::CatalogError;
+use crate::actors::inventory::InventoryError;
+use crate::actors::runtime::AskError;
+use crate::error::{Fault, Kind};
+use crate::storage::StorageError;
+use crate::types::{InvalidValue, SaleId, Sku};
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SalesError {
+    #[error("there is no sale {0}")]
+    UnknownSale(SaleId),
+    #[error("the sale has no {0}")]
+    UnknownItem(Sku),
+    #[error("a sale that is {status} cannot be told to {action}", status = status.as_str(), action = action.as_str())]
+    NotInStatus { sale: SaleId, status: SaleStatus, action: Action },
+    #[error("a sale that is {status} cannot be planned anew", status = status.as_str())]
+    NotADraft { status: SaleStatus },
+    #[error("the sale cannot be run as it is planned")]
+    NotValid { findings: Vec<Finding> },
+    #[error("the sale cannot be armed: not all of its skus are ready")]
+    NotReady { findings: Vec<Finding> },
+    /// Somebody else changed it at the same time.
+    #[error("the sale was changed by somebody else at the same time")]
+    Overtaken,
+    /// A gate held the order up.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Invalid(#[from] InvalidValue),
+    #[error("sales cannot be told apart from what is broken: {0}")]
+    Broken(String),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    #[error(transparent)]
+    Asking(#[from] AskError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl SalesError {
+    /// The error of somebody else, which speaks for itself.
+    fn inner(&self) -> Option<&dyn Fault> {
+        match self {
+            Self::Invalid(error) => Some(error),
+            Self::Catalog(error) => Some(error),
+            Self::Inventory(error) => Some(error),
+            Self::Asking(error) => Some(error),
+            Self::Storage(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Fault for SalesError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::UnknownSale(_) | Self::UnknownItem(_) => Kind::NotFound,
+            Self::Refused(Refusal::NotAdmitted) => Kind::Forbidden,
+            Self::Refused(Refusal::TooFast { .. }) => Kind::TooMany,
+            Self::NotInStatus { .. } | Self::NotADraft { .. } | Self::NotReady { .. } => Kind::Conflict,
+            Self::Overtaken | Self::Refused(_) => Kind::Conflict,
+            Self::NotValid { .. } => Kind::Invalid,
+            Self::Broken(_) => Kind::Internal,
+            other => other.inner().map_or(Kind::Internal, Fault::kind),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownSale(_) => "unknown-sale",
+            Self::UnknownItem(_) => "unknown-item",
+            Self::NotInStatus { .. } => "not-in-status",
+            Self::NotADraft { .. } => "not-a-draft",
+            Self::NotValid { .. } => "sale-not-valid",
+            Self::NotReady { .. } => "sale-not-ready",
+            Self::Overtaken => "overtaken",
+            Self::Refused(refusal) => refusal.gate(),
+            other => other.inner().map_or("internal", Fault::code),
+        }
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        let details = match self {
+            Self::NotInStatus { status, .. } | Self::NotADraft { status } => json!({ "status": status }),
+            Self::NotValid { findings } | Self::NotReady { findings } => json!({ "findings": findings }),
+            Self::Refused(Refusal::LimitReached { limit, .. }) => json!({ "limit": limit }),
+            other => return other.inner().map_or_else(Map::new, Fault::details),
+        };
+        match details {
+            Value::Object(details) => details,
+            _ => Map::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after(),
+            other => other.inner().and_then(Fault::retry_after),
+        }
+    }
+}

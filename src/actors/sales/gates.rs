@@ -1,0 +1,714 @@
+//! The gates in front of the stock decision: whether this order may have pieces of a sale at this moment, from memory alone.
+//!
+//! In this order: the switch for everything, the sale's window and status, the switches of the sale and of the SKU, how it
+//! is paid, the admission, the limits. What passes is counted for its customer until its order has come to nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::model::{AdmissionMode, Sale, SaleStatus};
+use super::waiting_room::{Admission, PassKey};
+use crate::actors::inventory::{Claimed, Line};
+use crate::types::{CustomerId, Money, OrderId, SaleId, Sku};
+
+/// Why an order may not have what it wants.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Before the opening, or after the end; seconds until it opens, if it will.
+    #[error("the sale is not open")]
+    NotOpen { opens_in: Option<u32> },
+    #[error("the sale is paused")]
+    Paused,
+    #[error("{0} is not sold at this moment")]
+    Stopped(String),
+    #[error("this order was not admitted to the sale")]
+    NotAdmitted,
+    #[error("a customer gets at most {limit} pieces in this sale, and this order would be piece {pieces}")]
+    LimitReached { limit: i64, pieces: i64 },
+    #[error("a sale cannot be paid at a konbini")]
+    KonbiniNotAllowed,
+    #[error("as many pieces of {0} as may be are held for konbini payments")]
+    KonbiniShareReached(Sku),
+    #[error("an order can have pieces of one sale only")]
+    TwoSales,
+    #[error("the sale has sold out")]
+    SoldOut,
+    #[error("orders of this customer come too fast")]
+    TooFast { retry_after: u32 },
+}
+
+impl Refusal {
+    /// The gate's stable name.
+    pub const fn gate(&self) -> &'static str {
+        match self {
+            Self::NotOpen { .. } => "sale-not-open",
+            Self::Paused => "sale-paused",
+            Self::Stopped(_) => "stopped",
+            Self::NotAdmitted => "not-admitted",
+            Self::LimitReached { .. } => "limit-reached",
+            Self::KonbiniNotAllowed => "konbini-not-allowed",
+            Self::KonbiniShareReached(_) => "konbini-share-reached",
+            Self::TwoSales => "two-sales",
+            Self::SoldOut => "sold-out",
+            Self::TooFast { .. } => "too-fast",
+        }
+    }
+
+    /// Seconds after which asking again may bring something else.
+    pub const fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::NotOpen { opens_in } => *opens_in,
+            Self::Paused | Self::Stopped(_) => Some(5),
+            Self::KonbiniShareReached(_) => Some(30),
+            Self::TooFast { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
+
+/// An order at the gates.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub order: OrderId,
+    pub customer: CustomerId,
+    /// Staff pass switches that are on.
+    pub is_staff: bool,
+    /// Each SKU once.
+    pub lines: Vec<Line>,
+    pub is_konbini: bool,
+    /// Who else it may be, besides the account: for example a phone number, with what it is.
+    pub also_known_as: Vec<(&'static str, String)>,
+    /// What the customer was given, its signature checked.
+    pub admission: Option<Admission>,
+    pub arrived_at: Timestamp,
+}
+
+/// An order that passed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Passage {
+    pub sale: SaleId,
+    /// What the sale's SKUs among the lines cost.
+    pub prices: Vec<(Sku, Money)>,
+    /// Whom the pieces count for, for the reservation to keep.
+    pub claimants: Arc<str>,
+    /// How long the pieces are held for the payment.
+    pub pay_within_seconds: i64,
+    /// In which life of the gates it passed.
+    pub epoch: u64,
+}
+
+/// What became of the orders that came to the gates of a sale.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub attempts: u64,
+    pub accepted: u64,
+    pub refused: [u64; GATES.len()],
+}
+
+/// The names of refusals, in the order in which a [`Tally`] counts them.
+pub const GATES: [&str; 10] = [
+    "sale-not-open",
+    "sale-paused",
+    "stopped",
+    "not-admitted",
+    "limit-reached",
+    "konbini-not-allowed",
+    "konbini-share-reached",
+    "two-sales",
+    "sold-out",
+    "too-fast",
+];
+
+impl Tally {
+    fn refuse(&mut self, gate: &str) {
+        if let Some(index) = GATES.iter().position(|name| *name == gate) {
+            self.refused[index] += 1;
+        }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let mut refused = self.refused;
+        refused.iter_mut().zip(before.refused).for_each(|(now, before)| *now -= before);
+        Self { attempts: self.attempts - before.attempts, accepted: self.accepted - before.accepted, refused }
+    }
+}
+
+/// All gates; one life of the actor has one.
+pub struct Gates {
+    epoch: u64,
+    /// Names are counted and stored under pseudonyms.
+    key: PassKey,
+    /// The switch for everything.
+    is_stopped: bool,
+    by_sku: HashMap<Sku, SaleId>,
+    sales: HashMap<SaleId, Gate>,
+}
+
+struct Gate {
+    sale: Arc<Sale>,
+    /// Set before a change that keeps buyers out is written, until the sale is entered anew.
+    barred: Option<Refusal>,
+    /// Pieces that count for each claimant.
+    pieces: HashMap<Arc<str>, i64>,
+    claims: HashMap<OrderId, Claim>,
+    /// Pieces of each SKU that are held for slips.
+    konbini: HashMap<Sku, i64>,
+    tally: Tally,
+    /// The tally at the end of each of the last seconds.
+    seconds: VecDeque<Tally>,
+}
+
+struct Claim {
+    claimants: Vec<Arc<str>>,
+    pieces: i64,
+    konbini: Vec<(Sku, i64)>,
+}
+
+/// How many seconds of rates are kept.
+const SECONDS_KEPT: usize = 120;
+/// The word that begins an admission among the claimants.
+const ADMISSION: &str = "admission:";
+/// The word that marks pieces that are held for a slip.
+const KONBINI: &str = "konbini";
+
+impl Gates {
+    pub fn new(epoch: u64, key: PassKey) -> Self {
+        Self { epoch, key, is_stopped: false, by_sku: HashMap::new(), sales: HashMap::new() }
+    }
+
+    pub fn set_stopped(&mut self, is_stopped: bool) {
+        self.is_stopped = is_stopped;
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Takes a sale in as it is now; an older state than the one that is known changes nothing.
+    pub fn enter(&mut self, sale: Sale) {
+        let id = sale.id;
+        let gate = self.sales.entry(id).or_insert_with(|| Gate::of(Arc::new(sale.clone())));
+        if sale.version < gate.sale.version {
+            return;
+        }
+        gate.barred = None;
+        gate.sale = Arc::new(sale);
+        self.index();
+    }
+
+    pub fn forget(&mut self, sale: SaleId) {
+        self.sales.remove(&sale);
+        self.index();
+    }
+
+    /// Which sale each SKU is in at the moment: where one is over and not settled, the later one.
+    fn index(&mut self) {
+        let mut gated: Vec<_> = self.sales.values().filter(|gate| gate.sale.status.is_gated()).collect();
+        gated.sort_unstable_by_key(|gate| {
+            (!gate.sale.status.is_over(), gate.sale.draft.opens_at, gate.sale.id)
+        });
+        self.by_sku = gated
+            .into_iter()
+            .flat_map(|gate| gate.sale.draft.items.iter().map(|item| (item.sku.clone(), gate.sale.id)))
+            .collect();
+    }
+
+    pub fn sale(&self, id: SaleId) -> Option<&Arc<Sale>> {
+        self.sales.get(&id).map(|gate| &gate.sale)
+    }
+
+    pub fn sales(&self) -> impl Iterator<Item = &Arc<Sale>> {
+        self.sales.values().map(|gate| &gate.sale)
+    }
+
+    /// Keeps buyers out from this moment on, until the sale is entered anew.
+    pub fn bar(&mut self, sale: SaleId, refusal: Refusal) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            gate.barred = Some(refusal);
+        }
+    }
+
+    /// Counts what was claimed before this life of the gates began.
+    pub fn restore(&mut self, sale: SaleId, claimed: &[Claimed]) {
+        let Some(gate) = self.sales.get_mut(&sale) else { return };
+        for Claimed { reservation, line, is_held, claimants } in claimed {
+            let is_konbini = claimants.iter().any(|claimant| claimant == KONBINI);
+            let held = (*is_held && is_konbini).then(|| (line.sku.clone(), line.quantity.get()));
+            let claimants = claimants.iter().filter(|claimant| *claimant != KONBINI);
+            let claimants = claimants.map(|claimant| Arc::from(&**claimant)).collect();
+            gate.count((*reservation).into(), claimants, line.quantity.get(), held.into_iter().collect());
+        }
+    }
+
+    /// Lets an order pass, or says which gate holds it up; nothing when no sale is concerned.
+    ///
+    /// What passes is counted at once, and until [`give_back`](Self::give_back).
+    pub fn pass(&mut self, arrival: &Arrival) -> Result<Option<Passage>, (Option<SaleId>, Refusal)> {
+        let of_sale = self.sale_of(&arrival.lines);
+        let sale = of_sale.map_err(|refusal| (None, refusal))?;
+        if let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) {
+            gate.tally.attempts += 1;
+        }
+        let passed = self.pass_through(sale, arrival);
+        if let (Err(refusal), Some(gate)) = (&passed, sale.and_then(|sale| self.sales.get_mut(&sale))) {
+            gate.tally.refuse(refusal.gate());
+        }
+        passed.map_err(|refusal| (sale, refusal))
+    }
+
+    fn sale_of(&self, lines: &[Line]) -> Result<Option<SaleId>, Refusal> {
+        // Most shops have no sale at most times.
+        if self.by_sku.is_empty() {
+            return Ok(None);
+        }
+        let mut sales = lines.iter().filter_map(|line| self.by_sku.get(&line.sku));
+        let first = sales.next();
+        if sales.any(|other| Some(other) != first) {
+            return Err(Refusal::TwoSales);
+        }
+        Ok(first.copied())
+    }
+
+    fn pass_through(&mut self, sale: Option<SaleId>, arrival: &Arrival) -> Result<Option<Passage>, Refusal> {
+        if self.is_stopped && !arrival.is_staff {
+            return Err(Refusal::Stopped("everything".to_owned()));
+        }
+        let epoch = self.epoch;
+        let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) else { return Ok(None) };
+        gate.pass(arrival, epoch, &self.key).map(Some)
+    }
+
+    /// Makes sure that a passage counts, now that its pieces are set aside: one of an earlier life is counted anew.
+    pub fn confirm(&mut self, arrival: &Arrival, passage: &Passage) -> Result<(), Refusal> {
+        let Some(gate) = self.sales.get_mut(&passage.sale) else { return Ok(()) };
+        if passage.epoch != self.epoch && !gate.claims.contains_key(&arrival.order) {
+            gate.claim(arrival, &self.key)?;
+        }
+        gate.tally.accepted += 1;
+        Ok(())
+    }
+
+    /// An order came to nothing: its pieces no longer count. Twice is as once.
+    pub fn give_back(&mut self, sale: SaleId, order: OrderId) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            gate.give_back(order);
+        }
+    }
+
+    /// An order was paid: its pieces are no longer held for a slip.
+    pub fn paid(&mut self, sale: SaleId, order: OrderId) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            gate.release_konbini(order);
+        }
+    }
+
+    /// Counts an order that passed and was refused by the stock.
+    pub fn sold_out(&mut self, sale: SaleId) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            gate.tally.refuse(Refusal::SoldOut.gate());
+        }
+    }
+
+    /// The tickets whose admission is used by a live order.
+    pub fn used_admissions(&self, sale: SaleId) -> usize {
+        let Some(gate) = self.sales.get(&sale) else { return 0 };
+        gate.pieces.keys().filter(|claimant| claimant.starts_with(ADMISSION)).count()
+    }
+
+    /// Called once a second.
+    pub fn end_second(&mut self) {
+        for gate in self.sales.values_mut() {
+            gate.seconds.push_back(gate.tally);
+            if gate.seconds.len() > SECONDS_KEPT {
+                gate.seconds.pop_front();
+            }
+        }
+    }
+
+    /// What came to the gates of a sale in all, and in each of the last seconds, the latest last.
+    pub fn tally(&self, sale: SaleId) -> Option<(Tally, Vec<Tally>)> {
+        let gate = self.sales.get(&sale)?;
+        let seconds = gate.seconds.iter().zip(gate.seconds.iter().skip(1));
+        Some((gate.tally, seconds.map(|(before, after)| after.since(before)).collect()))
+    }
+}
+
+impl Gate {
+    fn of(sale: Arc<Sale>) -> Self {
+        Self {
+            sale,
+            barred: None,
+            pieces: HashMap::new(),
+            claims: HashMap::new(),
+            konbini: HashMap::new(),
+            tally: Tally::default(),
+            seconds: VecDeque::new(),
+        }
+    }
+
+    fn pass(&mut self, arrival: &Arrival, epoch: u64, key: &PassKey) -> Result<Passage, Refusal> {
+        self.check_window(arrival.arrived_at)?;
+        if let Some(refusal) = &self.barred
+            && !(arrival.is_staff && matches!(refusal, Refusal::Stopped(_)))
+        {
+            return Err(refusal.clone());
+        }
+        if self.sale.status == SaleStatus::Paused {
+            return Err(Refusal::Paused);
+        }
+        if !arrival.is_staff {
+            self.check_switches(arrival)?;
+        }
+        let claimants = self.claim(arrival, key)?;
+        let lines = arrival.lines.iter();
+        let items = lines.filter_map(|line| self.sale.item(&line.sku));
+        let hold = self.sale.draft.terms.hold_seconds;
+        Ok(Passage {
+            sale: self.sale.id,
+            prices: items.map(|item| (item.sku.clone(), item.price)).collect(),
+            claimants,
+            pay_within_seconds: if arrival.is_konbini { hold.konbini } else { hold.card },
+            epoch,
+        })
+    }
+
+    /// The window counts by when an order arrived, whenever the schedule gets round to writing the new status down.
+    fn check_window(&self, arrived_at: Timestamp) -> Result<(), Refusal> {
+        let draft = &self.sale.draft;
+        if arrived_at < draft.opens_at {
+            let wait = draft.opens_at.duration_since(arrived_at);
+            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+            return Err(Refusal::NotOpen { opens_in: Some(seconds) });
+        }
+        let is_over = arrived_at >= draft.closes_at
+            || !matches!(self.sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused);
+        if is_over { Err(Refusal::NotOpen { opens_in: None }) } else { Ok(()) }
+    }
+
+    fn check_switches(&self, arrival: &Arrival) -> Result<(), Refusal> {
+        if self.sale.is_stopped {
+            return Err(Refusal::Stopped("the sale".to_owned()));
+        }
+        let stopped = arrival.lines.iter().find(|line| self.sale.stopped_skus.contains(&line.sku));
+        match stopped {
+            Some(line) => Err(Refusal::Stopped(line.sku.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts the pieces for everybody whom they count for; all of it or nothing. Answers with the claimants.
+    fn claim(&mut self, arrival: &Arrival, key: &PassKey) -> Result<Arc<str>, Refusal> {
+        let terms = &self.sale.draft.terms;
+        let lines: Vec<&Line> =
+            arrival.lines.iter().filter(|line| self.sale.item(&line.sku).is_some()).collect();
+        let pieces: i64 = lines.iter().map(|line| line.quantity.get()).sum();
+        let mut konbini = Vec::new();
+        if arrival.is_konbini {
+            if !terms.konbini.allowed {
+                return Err(Refusal::KonbiniNotAllowed);
+            }
+            for line in &lines {
+                let allotment = self.sale.item(&line.sku).map_or(0, |item| item.allotment.get());
+                let held = self.konbini.get(&line.sku).copied().unwrap_or(0);
+                if held + line.quantity.get() > self.sale.draft.konbini_pieces_max(allotment) {
+                    return Err(Refusal::KonbiniShareReached(line.sku.clone()));
+                }
+                konbini.push((line.sku.clone(), line.quantity.get()));
+            }
+        }
+        let mut claimants = vec![format!("customer:{}", arrival.customer)];
+        claimants.extend(arrival.also_known_as.iter().map(|(kind, name)| key.pseudonym(kind, name)));
+        if let Some(limit) = terms.limit_per_customer {
+            for claimant in &claimants {
+                let would_be = self.pieces.get(&**claimant).copied().unwrap_or(0) + pieces;
+                if would_be > limit {
+                    return Err(Refusal::LimitReached { limit, pieces: would_be });
+                }
+            }
+        }
+        if terms.admission.mode != AdmissionMode::None {
+            claimants.push(self.check_admission(arrival)?);
+        }
+        let mut text = claimants.join(" ");
+        if arrival.is_konbini {
+            text.push(' ');
+            text.push_str(KONBINI);
+        }
+        let claimants = claimants.into_iter().map(Arc::from).collect();
+        self.count(arrival.order, claimants, pieces, konbini);
+        Ok(text.into())
+    }
+
+    /// An admission is for one customer and one live order.
+    fn check_admission(&self, arrival: &Arrival) -> Result<String, Refusal> {
+        let admission = arrival.admission.as_ref().ok_or(Refusal::NotAdmitted)?;
+        let claimant = format!("{ADMISSION}{}", admission.number);
+        let is_mine = admission.sale == self.sale.id
+            && admission.customer == arrival.customer
+            && admission.expires_at > arrival.arrived_at;
+        let is_used = self.pieces.get(&*claimant).is_some_and(|pieces| *pieces > 0);
+        if is_mine && !is_used { Ok(claimant) } else { Err(Refusal::NotAdmitted) }
+    }
+
+    fn count(&mut self, order: OrderId, claimants: Vec<Arc<str>>, pieces: i64, konbini: Vec<(Sku, i64)>) {
+        for claimant in &claimants {
+            *self.pieces.entry(claimant.clone()).or_default() += pieces;
+        }
+        for (sku, pieces) in &konbini {
+            *self.konbini.entry(sku.clone()).or_default() += pieces;
+        }
+        // A second line of a reservation that is restored.
+        match self.claims.get_mut(&order) {
+            Some(claim) => {
+                claim.pieces += pieces;
+                claim.konbini.extend(konbini);
+            }
+            None => drop(self.claims.insert(order, Claim { claimants, pieces, konbini })),
+        }
+    }
+
+    fn give_back(&mut self, order: OrderId) {
+        self.release_konbini(order);
+        let Some(claim) = self.claims.remove(&order) else { return };
+        for claimant in claim.claimants {
+            if let Some(pieces) = self.pieces.get_mut(&claimant) {
+                *pieces -= claim.pieces;
+                if *pieces <= 0 {
+                    self.pieces.remove(&claimant);
+                }
+            }
+        }
+    }
+
+    fn release_konbini(&mut self, order: OrderId) {
+        let Some(claim) = self.claims.get_mut(&order) else { return };
+        for (sku, pieces) in claim.konbini.drain(..) {
+            if let Some(held) = self.konbini.get_mut(&sku) {
+                *held -= pieces;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::model::tests::sale;
+    use super::super::waiting_room::TicketNumber;
+    use super::*;
+    use crate::types::Quantity;
+
+    fn key() -> PassKey {
+        PassKey::from_bytes(&[7; 32]).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn customer(number: u128) -> CustomerId {
+        CustomerId::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    fn arrival(number: u128, pieces: i64, second: i64) -> Arrival {
+        Arrival {
+            order: OrderId::generate(),
+            customer: customer(number),
+            is_staff: false,
+            lines: vec![Line { sku: "LAMP".parse().unwrap(), quantity: Quantity::new(pieces).unwrap() }],
+            is_konbini: false,
+            also_known_as: Vec::new(),
+            admission: None,
+            arrived_at: at(second),
+        }
+    }
+
+    fn gates(change: impl FnOnce(&mut Sale)) -> (Gates, SaleId) {
+        let mut gates = Gates::new(1, key());
+        let mut sale = sale(SaleStatus::Open);
+        change(&mut sale);
+        let id = sale.id;
+        gates.enter(sale);
+        (gates, id)
+    }
+
+    fn gate(passed: Result<Option<Passage>, (Option<SaleId>, Refusal)>) -> &'static str {
+        match passed {
+            Ok(Some(_)) => "passed",
+            Ok(None) => "no sale",
+            Err((_, refusal)) => refusal.gate(),
+        }
+    }
+
+    #[test]
+    fn an_order_is_in_the_sale_by_when_it_arrived_and_not_by_when_that_was_written_down() {
+        for status in [SaleStatus::Armed, SaleStatus::Open] {
+            let (mut gates, _) = gates(|sale| sale.status = status);
+            for (second, expected) in
+                [(999, "sale-not-open"), (1_000, "passed"), (1_999, "passed"), (2_000, "sale-not-open")]
+            {
+                assert_eq!(gate(gates.pass(&arrival(second as u128, 1, second))), expected, "{second}");
+            }
+        }
+        for (status, expected) in [
+            (SaleStatus::Draft, "no sale"),
+            (SaleStatus::Scheduled, "no sale"),
+            (SaleStatus::Paused, "sale-paused"),
+            (SaleStatus::Draining, "sale-not-open"),
+            (SaleStatus::Closed, "sale-not-open"),
+            (SaleStatus::Settled, "no sale"),
+            (SaleStatus::Cancelled, "no sale"),
+        ] {
+            let (mut gates, _) = gates(|sale| sale.status = status);
+            assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn switches_stop_customers_and_let_staff_pass() {
+        let lamp: Sku = "LAMP".parse().unwrap();
+        for turn_on in [
+            &(|gates: &mut Gates, _| gates.set_stopped(true)) as &dyn Fn(&mut Gates, SaleId),
+            &|gates, id| gates.bar(id, Refusal::Stopped("the sale".to_owned())),
+            &|gates, id| {
+                let stopped = Sale { is_stopped: true, ..Sale::clone(gates.sale(id).unwrap()) };
+                gates.enter(stopped);
+            },
+            &|gates, id| {
+                let sale = Sale::clone(gates.sale(id).unwrap());
+                gates.enter(Sale { stopped_skus: vec![lamp.clone()], ..sale });
+            },
+        ] {
+            let (mut gates, id) = gates(|_| {});
+            turn_on(&mut gates, id);
+            assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
+            let staff = Arrival { is_staff: true, ..arrival(1, 1, 1_500) };
+            assert_eq!(gate(gates.pass(&staff)), "passed");
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_a_customer_by_every_name() {
+        let (mut gates, id) = gates(|_| {});
+        let by_phone = |number, phone: &str| Arrival {
+            also_known_as: vec![("phone", phone.to_owned())],
+            ..arrival(number, 1, 1_500)
+        };
+        let first = by_phone(1, "a");
+        assert_eq!(gate(gates.pass(&first)), "passed");
+        assert_eq!(gate(gates.pass(&by_phone(2, "a"))), "passed");
+        assert_eq!(gate(gates.pass(&by_phone(3, "a"))), "limit-reached");
+        assert_eq!(gate(gates.pass(&by_phone(1, "b"))), "passed");
+        assert_eq!(gate(gates.pass(&by_phone(1, "c"))), "limit-reached");
+        gates.give_back(id, first.order);
+        gates.give_back(id, first.order);
+        assert_eq!(gate(gates.pass(&by_phone(3, "a"))), "passed");
+        assert_eq!(gate(gates.pass(&by_phone(4, "a"))), "limit-reached");
+    }
+
+    #[test]
+    fn konbini_gets_its_share_and_gives_it_back_when_it_is_paid() {
+        let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
+        let konbini = |pieces| Arrival { is_konbini: true, ..arrival(1, pieces, 1_500) };
+        let first = konbini(5);
+        assert_eq!(gates.pass(&first).unwrap().unwrap().pay_within_seconds, 3_600);
+        assert_eq!(gate(gates.pass(&konbini(1))), "konbini-share-reached");
+        gates.paid(id, first.order);
+        assert_eq!(gate(gates.pass(&konbini(5))), "passed");
+        gates.give_back(id, first.order);
+        assert_eq!(gate(gates.pass(&konbini(1))), "konbini-share-reached");
+    }
+
+    #[test]
+    fn an_admission_is_for_one_customer_and_one_live_order() {
+        let (mut gates, id) = gates(|sale| sale.draft.terms.admission.mode = AdmissionMode::Queue);
+        let with = |number, of: u128, sale| Arrival {
+            admission: Some(Admission {
+                sale,
+                number: TicketNumber::new(7).unwrap(),
+                customer: customer(of),
+                expires_at: at(1_600),
+            }),
+            ..arrival(number, 1, 1_500)
+        };
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "not-admitted");
+        assert_eq!(gate(gates.pass(&with(1, 2, id))), "not-admitted");
+        assert_eq!(gate(gates.pass(&with(1, 1, SaleId::generate()))), "not-admitted");
+        let late = Arrival { arrived_at: at(1_600), ..with(1, 1, id) };
+        assert_eq!(gate(gates.pass(&late)), "not-admitted");
+        let first = with(1, 1, id);
+        assert_eq!(gate(gates.pass(&first)), "passed");
+        assert_eq!(gate(gates.pass(&with(1, 1, id))), "not-admitted");
+        gates.give_back(id, first.order);
+        assert_eq!(gate(gates.pass(&with(1, 1, id))), "passed");
+    }
+
+    #[test]
+    fn two_sales_in_one_order_are_refused_and_other_lines_go_along() {
+        let (mut gates, _) = gates(|_| {});
+        let mut other = sale(SaleStatus::Open);
+        other.draft.items[0].sku = "CHAIR".parse().unwrap();
+        gates.enter(other);
+        let line = |sku: &str| Line { sku: sku.parse().unwrap(), quantity: Quantity::new(1).unwrap() };
+        let mut both = arrival(1, 1, 1_500);
+        both.lines.push(line("CHAIR"));
+        assert_eq!(gate(gates.pass(&both)), "two-sales");
+        both.lines[1] = line("TABLE");
+        let passage = gates.pass(&both).unwrap().unwrap();
+        assert_eq!(passage.prices, [("LAMP".parse().unwrap(), Money::yen(500).unwrap())]);
+    }
+
+    #[test]
+    fn an_older_state_of_a_sale_changes_nothing() {
+        let (mut gates, id) = gates(|sale| sale.version = 5);
+        let known = Sale::clone(gates.sale(id).unwrap());
+        gates.enter(Sale { status: SaleStatus::Closed, version: 4, ..known.clone() });
+        assert_eq!(gates.sale(id).unwrap().status, SaleStatus::Open);
+        gates.enter(Sale { status: SaleStatus::Closed, version: 6, ..known });
+        assert_eq!(gates.sale(id).unwrap().status, SaleStatus::Closed);
+    }
+
+    #[test]
+    fn what_passed_in_an_earlier_life_is_counted_when_it_is_confirmed() {
+        let (mut earlier, _) = gates(|_| {});
+        let (first, second) = (arrival(1, 2, 1_500), arrival(1, 2, 1_500));
+        let passage = earlier.pass(&first).unwrap().unwrap();
+        let mut gates = Gates::new(2, key());
+        gates.enter(Sale::clone(earlier.sale(passage.sale).unwrap()));
+
+        assert_eq!(gate(gates.pass(&second)), "passed");
+
+        assert!(matches!(gates.confirm(&first, &passage), Err(Refusal::LimitReached { .. })));
+        gates.give_back(passage.sale, second.order);
+        assert_eq!(gates.confirm(&first, &passage), Ok(()));
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "limit-reached");
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_ever_has_more_than_the_limit(
+            steps in prop::collection::vec((0..4u128, 1..3i64, any::<bool>(), 0..20usize), 1..200)
+        ) {
+            let (mut gates, id) = gates(|_| {});
+            let mut live: Vec<(OrderId, u128, i64)> = Vec::new();
+            for (number, pieces, comes_back, which) in steps {
+                if comes_back && !live.is_empty() {
+                    let (order, ..) = live.swap_remove(which % live.len());
+                    gates.give_back(id, order);
+                } else {
+                    let arrival = arrival(number, pieces, 1_500);
+                    let has: i64 =
+                        live.iter().filter(|(_, of, _)| *of == number).map(|(_, _, pieces)| pieces).sum();
+                    let passed = gates.pass(&arrival).is_ok();
+                    prop_assert_eq!(passed, has + pieces <= 2);
+                    if passed {
+                        live.push((arrival.order, number, pieces));
+                    }
+                }
+            }
+        }
+    }
+}

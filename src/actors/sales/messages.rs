@@ -1,0 +1,164 @@
+//! What sales can be asked: first what operators do, then what orders ask on their way.
+
+use std::sync::Arc;
+
+use actix::Message;
+
+use super::error::SalesError;
+use super::gates::{Arrival, Passage, Tally};
+use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
+use crate::actors::inventory::Allotment;
+use crate::types::{OrderId, Quantity, SaleId, Sku};
+
+/// Plans a sale.
+///
+/// Answers with the draft; what is wrong with it is told by `ValidateSale`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Sale, SalesError>")]
+pub struct CreateSale {
+    pub draft: SaleDraft,
+    pub by: Actor,
+}
+
+/// Plans a sale anew. Refuses with `NotADraft` once it is scheduled.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Sale, SalesError>")]
+pub struct ReplanSale {
+    pub sale: SaleId,
+    pub draft: SaleDraft,
+    pub by: Actor,
+}
+
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Sale, SalesError>")]
+pub struct GetSale {
+    pub sale: SaleId,
+}
+
+/// All sales, the latest opening first.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Sale>, SalesError>")]
+pub struct ListSales {
+    pub limit: i64,
+}
+
+/// Everything at once that keeps a sale from being run as it is planned; nothing, if all is well.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Finding>, SalesError>")]
+pub struct ValidateSale {
+    pub sale: SaleId,
+}
+
+/// Does something to a sale.
+///
+/// Answers with the sale. Refuses with `NotInStatus` where the status does not allow it, with `NotValid` or `NotReady`
+/// where the plan or the stock does not. Asking twice changes nothing. What keeps buyers out is in effect before it is
+/// written.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Sale, SalesError>")]
+pub struct MoveSale {
+    pub sale: SaleId,
+    pub action: Action,
+    pub by: Actor,
+    pub reason: String,
+}
+
+/// Turns the switch of one SKU of a sale.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Sale, SalesError>")]
+pub struct SwitchItem {
+    pub sale: SaleId,
+    pub sku: Sku,
+    pub stopped: bool,
+    pub by: Actor,
+    pub reason: String,
+}
+
+/// Turns the switch for everything: no order of a customer passes while it is on. Answers whether it is.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<bool, SalesError>")]
+pub struct SwitchEverything {
+    pub stopped: bool,
+    pub by: Actor,
+    pub reason: String,
+}
+
+/// Gives an armed or open sale more or fewer pieces of a SKU.
+///
+/// Answers with the sale. Refuses as inventory does, for example with `BelowPromised`.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Sale, SalesError>")]
+pub struct ChangeItem {
+    pub sale: SaleId,
+    pub sku: Sku,
+    pub allotment: Quantity,
+    pub expected: Quantity,
+    pub by: Actor,
+    pub reason: String,
+}
+
+/// What was done to a sale, oldest first.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Changed>, SalesError>")]
+pub struct ListChanges {
+    pub sale: SaleId,
+}
+
+/// How a sale is going at this moment.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Live, SalesError>")]
+pub struct GetLive {
+    pub sale: SaleId,
+}
+
+#[derive(Debug, Clone)]
+pub struct Live {
+    pub sale: Arc<Sale>,
+    pub is_everything_stopped: bool,
+    /// The parts that the sale has, as they are durable; none before it is armed.
+    pub parts: Vec<(Sku, Allotment)>,
+    /// Since the gates began to count.
+    pub tally: Tally,
+    /// The last seconds, the latest last.
+    pub seconds: Vec<Tally>,
+}
+
+/// Lets an order pass the gates.
+///
+/// Answers with the passage, or nothing when no sale is concerned. Refuses with the gate.
+/// What passes is counted until it is given back.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Option<Passage>, SalesError>")]
+pub struct PassGates {
+    pub arrival: Arrival,
+}
+
+/// The pieces of an order that passed are set aside, or will not be.
+///
+/// After `SetAside` it may still be refused: gates that began anew since it passed count it now.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), SalesError>")]
+pub struct EndPassage {
+    pub arrival: Arrival,
+    pub passage: Passage,
+    pub outcome: PassageOutcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassageOutcome {
+    SetAside,
+    SoldOut,
+    /// For a reason that is not the sale's.
+    CameToNothing,
+}
+
+/// An order of a sale was paid, or came to nothing, which gives its pieces back to the customer's limit.
+///
+/// Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), SalesError>")]
+pub struct FollowOrder {
+    pub sale: SaleId,
+    pub order: OrderId,
+    pub is_paid: bool,
+}

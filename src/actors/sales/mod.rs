@@ -1,0 +1,25 @@
+//! Sales owns the flash sale: its plan, its schedule, who may buy at which moment and how much (schema `sales`).
+//!
+//! It promises that no order passes before a sale opens, after it ends, while it is stopped, or beyond a customer's
+//! limit; how many pieces there are is decided by the owner of the stock alone. It asks catalog and inventory.
+
+mod actor;
+mod error;
+mod gates;
+mod messages;
+mod model;
+mod moves;
+mod store;
+mod waiting_room;
+
+pub use actor::SalesActor;
+pub use error::SalesError;
+pub use gates::{Arrival, GATES, Passage, Refusal, Tally};
+pub use messages::*;
+pub use model::{
+    Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, HoldSeconds, KonbiniTerms, Sale,
+    SaleDraft, SaleItem, SaleStatus, Terms,
+};
+pub use moves::{Office, SalesPorts};
+pub use store::SalesStore;
+pub use waiting_room::{Admission, PassError, PassKey};

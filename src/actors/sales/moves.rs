@@ -1,0 +1,305 @@
+//! How a sale gets from one status to the next, with what has to happen to the stock on the way.
+//!
+//! ```text
+//! arm:   set every SKU's pieces apart → all ready? → write "armed"      (if not: give them back)
+//! close: write "closed" → give back what is left of every SKU           (again after a crash in between)
+//! ```
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+
+use super::error::SalesError;
+use super::messages::{ChangeItem, SwitchItem};
+use super::model::{Action, Actor, Finding, Sale, SaleDraft, SaleStatus};
+use super::store::{Act, SalesStore};
+use super::waiting_room::{PassKey, Seed};
+use crate::actors::catalog::QuoteSkus;
+use crate::actors::inventory::{
+    AllotStock, Allotment, ChangeAllotment, CloseAllotment, GetStock, InventoryError, ListAllotments,
+    ListClaims,
+};
+use crate::actors::runtime::Port;
+use crate::error::Fault as _;
+use crate::types::{SaleId, Sku};
+
+/// SKUs of one sale that are looked after at the same time.
+const AT_ONCE: usize = 16;
+/// How often a change is tried that somebody else's change overtook.
+const ATTEMPTS: usize = 4;
+const BY_THE_SCHEDULE: &str = "by the schedule";
+
+/// Whom sales asks.
+#[derive(Clone)]
+pub struct SalesPorts {
+    pub quote_skus: Port<QuoteSkus>,
+    pub get_stock: Port<GetStock>,
+    pub allot_stock: Port<AllotStock>,
+    pub change_allotment: Port<ChangeAllotment>,
+    pub close_allotment: Port<CloseAllotment>,
+    pub list_allotments: Port<ListAllotments>,
+    pub list_claims: Port<ListClaims>,
+}
+
+/// Everything that it takes to carry out what operators and the schedule want; cheap to clone.
+#[derive(Clone)]
+pub struct Office {
+    pub(super) store: SalesStore,
+    pub(super) ports: SalesPorts,
+    pub(super) key: PassKey,
+    pub(super) arm_before: Duration,
+    pub(super) schedule_every: Duration,
+    drain_within: Duration,
+    hold_seconds_max: i64,
+}
+
+impl Office {
+    pub fn new(store: SalesStore, ports: SalesPorts, key: PassKey, config: &crate::config::Config) -> Self {
+        Self {
+            store,
+            ports,
+            key,
+            arm_before: Duration::from_secs(config.sales.arm_before_seconds),
+            schedule_every: Duration::from_millis(config.sales.schedule_every_ms),
+            drain_within: Duration::from_secs(config.sales.drain_within_seconds),
+            hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
+        }
+    }
+
+    pub(super) async fn sale(&self, id: SaleId) -> Result<Sale, SalesError> {
+        self.store.find_sale(id).await?.ok_or(SalesError::UnknownSale(id))
+    }
+
+    pub(super) async fn create(&self, draft: SaleDraft, by: Actor) -> Result<Sale, SalesError> {
+        self.check_plan(&draft)?;
+        let id = SaleId::generate();
+        let seed = Seed::generate().map_err(|error| SalesError::Broken(error.to_string()))?;
+        let act = Act { by, reason: "planned", at: Timestamp::now() };
+        self.store.insert_sale(id, &draft, &seed, &act).await?;
+        self.sale(id).await
+    }
+
+    /// Refuses what no sale can be, with every problem at once.
+    fn check_plan(&self, draft: &SaleDraft) -> Result<(), SalesError> {
+        let findings = draft.problems(self.hold_seconds_max);
+        if findings.is_empty() { Ok(()) } else { Err(SalesError::NotValid { findings }) }
+    }
+
+    pub(super) async fn replan(&self, id: SaleId, draft: SaleDraft, by: Actor) -> Result<Sale, SalesError> {
+        self.check_plan(&draft)?;
+        for _ in 0..ATTEMPTS {
+            let sale = self.sale(id).await?;
+            if sale.status != SaleStatus::Draft {
+                return Err(SalesError::NotADraft { status: sale.status });
+            }
+            let act = Act { by, reason: "planned anew", at: Timestamp::now() };
+            if self.store.replan_sale(&sale, &draft, &act).await? {
+                return self.sale(id).await;
+            }
+        }
+        Err(SalesError::Overtaken)
+    }
+
+    /// Everything that keeps a sale from being run as it is planned.
+    pub(super) async fn validate(&self, sale: &Sale) -> Result<Vec<Finding>, SalesError> {
+        let mut findings = sale.draft.problems(self.hold_seconds_max);
+        if sale.draft.closes_at <= Timestamp::now() {
+            findings.push(Finding::new("closes_at", "is in the past"));
+        }
+        findings.extend(self.store.find_overlapping_skus(sale).await?);
+        let parts = self.ports.list_allotments.ask(ListAllotments { sale: sale.id }).await?;
+        let looked_at = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| {
+            let has_part = parts.iter().any(|(sku, _)| *sku == item.sku);
+            async move {
+                let mut found = Vec::new();
+                let quote = self.ports.quote_skus.ask(QuoteSkus { skus: vec![item.sku.clone()] }).await;
+                if let Err(error) = quote {
+                    found.push(Finding::new(format!("items[{index}].sku"), error.to_string()));
+                }
+                if has_part {
+                    return found;
+                }
+                let field = format!("items[{index}].allotment");
+                match self.ports.get_stock.ask(GetStock { sku: item.sku.clone() }).await {
+                    Ok(stock) if stock.available() < item.allotment.get() => {
+                        let (wanted, available) = (item.allotment.get(), stock.available());
+                        found.push(Finding::new(
+                            field,
+                            format!(
+                                "{wanted} pieces of {} are planned and {available} are available",
+                                item.sku
+                            ),
+                        ));
+                    }
+                    Ok(_) => {}
+                    Err(error) => found.push(Finding::new(field, error.to_string())),
+                }
+                found
+            }
+        });
+        let found: Vec<Vec<Finding>> = looked_at.buffered(AT_ONCE).collect().await;
+        findings.extend(found.into_iter().flatten());
+        Ok(findings)
+    }
+
+    /// Does something to a sale, on somebody's word.
+    pub(super) async fn carry_out(
+        &self,
+        id: SaleId,
+        action: Action,
+        by: Actor,
+        reason: &str,
+    ) -> Result<Sale, SalesError> {
+        for _ in 0..ATTEMPTS {
+            let sale = self.sale(id).await?;
+            let drains_until = Timestamp::now().checked_add(self.drain_within).unwrap_or(Timestamp::MAX);
+            let Some(next) = sale.after(action, drains_until)? else { return Ok(sale) };
+            match action {
+                Action::Schedule => {
+                    let findings = self.validate(&sale).await?;
+                    if !findings.is_empty() {
+                        return Err(SalesError::NotValid { findings });
+                    }
+                }
+                Action::Arm => self.make_ready(&sale).await?,
+                _ => {}
+            }
+            let act = Act { by, reason, at: Timestamp::now() };
+            if self.store.move_sale(&sale, &next, action, &act).await? {
+                tracing::info!(sale = %id, action = action.as_str(), reason, "a sale was moved");
+                return Ok(if next.status.is_over() { self.return_stock(next).await } else { next });
+            }
+        }
+        Err(SalesError::Overtaken)
+    }
+
+    /// What the schedule wants; answers with the sale as it is then.
+    pub(super) async fn keep(&self, sale: &Sale, action: Action) -> Result<Option<Sale>, SalesError> {
+        match self.carry_out(sale.id, action, None, BY_THE_SCHEDULE).await {
+            Ok(sale) => Ok(Some(sale)),
+            // Somebody was faster; this is how it is now.
+            Err(SalesError::NotInStatus { .. }) => Ok(Some(self.sale(sale.id).await?)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks whether a sale that drains has nothing left to wait for, and whether one that is over has pieces to return.
+    pub(super) async fn wind_up(&self, sale: &Sale) -> Result<Option<Sale>, SalesError> {
+        if sale.status == SaleStatus::Draining {
+            let parts = self.parts(sale.id).await?;
+            return match parts.iter().all(|(_, part)| part.held == 0) {
+                true => self.keep(sale, Action::Close).await,
+                false => Ok(None),
+            };
+        }
+        Ok(Some(self.return_stock(sale.clone()).await))
+    }
+
+    /// Gives back what a sale that is over did not sell; where that fails, the schedule does it again.
+    async fn return_stock(&self, sale: Sale) -> Sale {
+        let returned = async {
+            self.give_back(&sale).await?;
+            Ok::<_, SalesError>(self.store.mark_stock_returned(sale.id).await?)
+        };
+        match returned.await {
+            Ok(()) => Sale { is_stock_returned: true, ..sale },
+            Err(error) => {
+                tracing::warn!(sale = %sale.id, %error, "what a sale did not sell is given back later");
+                sale
+            }
+        }
+    }
+
+    pub(super) async fn parts(&self, sale: SaleId) -> Result<Vec<(Sku, Allotment)>, SalesError> {
+        Ok(self.ports.list_allotments.ask(ListAllotments { sale }).await?)
+    }
+
+    /// Sets the pieces of every SKU apart, which starts its actor and loads its figures; all SKUs or none.
+    async fn make_ready(&self, sale: &Sale) -> Result<(), SalesError> {
+        let skus: Vec<Sku> = sale.draft.items.iter().map(|item| item.sku.clone()).collect();
+        self.ports.quote_skus.ask(QuoteSkus { skus }).await?;
+        let asked = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| async move {
+            let allot = AllotStock { sale: sale.id, sku: item.sku.clone(), pieces: item.allotment };
+            let allotted = self.ports.allot_stock.ask(allot).await;
+            allotted.err().map(|error| (Finding::new(format!("items[{index}]"), error.to_string()), error))
+        });
+        let failed: Vec<(Finding, InventoryError)> =
+            asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let (findings, errors): (Vec<_>, Vec<_>) = failed.into_iter().unzip();
+        // What failed without being refused may be tried again, and will find what was set apart.
+        if let Some(error) = errors.into_iter().find(|error| error.kind().http_status() >= 500) {
+            return Err(error.into());
+        }
+        self.give_back(sale).await?;
+        Err(SalesError::NotReady { findings })
+    }
+
+    async fn give_back(&self, sale: &Sale) -> Result<(), SalesError> {
+        let closed = stream::iter(&sale.draft.items).map(|item| {
+            let close = CloseAllotment { sale: sale.id, sku: item.sku.clone() };
+            self.ports.close_allotment.ask(close)
+        });
+        let closed: Vec<Result<(), InventoryError>> = closed.buffered(AT_ONCE).collect().await;
+        for closed in closed {
+            match closed {
+                Ok(()) | Err(InventoryError::UnknownSku(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn switch_item(&self, wanted: SwitchItem) -> Result<Sale, SalesError> {
+        let SwitchItem { sale: id, sku, stopped, by, reason } = wanted;
+        for _ in 0..ATTEMPTS {
+            let sale = self.sale(id).await?;
+            if sale.item(&sku).is_none() {
+                return Err(SalesError::UnknownItem(sku));
+            }
+            let act = Act { by, reason: &reason, at: Timestamp::now() };
+            if sale.stopped_skus.contains(&sku) == stopped {
+                return Ok(sale);
+            }
+            if self.store.switch_item(&sale, &sku, stopped, &act).await? {
+                return self.sale(id).await;
+            }
+        }
+        Err(SalesError::Overtaken)
+    }
+
+    pub(super) async fn switch_everything(
+        &self,
+        stopped: bool,
+        by: Actor,
+        reason: &str,
+    ) -> Result<(), SalesError> {
+        Ok(self.store.turn_switch(stopped, &Act { by, reason, at: Timestamp::now() }).await?)
+    }
+
+    /// The stock's owner decides; the plan follows.
+    pub(super) async fn change_item(&self, wanted: ChangeItem) -> Result<Sale, SalesError> {
+        let ChangeItem { sale: id, sku, allotment, expected, by, reason } = wanted;
+        for _ in 0..ATTEMPTS {
+            let sale = self.sale(id).await?;
+            let item = sale.item(&sku).ok_or_else(|| SalesError::UnknownItem(sku.clone()))?;
+            if !matches!(sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused) {
+                let action = Action::Arm;
+                return Err(SalesError::NotInStatus { sale: id, status: sale.status, action });
+            }
+            let change = ChangeAllotment { sale: id, sku: sku.clone(), pieces: allotment, expected };
+            self.ports.change_allotment.ask(change).await?;
+            if item.allotment == allotment {
+                return Ok(sale);
+            }
+            let act = Act { by, reason: &reason, at: Timestamp::now() };
+            if self.store.change_item(&sale, item, allotment, &act).await? {
+                return self.sale(id).await;
+            }
+        }
+        Err(SalesError::Overtaken)
+    }
+}

@@ -1,0 +1,363 @@
+//! The sales, their items and their history.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::error::SalesError;
+use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft, SaleItem};
+use super::waiting_room::Seed;
+use crate::storage::{Database, PooledConnection, StorageError};
+use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/sales/", $name, ".sql"))
+    };
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct SalesStore {
+    database: Database,
+}
+
+/// Who does something, when and why.
+#[derive(Debug, Clone)]
+pub(super) struct Act<'a> {
+    pub by: Actor,
+    pub reason: &'a str,
+    pub at: Timestamp,
+}
+
+impl SalesStore {
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    pub(super) async fn insert_sale(
+        &self,
+        id: SaleId,
+        draft: &SaleDraft,
+        seed: &Seed,
+        act: &Act<'_>,
+    ) -> Result<(), SalesError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("insert_sale")).await?;
+        let (skus, prices, allotments) = columns(draft);
+        let terms = to_text(&draft.terms)?;
+        let after = to_text(draft)?;
+        connection
+            .execute(
+                &statement,
+                &[
+                    &id.uuid(),
+                    &draft.name,
+                    &draft.opens_at,
+                    &draft.closes_at,
+                    &terms,
+                    &seed.reveal(),
+                    &act.at,
+                    &skus,
+                    &prices,
+                    &allotments,
+                    &act.by.map(CustomerId::uuid),
+                    &after,
+                ],
+            )
+            .await
+            .map_err(StorageError::from)?;
+        Ok(())
+    }
+
+    /// False when it was changed meanwhile.
+    pub(super) async fn replan_sale(
+        &self,
+        sale: &Sale,
+        draft: &SaleDraft,
+        act: &Act<'_>,
+    ) -> Result<bool, SalesError> {
+        let (skus, prices, allotments) = columns(draft);
+        let (terms, before, after) = (to_text(&draft.terms)?, to_text(&sale.draft)?, to_text(draft)?);
+        let write = async {
+            let mut connection = self.database.connection().await?;
+            let transaction = connection.transaction().await?;
+            let statement = transaction.prepare_cached(sql!("replan_sale")).await?;
+            let replanned = transaction
+                .query_opt(
+                    &statement,
+                    &[
+                        &sale.id.uuid(),
+                        &sale.version,
+                        &draft.name,
+                        &draft.opens_at,
+                        &draft.closes_at,
+                        &terms,
+                        &act.by.map(CustomerId::uuid),
+                        &before,
+                        &after,
+                        &act.at,
+                    ],
+                )
+                .await?;
+            if replanned.is_none() {
+                return Ok(false);
+            }
+            transaction.execute(sql!("delete_items"), &[&sale.id.uuid()]).await?;
+            let statement = transaction.prepare_cached(sql!("insert_items")).await?;
+            transaction.execute(&statement, &[&sale.id.uuid(), &skus, &prices, &allotments]).await?;
+            transaction.commit().await?;
+            Ok::<_, StorageError>(true)
+        };
+        Ok(write.await?)
+    }
+
+    pub async fn find_sale(&self, id: SaleId) -> Result<Option<Sale>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("find_sale")).await?;
+        let row = connection.query_opt(&statement, &[&id.uuid()]).await?;
+        let sales = self.with_items(&connection, row.as_slice()).await?;
+        Ok(sales.into_iter().next())
+    }
+
+    /// The latest opening first; all, or only those that are not over yet or have pieces to give back.
+    pub async fn list_sales(&self, unfinished: bool, limit: i64) -> Result<Vec<Sale>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("list_sales")).await?;
+        let rows = connection.query(&statement, &[&unfinished, &limit]).await?;
+        self.with_items(&connection, &rows).await
+    }
+
+    async fn with_items(
+        &self,
+        connection: &PooledConnection,
+        rows: &[Row],
+    ) -> Result<Vec<Sale>, StorageError> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = prepare(connection, sql!("list_items")).await?;
+        let mut items: HashMap<Uuid, Vec<(SaleItem, bool)>> = HashMap::new();
+        for row in connection.query(&statement, &[&ids]).await? {
+            items.entry(row.get("sale_id")).or_default().push(item_from(&row)?);
+        }
+        rows.iter().map(|row| sale_from(row, items.remove(&row.get("id")).unwrap_or_default())).collect()
+    }
+
+    /// False when it was changed meanwhile.
+    pub(super) async fn move_sale(
+        &self,
+        before: &Sale,
+        after: &Sale,
+        action: Action,
+        act: &Act<'_>,
+    ) -> Result<bool, SalesError> {
+        let state = |sale: &Sale| {
+            serde_json::json!({ "status": sale.status, "stopped": sale.is_stopped }).to_string()
+        };
+        let (was, is) = (state(before), state(after));
+        let write = async {
+            let connection = self.database.connection().await?;
+            let statement = prepare(&connection, sql!("move_sale")).await?;
+            let moved = connection
+                .query_opt(
+                    &statement,
+                    &[
+                        &before.id.uuid(),
+                        &before.version,
+                        &after.status.as_str(),
+                        &after.is_stopped,
+                        &after.drains_until,
+                        &action.as_str(),
+                        &act.by.map(CustomerId::uuid),
+                        &act.reason,
+                        &was,
+                        &is,
+                        &act.at,
+                    ],
+                )
+                .await?;
+            Ok::<_, StorageError>(moved.is_some())
+        };
+        Ok(write.await?)
+    }
+
+    /// False when the sale was changed meanwhile.
+    pub(super) async fn switch_item(
+        &self,
+        sale: &Sale,
+        sku: &Sku,
+        stopped: bool,
+        act: &Act<'_>,
+    ) -> Result<bool, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("switch_item")).await?;
+        let action = if stopped { "kill" } else { "resume" };
+        let state = |stopped: bool| serde_json::json!({ "stopped": stopped }).to_string();
+        let moved = connection
+            .query_opt(
+                &statement,
+                &[
+                    &sale.id.uuid(),
+                    &sale.version,
+                    &sku.as_str(),
+                    &stopped,
+                    &action,
+                    &act.by.map(CustomerId::uuid),
+                    &act.reason,
+                    &state(sale.stopped_skus.contains(sku)),
+                    &state(stopped),
+                    &act.at,
+                ],
+            )
+            .await?;
+        Ok(moved.is_some())
+    }
+
+    /// False when the sale was changed meanwhile.
+    pub(super) async fn change_item(
+        &self,
+        sale: &Sale,
+        item: &SaleItem,
+        allotment: Quantity,
+        act: &Act<'_>,
+    ) -> Result<bool, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("change_item")).await?;
+        let state = |pieces: Quantity| serde_json::json!({ "allotment": pieces.get() }).to_string();
+        let moved = connection
+            .query_opt(
+                &statement,
+                &[
+                    &sale.id.uuid(),
+                    &sale.version,
+                    &item.sku.as_str(),
+                    &allotment.get(),
+                    &act.by.map(CustomerId::uuid),
+                    &act.reason,
+                    &state(item.allotment),
+                    &state(allotment),
+                    &act.at,
+                ],
+            )
+            .await?;
+        Ok(moved.is_some())
+    }
+
+    pub async fn mark_stock_returned(&self, sale: SaleId) -> Result<(), StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("mark_stock_returned")).await?;
+        connection.execute(&statement, &[&sale.uuid()]).await?;
+        Ok(())
+    }
+
+    pub async fn list_changes(&self, sale: SaleId) -> Result<Vec<Changed>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("list_changes")).await?;
+        let rows = connection.query(&statement, &[&sale.uuid()]).await?;
+        rows.iter()
+            .map(|row| {
+                let sku: Option<&str> = row.get("sku");
+                Ok(Changed {
+                    action: row.get("action"),
+                    sku: sku.map(str::parse).transpose().map_err(defective)?,
+                    actor: row.get::<_, Option<Uuid>>("actor").map(CustomerId::from_uuid),
+                    reason: row.get("reason"),
+                    before: row.get::<_, Value>("before"),
+                    after: row.get::<_, Value>("after"),
+                    at: row.get("at"),
+                })
+            })
+            .collect()
+    }
+
+    pub async fn find_switch(&self) -> Result<bool, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("find_switch")).await?;
+        Ok(connection.query_one(&statement, &[]).await?.get(0))
+    }
+
+    pub(super) async fn turn_switch(&self, stopped: bool, act: &Act<'_>) -> Result<(), StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("turn_switch")).await?;
+        let action = if stopped { "kill" } else { "resume" };
+        let by = act.by.map(CustomerId::uuid);
+        connection.execute(&statement, &[&stopped, &action, &by, &act.reason, &act.at]).await?;
+        Ok(())
+    }
+
+    pub(super) async fn find_overlapping_skus(&self, sale: &Sale) -> Result<Vec<Finding>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("find_overlapping_skus")).await?;
+        let rows = connection.query(&statement, &[&sale.id.uuid()]).await?;
+        let finding = |row: &Row| {
+            let (sku, other): (&str, Uuid) = (row.get("sku"), row.get("sale_id"));
+            let place = sale.draft.items.iter().position(|item| item.sku.as_str() == sku).unwrap_or(0);
+            Finding::new(
+                format!("items[{place}].sku"),
+                format!("{sku} is in sale {other} at some of the same time"),
+            )
+        };
+        Ok(rows.iter().map(finding).collect())
+    }
+}
+
+async fn prepare(
+    connection: &PooledConnection,
+    sql: &'static str,
+) -> Result<tokio_postgres::Statement, StorageError> {
+    Ok(connection.prepare_cached(sql).await?)
+}
+
+fn columns(draft: &SaleDraft) -> (Vec<&str>, Vec<i64>, Vec<i64>) {
+    let items = draft.items.iter();
+    (
+        items.clone().map(|item| item.sku.as_str()).collect(),
+        items.clone().map(|item| item.price.amount()).collect(),
+        items.map(|item| item.allotment.get()).collect(),
+    )
+}
+
+fn to_text(value: &impl serde::Serialize) -> Result<String, SalesError> {
+    serde_json::to_string(value).map_err(|error| SalesError::Broken(error.to_string()))
+}
+
+fn item_from(row: &Row) -> Result<(SaleItem, bool), StorageError> {
+    let item = SaleItem {
+        sku: row.get::<_, &str>("sku").parse().map_err(defective)?,
+        price: Money::yen(row.get("price")).map_err(defective)?,
+        allotment: Quantity::new(row.get("allotment")).map_err(defective)?,
+    };
+    Ok((item, row.get("stopped")))
+}
+
+fn sale_from(row: &Row, items: Vec<(SaleItem, bool)>) -> Result<Sale, StorageError> {
+    let stopped = items.iter().filter(|(_, stopped)| *stopped);
+    Ok(Sale {
+        id: SaleId::from_uuid(row.get("id")),
+        status: row.get::<_, &str>("status").parse().map_err(defective)?,
+        is_stopped: row.get("stopped"),
+        stopped_skus: stopped.map(|(item, _)| item.sku.clone()).collect(),
+        version: row.get("version"),
+        created_at: row.get("created_at"),
+        drains_until: row.get("drains_until"),
+        is_stock_returned: row.get("stock_returned"),
+        commitment: row.get("commitment"),
+        draft: SaleDraft {
+            name: row.get("name"),
+            opens_at: row.get("opens_at"),
+            closes_at: row.get("closes_at"),
+            items: items.into_iter().map(|(item, _)| item).collect(),
+            terms: serde_json::from_str(row.get("plan")).map_err(defective)?,
+        },
+    })
+}
+
+/// A row that the model does not understand.
+fn defective(what: impl std::fmt::Display) -> StorageError {
+    StorageError::Broken(format!("a row of sales is defective: {what}"))
+}
