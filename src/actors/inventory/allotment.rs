@@ -93,6 +93,10 @@ impl AllotmentChange {
         use ReservationState::{Committed, Held};
         let leaves = |state| if from == state { -pieces } else { 0 };
         let sold = if to == Committed { pieces } else { leaves(Committed) };
+        // Paid after it had lapsed, and the sale has given its part back: it gets these pieces from general stock.
+        if to == Committed && from != Held && !is_open {
+            return Self { allotment: pieces, sold, ..Self::nothing(sale) };
+        }
         let lapsed = if to == Committed { 0 } else { pieces };
         // Neither held nor sold: it remains for the sale, or has gone back to general stock.
         let free = -(leaves(Held) + sold);
@@ -136,8 +140,14 @@ mod tests {
             let open = AllotmentChange::end(sale, 3, from, to, true);
             assert_eq!((open.held, open.sold, open.returned, open.allotted_delta()), (held, sold, 0, free));
             let closed = AllotmentChange::end(sale, 3, from, to, false);
-            assert_eq!((closed.held, closed.sold, closed.returned), (held, sold, free), "{from:?} {to:?}");
+            let returned = if from == Expired { 0 } else { free };
+            assert_eq!(
+                (closed.held, closed.sold, closed.returned),
+                (held, sold, returned),
+                "{from:?} {to:?}"
+            );
             assert_eq!(closed.allotted_delta(), 0);
+            assert_eq!(closed.allotment, if from == Expired { 3 } else { 0 });
         }
     }
 }

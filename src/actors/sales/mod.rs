@@ -22,4 +22,4 @@ pub use model::{
 };
 pub use moves::{Office, SalesPorts};
 pub use store::SalesStore;
-pub use waiting_room::{Admission, PassError, PassKey};
+pub use waiting_room::*;

@@ -164,6 +164,7 @@ impl Seed {
         Ok(Self(bytes))
     }
 
+    /// A seed that was made elsewhere.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -223,6 +224,7 @@ pub fn draw(
 /// It owns what it needs, so that a large draw can be made on a thread that may take its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedEntries {
+    /// The sale that they entered.
     pub sale: SaleId,
     /// The highest number handed out so far, or 0.
     pub tickets: u32,
@@ -256,12 +258,16 @@ impl ClosedEntries {
 /// A draw with all that is needed to check it, as it is published and stored. It reveals the seed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedDraw {
+    /// The sale that was drawn for.
     pub sale: SaleId,
     /// For the reader; no part of the proof.
     pub drawn_at: Timestamp,
+    /// What was published before the sale.
     pub commitment: Commitment,
+    /// What the commitment was to.
     #[serde(serialize_with = "reveal", deserialize_with = "revealed")]
     pub seed: Seed,
+    /// What fixed the entries before the seed was shown.
     pub entries_digest: EntriesDigest,
     /// The highest number handed out before the draw, or 0.
     pub tickets: u32,
@@ -420,7 +426,7 @@ mod tests {
             refused(&|it| it.tickets = u32::MAX),
             DrawError::CountDiffers { tickets: u32::MAX, listed: 8 }
         );
-        assert_eq!(refused(&|it| drop(it.order.pop())), DrawError::CountDiffers { tickets: 8, listed: 7 });
+        assert_eq!(refused(&|it| it.order.truncate(6)), DrawError::CountDiffers { tickets: 8, listed: 7 });
         assert_eq!(refused(&|it| it.missing[0] = number(9)), DrawError::NoSuchTicket(number(9)));
         assert_eq!(refused(&|it| it.missing[0] = number(1)), DrawError::TicketTwice(number(1)));
         let first = published().order[0];

@@ -1,7 +1,19 @@
-//! The waiting room of a flash sale.
+//! The waiting room of a flash sale: the rules of its line, its draw, its papers and its doors, none of which waits
+//! for anything or reads a clock.
 
+mod admission;
+mod challenge;
 mod draw;
+mod pacing;
 mod passes;
+mod room;
 
-pub use draw::{Commitment, DrawError, EntriesDigest, PublishedDraw, Seed, draw};
+pub use admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
+pub use challenge::{Challenge, ChallengeError, ProofOfWork};
+pub use draw::{ClosedEntries, Commitment, DrawError, EntriesDigest, PublishedDraw, Seed, draw};
+pub use pacing::{Pacing, RetryAfter};
 pub use passes::{Admission, PassError, PassKey, Ticket, TicketNumber};
+pub use room::{
+    Admitted, EntryChange, EntryState, Finish, Joined, Place, PlaceState, RestoreError, RoomCounts, RoomMode,
+    RoomRefusal, StoredEntry, WaitingRoom,
+};

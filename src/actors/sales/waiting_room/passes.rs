@@ -59,6 +59,7 @@ impl TicketNumber {
         }
     }
 
+    /// As a plain number, at least 1.
     pub const fn get(self) -> u32 {
         self.0.get()
     }
