@@ -14,7 +14,7 @@ use crate::actors::users::{Identity, Role};
 pub struct SignedInCustomer(pub Identity);
 
 /// Staff and admins; 403 for everybody else.
-pub struct StaffMember;
+pub struct StaffMember(pub Identity);
 
 impl FromRequest for SignedInCustomer {
     type Error = Problem;
@@ -32,7 +32,7 @@ impl FromRequest for StaffMember {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(identify(request).and_then(|identity| {
             if identity.role.may(Role::Staff) {
-                Ok(Self)
+                Ok(Self(identity))
             } else {
                 Err(Problem::new(403, "staff-only", "only staff may do this"))
             }

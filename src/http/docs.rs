@@ -17,7 +17,7 @@ use utoipa_swagger_ui::Config;
 use super::answer::Answer;
 use super::ports::{Gateway, GatewayLimits};
 use super::problem::Problem;
-use super::{inventory, orders, products, users, webhooks};
+use super::{inventory, orders, products, sales, users, webhooks};
 
 /// Swagger UI sets styles of its own in elements; everything else comes from this server.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -41,7 +41,10 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
         orders::get_order, orders::list_history, orders::cancel_order, inventory::get_available,
         inventory::get_stock, inventory::list_movements, inventory::receive_stock, inventory::adjust_stock,
         inventory::reserve_stock, inventory::commit_reservation, inventory::release_reservation,
-        webhooks::record_payment,
+        webhooks::record_payment, sales::list_public_sales, sales::get_public_sale, sales::create_sale,
+        sales::list_sales, sales::get_sale, sales::replan_sale, sales::validate_sale, sales::move_sale,
+        sales::change_item, sales::kill_item, sales::resume_item, sales::kill_everything, sales::resume_everything,
+        sales::list_changes, sales::get_live,
     ),
     components(schemas(ProblemView)),
     tags(
@@ -49,6 +52,7 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
         (name = "products", description = "What is sold"),
         (name = "orders", description = "What was ordered"),
         (name = "inventory", description = "What is in stock; `/v1/admin` is for staff"),
+        (name = "sales", description = "Flash sales; `/v1/admin` is for staff"),
         (name = "webhooks", description = "What payment providers report"),
     )
 )]
@@ -81,6 +85,9 @@ struct ProblemView {
     /// With `out-of-stock`: pieces that can be had.
     #[schema(example = 1, nullable = false)]
     available: Option<i64>,
+    /// With `sale-not-valid` and `sale-not-ready`: where in the plan, and what is wrong there.
+    #[schema(nullable = false)]
+    findings: Option<Vec<sales::FindingView>>,
 }
 
 /// The document, with the bounds that are configured.

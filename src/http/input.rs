@@ -223,6 +223,21 @@ impl<T: FromStr> FromRequest for FromPath<T> {
     }
 }
 
+/// The two variable parts of a path; what is not of its type names nothing, so it is not found.
+pub struct FromPathParts<A, B>(pub A, pub B);
+
+impl<A: FromStr, B: FromStr> FromRequest for FromPathParts<A, B> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut parts = request.match_info().iter().map(|(_, part)| part);
+        let first = parts.next().and_then(|part| part.parse().ok());
+        let second = parts.next().and_then(|part| part.parse().ok());
+        ready(first.zip(second).map(|(a, b)| Self(a, b)).ok_or_else(Problem::not_found))
+    }
+}
+
 /// For `deserialize_with`: a string that the domain's type accepts.
 pub fn text<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
 where

@@ -19,6 +19,7 @@ mod problem;
 mod products;
 mod rate_limit;
 mod route;
+mod sales;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,19 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/reservations").post(inventory::reserve_stock))
         .service(at("/v1/admin/reservations/{id}").delete(inventory::release_reservation))
         .service(at("/v1/admin/reservations/{id}/commit").post(inventory::commit_reservation))
+        .service(at("/v1/sales").get(sales::list_public_sales))
+        .service(at("/v1/sales/{id}").get(sales::get_public_sale))
+        .service(at("/v1/admin/sales").post(sales::create_sale).get(sales::list_sales))
+        .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))
+        .service(at("/v1/admin/sales/{id}/live").get(sales::get_live))
+        .service(at("/v1/admin/sales/{id}/changes").get(sales::list_changes))
+        .service(at("/v1/admin/sales/{id}/validate").post(sales::validate_sale))
+        .service(at("/v1/admin/sales/{id}/{action}").post(sales::move_sale))
+        .service(at("/v1/admin/sales/{id}/items/{sku}").patch(sales::change_item))
+        .service(at("/v1/admin/sales/{id}/items/{sku}/kill").post(sales::kill_item))
+        .service(at("/v1/admin/sales/{id}/items/{sku}/resume").post(sales::resume_item))
+        .service(at("/v1/admin/kill").post(sales::kill_everything))
+        .service(at("/v1/admin/resume").post(sales::resume_everything))
         .service(at("/v1/webhooks/sandbox").post(webhooks::record_payment))
         .service(at("/.well-known/jwks.json").get(users::get_keys))
         .service(at("/openapi.json").get(docs::get_openapi))

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::web::Bytes;
+use tokio::sync::Semaphore;
 
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
@@ -20,6 +21,9 @@ use crate::actors::sales::{
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::config::Config;
+
+/// Streams of events that are sent at the same time.
+const STREAMS_MAX: usize = 256;
 
 pub struct Ports {
     pub users: UsersPorts,
@@ -92,6 +96,8 @@ pub struct Gateway {
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
     pub(super) open: OpenRequests,
+    /// Places for answers that go on for minutes.
+    pub(super) streams: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -111,6 +117,7 @@ impl Gateway {
             webhook_secret,
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             open: OpenRequests { count: Arc::default(), most: limits.requests_max },
             limits,
         }

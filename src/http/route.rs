@@ -35,20 +35,23 @@ pub struct At {
 struct Methods {
     get: bool,
     post: bool,
+    patch: bool,
     delete: bool,
 }
 
 impl Methods {
     const fn allow(self) -> &'static str {
-        match (self.get, self.post, self.delete) {
-            (true, true, true) => "GET, HEAD, POST, DELETE",
-            (true, true, false) => "GET, HEAD, POST",
-            (true, false, true) => "GET, HEAD, DELETE",
-            (true, false, false) => "GET, HEAD",
-            (false, true, true) => "POST, DELETE",
-            (false, true, false) => "POST",
-            (false, false, true) => "DELETE",
-            (false, false, false) => "",
+        match (self.get, self.post, self.patch, self.delete) {
+            (true, true, _, true) => "GET, HEAD, POST, DELETE",
+            (true, true, _, false) => "GET, HEAD, POST",
+            (true, false, _, true) => "GET, HEAD, DELETE",
+            (true, false, true, false) => "GET, HEAD, PATCH",
+            (true, false, false, false) => "GET, HEAD",
+            (false, true, _, true) => "POST, DELETE",
+            (false, true, _, false) => "POST",
+            (false, false, true, false) => "PATCH",
+            (false, false, _, true) => "DELETE",
+            (false, false, false, false) => "",
         }
     }
 }
@@ -76,6 +79,18 @@ impl At {
     {
         self.methods.post = true;
         self.resource = self.resource.route(web::post().to(handler));
+        self
+    }
+
+    #[must_use]
+    pub fn patch<F, Args>(mut self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.methods.patch = true;
+        self.resource = self.resource.route(web::patch().to(handler));
         self
     }
 

@@ -72,9 +72,9 @@ impl Layers {
 
     fn cors(&self) -> Cors {
         let cors = Cors::default()
-            .allowed_methods(["GET", "HEAD", "POST", "DELETE"])
+            .allowed_methods(["GET", "HEAD", "POST", "PATCH", "DELETE"])
             .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
-            .allowed_headers(["Idempotency-Key", "X-Request-Id"])
+            .allowed_headers(["Idempotency-Key", "Queue-Ticket", "Sale-Admission", "X-Request-Id"])
             .expose_headers([
                 "Location",
                 "Idempotency-Replayed",

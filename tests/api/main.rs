@@ -15,4 +15,5 @@ mod payments;
 mod products;
 mod reservations;
 mod routes;
+mod sales;
 mod users;

@@ -1,5 +1,6 @@
 //! The sales actor: holds the gates in memory, carries out what operators want, and keeps the schedule.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,14 @@ use super::gates::{Gates, Passage, Refusal};
 use super::messages::*;
 use super::model::{Action, Changed, Finding, Sale, SaleStatus};
 use super::moves::Office;
-use crate::actors::inventory::{Claimed, ListClaims};
+use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::faults;
-use crate::types::SaleId;
+use crate::types::{SaleId, Sku};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// How old figures may be that people look at.
+const PARTS_EVERY: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The gates live here; everything else is written and read by the office.
@@ -24,15 +27,19 @@ pub struct SalesActor {
     office: Office,
     gates: Gates,
     /// What the schedule is doing at the moment, so that it does not begin it twice.
-    busy: std::collections::HashSet<SaleId>,
+    busy: HashSet<SaleId>,
+    /// The parts of gated sales as they were read last, so that many may look at them.
+    parts: HashMap<SaleId, Parts>,
 }
+
+type Parts = Vec<(Sku, Allotment)>;
 
 impl SalesActor {
     pub fn new(office: Office) -> Self {
         // Every life of the gates has another number than the one before.
         let epoch = u64::try_from(Timestamp::now().as_nanosecond() & i128::from(u64::MAX)).unwrap_or(0);
         let gates = Gates::new(epoch, office.key.clone());
-        Self { office, gates, busy: std::collections::HashSet::new() }
+        Self { office, gates, busy: HashSet::new(), parts: HashMap::new() }
     }
 
     /// Keeps every question waiting until the sales and all that was claimed in them are loaded.
@@ -95,6 +102,25 @@ impl SalesActor {
         }
     }
 
+    /// Reads the parts of the sales that people look at.
+    fn read_parts(&mut self, context: &mut Context<Self>) {
+        let gated: Vec<SaleId> =
+            self.gates.sales().filter(|sale| sale.status.is_gated()).map(|sale| sale.id).collect();
+        self.parts.retain(|sale, _| gated.contains(sale));
+        if gated.is_empty() {
+            return;
+        }
+        let (office, actor) = (self.office.clone(), context.address());
+        actix_rt::spawn(async move {
+            for sale in gated {
+                match office.parts(sale).await {
+                    Ok(parts) => actor.do_send(EnterParts { sale, parts }),
+                    Err(error) => tracing::debug!(%sale, %error, "the parts of a sale could not be read"),
+                }
+            }
+        });
+    }
+
     /// Carries something out, then takes the sale in as it is now.
     fn carry_out<F>(&self, context: &Context<Self>, work: F) -> ResponseFuture<Result<Sale, SalesError>>
     where
@@ -131,6 +157,7 @@ impl Actor for SalesActor {
     fn started(&mut self, context: &mut Context<Self>) {
         self.load(context);
         context.run_interval(self.office.schedule_every, Self::keep_schedule);
+        context.run_interval(PARTS_EVERY, Self::read_parts);
         context.run_interval(SECOND, |actor, _| actor.gates.end_second());
     }
 }
@@ -286,8 +313,12 @@ impl Handler<GetLive> for SalesActor {
         let known = self.gates.sale(sale).cloned();
         let (tally, seconds) = self.gates.tally(sale).unwrap_or_default();
         let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
+        let parts = self.parts.get(&sale).cloned();
         Box::pin(async move {
-            let parts = office.parts(sale).await?;
+            let parts = match parts {
+                Some(parts) => parts,
+                None => office.parts(sale).await?,
+            };
             let sale = match known {
                 Some(sale) => sale,
                 None => Arc::new(office.sale(sale).await?),
@@ -364,6 +395,22 @@ impl Handler<EnterSwitch> for SalesActor {
 
     fn handle(&mut self, EnterSwitch { stopped }: EnterSwitch, _: &mut Context<Self>) {
         self.gates.set_stopped(stopped);
+    }
+}
+
+/// Tells the actor itself what the parts of a sale are.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct EnterParts {
+    sale: SaleId,
+    parts: Parts,
+}
+
+impl Handler<EnterParts> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, EnterParts { sale, parts }: EnterParts, _: &mut Context<Self>) {
+        self.parts.insert(sale, parts);
     }
 }
 

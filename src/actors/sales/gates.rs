@@ -311,12 +311,6 @@ impl Gates {
         }
     }
 
-    /// The tickets whose admission is used by a live order.
-    pub fn used_admissions(&self, sale: SaleId) -> usize {
-        let Some(gate) = self.sales.get(&sale) else { return 0 };
-        gate.pieces.keys().filter(|claimant| claimant.starts_with(ADMISSION)).count()
-    }
-
     /// Called once a second.
     pub fn end_second(&mut self) {
         for gate in self.sales.values_mut() {

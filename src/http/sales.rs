@@ -1,0 +1,874 @@
+//! Flash sales: what anybody may know of them, and how operators plan, watch and steer them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::answer::{self, Answer};
+use super::auth::StaffMember;
+use super::input::{self, FromJson, FromPath, FromPathParts};
+use super::ports::Gateway;
+use super::problem::Problem;
+use crate::actors::inventory::Allotment;
+use crate::actors::sales::{
+    Action, AdmissionMode, AdmissionTerms, ChangeItem, Changed, CreateSale, Finding, GATES, GetLive, GetSale,
+    HoldSeconds, KonbiniTerms, ListChanges, ListSales, Live, MoveSale, ReplanSale, Sale, SaleDraft, SaleItem,
+    SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, ValidateSale,
+};
+use crate::types::{Money, Quantity, SaleId, Sku};
+
+/// Sales on the lists; more than any shop runs at a time.
+const LISTED_MAX: i64 = 200;
+/// How often a live stream tells how a sale is going, and for how long; then the client connects again.
+const TELLS_EVERY: Duration = Duration::from_millis(500);
+const TELLS_FOR: Duration = Duration::from_secs(600);
+/// Below this share of its allotment a SKU has few pieces left.
+const FEW_BELOW: f64 = 0.2;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSaleBody {
+    #[serde(deserialize_with = "input::words::<_, 100>")]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
+        example = "Midnight drop"
+    )]
+    name: String,
+    #[schema(value_type = String, format = DateTime)]
+    opens_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    closes_at: Timestamp,
+    #[serde(deserialize_with = "input::objects")]
+    #[schema(min_items = 1, max_items = 1000)]
+    items: Vec<SaleItemBody>,
+    /// Pieces for each customer in the whole sale; no limit if missing.
+    #[serde(default, deserialize_with = "input::optional_whole")]
+    #[schema(minimum = 1, maximum = 1_000_000_000, example = 2)]
+    limit_per_customer: Option<i64>,
+    #[serde(default = "default_hold_seconds", deserialize_with = "input::object")]
+    #[schema(required = false)]
+    hold_seconds: HoldSecondsBody,
+    #[serde(default = "default_konbini", deserialize_with = "input::object")]
+    #[schema(required = false)]
+    konbini: KonbiniTermsBody,
+    #[serde(default = "default_admission", deserialize_with = "input::object")]
+    #[schema(required = false)]
+    admission: AdmissionTermsBody,
+}
+
+/// What is missing stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplanSaleBody {
+    #[serde(default)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
+    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    opens_at: Option<Timestamp>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    closes_at: Option<Timestamp>,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    items: Option<Vec<SaleItemBody>>,
+    #[serde(default, deserialize_with = "input::optional_whole")]
+    #[schema(nullable = false, minimum = 1, maximum = 1_000_000_000)]
+    limit_per_customer: Option<i64>,
+    #[serde(default, deserialize_with = "input::optional_object")]
+    #[schema(nullable = false)]
+    hold_seconds: Option<HoldSecondsBody>,
+    #[serde(default, deserialize_with = "input::optional_object")]
+    #[schema(nullable = false)]
+    konbini: Option<KonbiniTermsBody>,
+    #[serde(default, deserialize_with = "input::optional_object")]
+    #[schema(nullable = false)]
+    admission: Option<AdmissionTermsBody>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaleItemBody {
+    #[serde(deserialize_with = "input::text")]
+    #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$", example = "SHOBAI-HOT-1")]
+    sku: Sku,
+    /// Yen, tax included.
+    #[serde(deserialize_with = "input::whole")]
+    #[schema(minimum = 0, maximum = 10_000_000_000_000_i64, example = 2200)]
+    price: i64,
+    #[serde(deserialize_with = "input::quantity")]
+    #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000, example = 500)]
+    allotment: Quantity,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldSecondsBody {
+    #[serde(deserialize_with = "input::whole")]
+    #[schema(minimum = 1, example = 600)]
+    card: i64,
+    #[serde(deserialize_with = "input::whole")]
+    #[schema(minimum = 1, example = 3600)]
+    konbini: i64,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KonbiniTermsBody {
+    allowed: bool,
+    /// The share of a SKU's allotment that may be held for slips that are not paid.
+    #[schema(minimum = 0, maximum = 1, example = 0.3)]
+    share_max: f64,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdmissionTermsBody {
+    #[schema(value_type = AdmissionModeName)]
+    mode: AdmissionMode,
+    /// Customers let in each second; steered by how fast orders are placed if missing.
+    #[serde(default)]
+    #[schema(minimum = 1, nullable = false)]
+    per_second: Option<u32>,
+}
+
+// For the document only.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "describes the modes in the API document")]
+pub enum AdmissionModeName {
+    None,
+    Queue,
+    Lottery,
+}
+
+const fn default_hold_seconds() -> HoldSecondsBody {
+    HoldSecondsBody { card: 600, konbini: 3_600 }
+}
+
+const fn default_konbini() -> KonbiniTermsBody {
+    KonbiniTermsBody { allowed: true, share_max: 1.0 }
+}
+
+const fn default_admission() -> AdmissionTermsBody {
+    AdmissionTermsBody { mode: AdmissionMode::None, per_second: None }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonBody {
+    #[serde(deserialize_with = "input::words::<_, 200>")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
+        example = "as planned"
+    )]
+    reason: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeItemBody {
+    #[serde(deserialize_with = "input::quantity")]
+    #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000, example = 400)]
+    allotment: Quantity,
+    /// What it is now; refused if it is not.
+    #[serde(deserialize_with = "input::quantity")]
+    #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000, example = 500)]
+    expected: Quantity,
+    #[serde(default = "default_reason", deserialize_with = "input::words::<_, 200>")]
+    #[schema(required = false, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
+    reason: String,
+}
+
+fn default_reason() -> String {
+    "not given".to_owned()
+}
+
+/// A sale as its operators see it.
+#[derive(Serialize, ToSchema)]
+pub struct SaleView {
+    id: Uuid,
+    name: String,
+    /// `draft`, `scheduled`, `armed`, `open`, `paused`, `draining`, `closed`, `settled` or `cancelled`.
+    #[schema(value_type = String, example = "open")]
+    status: SaleStatus,
+    /// Whether its kill switch is on.
+    stopped: bool,
+    #[schema(value_type = String, format = DateTime)]
+    opens_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    closes_at: Timestamp,
+    items: Vec<SaleItemView>,
+    #[schema(required)]
+    limit_per_customer: Option<i64>,
+    hold_seconds: HoldSecondsBody,
+    konbini: KonbiniTermsBody,
+    admission: AdmissionTermsBody,
+    /// Counts the changes.
+    version: i64,
+    /// SHA-256 of the seed of the draw.
+    commitment: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When draining ends though pieces are held; null unless it drains.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    drains_until: Option<Timestamp>,
+    /// With `validate`: everything that keeps the sale from being run as it is planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<FindingView>, nullable = false)]
+    findings: Option<Vec<Finding>>,
+}
+
+// For the document only: a [`Finding`] is written as it is.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes a finding in the API document")]
+pub struct FindingView {
+    #[schema(example = "items[0].allotment")]
+    field: String,
+    problem: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SaleItemView {
+    #[schema(example = "SHOBAI-HOT-1")]
+    sku: String,
+    /// Yen, tax included.
+    price: i64,
+    allotment: i64,
+    /// Whether its kill switch is on.
+    stopped: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SalesView {
+    items: Vec<SaleView>,
+}
+
+/// Something that was done to a sale.
+#[derive(Serialize, ToSchema)]
+pub struct ChangeView {
+    #[schema(example = "pause")]
+    action: String,
+    #[schema(required)]
+    sku: Option<String>,
+    /// Who did it; null: the schedule.
+    #[schema(required)]
+    actor: Option<Uuid>,
+    reason: String,
+    #[schema(value_type = Object)]
+    before: Value,
+    #[schema(value_type = Object)]
+    after: Value,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ChangesView {
+    items: Vec<ChangeView>,
+}
+
+/// How a sale is going.
+#[derive(Serialize, ToSchema)]
+pub struct LiveView {
+    sale: SaleView,
+    /// Whether the switch for everything is on.
+    everything_stopped: bool,
+    /// What is durable, at most a quarter of a second ago; empty before the sale is armed.
+    items: Vec<PartView>,
+    /// Orders that came to the gates since the engine began to count.
+    decisions: DecisionsView,
+    /// The same in the last full second.
+    per_second: DecisionsView,
+    /// At the rate of the last ten seconds; null while nothing is sold or nothing is left.
+    #[schema(required)]
+    sold_out_in_seconds: Option<i64>,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+/// Pieces of one SKU of a sale: `allotment = sold + held + returned + remaining`.
+#[derive(Serialize, ToSchema)]
+pub struct PartView {
+    sku: String,
+    allotment: i64,
+    remaining: i64,
+    held: i64,
+    sold: i64,
+    returned: i64,
+    /// Counts pieces that were held or sold and came back.
+    lapsed: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct DecisionsView {
+    attempts: u64,
+    accepted: u64,
+    /// By gate.
+    refused: BTreeMap<&'static str, u64>,
+}
+
+/// A sale as anybody may know it.
+#[derive(Serialize, ToSchema)]
+pub struct PublicSaleView {
+    id: Uuid,
+    name: String,
+    /// `scheduled`, `open`, `paused` or `ended`.
+    #[schema(example = "open")]
+    state: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    opens_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    closes_at: Timestamp,
+    items: Vec<PublicItemView>,
+    #[schema(required)]
+    limit_per_customer: Option<i64>,
+    /// `none`, `queue` or `lottery`.
+    #[schema(example = "none")]
+    admission: &'static str,
+    /// SHA-256 of the seed of the draw, which is revealed once it was drawn.
+    commitment: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct PublicItemView {
+    #[schema(example = "SHOBAI-HOT-1")]
+    sku: String,
+    /// Yen, tax included.
+    price: i64,
+    /// `many`, `few`, `held` (others hold the last pieces and may let them go), `none`; null before the sale is armed.
+    #[schema(required, example = "many")]
+    left: Option<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct PublicSalesView {
+    items: Vec<PublicSaleView>,
+}
+
+/// Whether the switch for everything is on.
+#[derive(Serialize, ToSchema)]
+pub struct SwitchView {
+    stopped: bool,
+}
+
+impl CreateSaleBody {
+    fn draft(self) -> Result<SaleDraft, Problem> {
+        Ok(SaleDraft {
+            name: self.name,
+            opens_at: self.opens_at,
+            closes_at: self.closes_at,
+            items: items(self.items)?,
+            terms: Terms {
+                limit_per_customer: self.limit_per_customer,
+                hold_seconds: self.hold_seconds.into(),
+                konbini: self.konbini.into(),
+                admission: self.admission.into(),
+            },
+        })
+    }
+}
+
+impl ReplanSaleBody {
+    fn onto(self, mut draft: SaleDraft) -> Result<SaleDraft, Problem> {
+        draft.name = self.name.unwrap_or(draft.name);
+        draft.opens_at = self.opens_at.unwrap_or(draft.opens_at);
+        draft.closes_at = self.closes_at.unwrap_or(draft.closes_at);
+        if let Some(bodies) = self.items {
+            draft.items = items(bodies)?;
+        }
+        let terms = &mut draft.terms;
+        terms.limit_per_customer = self.limit_per_customer.or(terms.limit_per_customer);
+        terms.hold_seconds = self.hold_seconds.map_or(terms.hold_seconds, HoldSeconds::from);
+        terms.konbini = self.konbini.map_or(terms.konbini, KonbiniTerms::from);
+        terms.admission = self.admission.map_or(terms.admission, AdmissionTerms::from);
+        Ok(draft)
+    }
+}
+
+fn items(bodies: Vec<SaleItemBody>) -> Result<Vec<SaleItem>, Problem> {
+    let item = |SaleItemBody { sku, price, allotment }| {
+        Ok(SaleItem { sku, price: Money::yen(price).map_err(Problem::from)?, allotment })
+    };
+    bodies.into_iter().map(item).collect()
+}
+
+impl From<HoldSecondsBody> for HoldSeconds {
+    fn from(HoldSecondsBody { card, konbini }: HoldSecondsBody) -> Self {
+        Self { card, konbini }
+    }
+}
+
+impl From<KonbiniTermsBody> for KonbiniTerms {
+    fn from(KonbiniTermsBody { allowed, share_max }: KonbiniTermsBody) -> Self {
+        Self { allowed, share_max }
+    }
+}
+
+impl From<AdmissionTermsBody> for AdmissionTerms {
+    fn from(AdmissionTermsBody { mode, per_second }: AdmissionTermsBody) -> Self {
+        Self { mode, per_second }
+    }
+}
+
+impl SaleView {
+    fn of(sale: &Sale) -> Self {
+        let SaleDraft { name, opens_at, closes_at, items, terms } = &sale.draft;
+        let item = |item: &SaleItem| SaleItemView {
+            sku: item.sku.to_string(),
+            price: item.price.amount(),
+            allotment: item.allotment.get(),
+            stopped: sale.stopped_skus.contains(&item.sku),
+        };
+        let HoldSeconds { card, konbini } = terms.hold_seconds;
+        let KonbiniTerms { allowed, share_max } = terms.konbini;
+        let AdmissionTerms { mode, per_second } = terms.admission;
+        Self {
+            id: sale.id.uuid(),
+            name: name.clone(),
+            status: sale.status,
+            stopped: sale.is_stopped,
+            opens_at: *opens_at,
+            closes_at: *closes_at,
+            items: items.iter().map(item).collect(),
+            limit_per_customer: terms.limit_per_customer,
+            hold_seconds: HoldSecondsBody { card, konbini },
+            konbini: KonbiniTermsBody { allowed, share_max },
+            admission: AdmissionTermsBody { mode, per_second },
+            version: sale.version,
+            commitment: sale.commitment.clone(),
+            created_at: sale.created_at,
+            drains_until: sale.drains_until,
+            findings: None,
+        }
+    }
+}
+
+impl ChangeView {
+    fn of(change: &Changed) -> Self {
+        Self {
+            action: change.action.clone(),
+            sku: change.sku.as_ref().map(ToString::to_string),
+            actor: change.actor.map(crate::types::CustomerId::uuid),
+            reason: change.reason.clone(),
+            before: change.before.clone(),
+            after: change.after.clone(),
+            at: change.at,
+        }
+    }
+}
+
+impl DecisionsView {
+    fn of(tally: Tally) -> Self {
+        let refused = GATES.into_iter().zip(tally.refused).filter(|(_, count)| *count > 0);
+        Self { attempts: tally.attempts, accepted: tally.accepted, refused: refused.collect() }
+    }
+}
+
+impl LiveView {
+    fn of(live: &Live) -> Self {
+        let part = |(sku, part): &(Sku, Allotment)| PartView {
+            sku: sku.to_string(),
+            allotment: part.allotment,
+            remaining: part.remaining(),
+            held: part.held,
+            sold: part.sold,
+            returned: part.returned,
+            lapsed: part.lapsed,
+        };
+        let recent = live.seconds.iter().rev().take(10);
+        let sold_recently: u64 = recent.clone().map(|second| second.accepted).sum();
+        let remaining: i64 = live.parts.iter().map(|(_, part)| part.remaining()).sum();
+        let seconds = i64::try_from(recent.len()).unwrap_or(0);
+        let forecast = i64::try_from(sold_recently).ok().filter(|sold| *sold > 0 && remaining > 0);
+        Self {
+            sale: SaleView::of(&live.sale),
+            everything_stopped: live.is_everything_stopped,
+            items: live.parts.iter().map(part).collect(),
+            decisions: DecisionsView::of(live.tally),
+            per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),
+            sold_out_in_seconds: forecast.map(|sold| remaining.saturating_mul(seconds) / sold),
+            at: Timestamp::now(),
+        }
+    }
+}
+
+impl PublicSaleView {
+    /// Nothing for what is not meant for the public yet, or never was.
+    fn of(live: &Live) -> Option<Self> {
+        let sale = &live.sale;
+        let now = Timestamp::now();
+        let state = match sale.status {
+            SaleStatus::Draft | SaleStatus::Cancelled => return None,
+            SaleStatus::Scheduled | SaleStatus::Armed if now < sale.draft.opens_at => "scheduled",
+            SaleStatus::Paused => "paused",
+            SaleStatus::Armed | SaleStatus::Open if now < sale.draft.closes_at => match sale.is_stopped {
+                true => "paused",
+                false => "open",
+            },
+            SaleStatus::Scheduled => "scheduled",
+            _ => "ended",
+        };
+        let item = |item: &SaleItem| {
+            let part = live.parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
+            PublicItemView { sku: item.sku.to_string(), price: item.price.amount(), left: part.map(band) }
+        };
+        Some(Self {
+            id: sale.id.uuid(),
+            name: sale.draft.name.clone(),
+            state,
+            opens_at: sale.draft.opens_at,
+            closes_at: sale.draft.closes_at,
+            items: sale.draft.items.iter().map(item).collect(),
+            limit_per_customer: sale.draft.terms.limit_per_customer,
+            admission: sale.draft.terms.admission.mode.as_str(),
+            commitment: sale.commitment.clone(),
+        })
+    }
+}
+
+/// How much is left of a part, as roughly as the public is told.
+fn band(part: &Allotment) -> &'static str {
+    match part.remaining() {
+        0 if part.held > 0 && !part.is_closed => "held",
+        0 => "none",
+        left if (left as f64) < FEW_BELOW * part.allotment as f64 => "few",
+        _ => "many",
+    }
+}
+
+/// Sales that are announced, on or over.
+#[utoipa::path(
+    get, path = "/v1/sales", tag = "sales",
+    responses((status = 200, description = "The sales, the latest opening first", body = PublicSalesView))
+)]
+pub async fn list_public_sales(gateway: Data<Gateway>) -> Answer {
+    let mut items = Vec::new();
+    for sale in gateway.ports.sales.list_sales.ask(ListSales { limit: LISTED_MAX }).await? {
+        let live = gateway.ports.sales.get_live.ask(GetLive { sale: sale.id }).await?;
+        items.extend(PublicSaleView::of(&live));
+    }
+    answer::ok(&PublicSalesView { items })
+}
+
+/// One sale.
+#[utoipa::path(
+    get, path = "/v1/sales/{id}", tag = "sales", params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The sale", body = PublicSaleView),
+        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id or not announced"),
+    )
+)]
+pub async fn get_public_sale(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+    let live = gateway.ports.sales.get_live.ask(GetLive { sale: id.0 }).await?;
+    answer::ok(&PublicSaleView::of(&live).ok_or_else(Problem::not_found)?)
+}
+
+/// Plans a sale.
+#[utoipa::path(
+    post, path = "/v1/admin/sales", tag = "sales", security(("bearer" = [])), request_body = CreateSaleBody,
+    responses(
+        (status = 201, description = "The draft", body = SaleView, headers(("Location" = String, description = "Where the sale is"))),
+        (status = 422, description = "`invalid-body`, `invalid-value` or `sale-not-valid` with `findings`"),
+    )
+)]
+pub async fn create_sale(
+    staff: StaffMember,
+    body: FromJson<CreateSaleBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let create = CreateSale { draft: body.0.draft()?, by: Some(staff.0.customer) };
+    let sale = gateway.ports.sales.create_sale.ask(create).await?;
+    let mut answer = answer::created(&SaleView::of(&sale))?;
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/admin/sales/{}", sale.id)) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    Ok(answer)
+}
+
+/// All sales, the latest opening first.
+#[utoipa::path(
+    get, path = "/v1/admin/sales", tag = "sales", security(("bearer" = [])),
+    responses((status = 200, description = "The sales", body = SalesView))
+)]
+pub async fn list_sales(_: StaffMember, gateway: Data<Gateway>) -> Answer {
+    let sales = gateway.ports.sales.list_sales.ask(ListSales { limit: LISTED_MAX }).await?;
+    answer::ok(&SalesView { items: sales.iter().map(SaleView::of).collect() })
+}
+
+/// One sale with its plan.
+#[utoipa::path(
+    get, path = "/v1/admin/sales/{id}", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The sale", body = SaleView),
+        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
+    )
+)]
+pub async fn get_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+    let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
+    answer::ok(&SaleView::of(&sale))
+}
+
+/// Plans a draft anew; what is missing stays as it is.
+#[utoipa::path(
+    patch, path = "/v1/admin/sales/{id}", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")), request_body = ReplanSaleBody,
+    responses(
+        (status = 200, description = "The draft", body = SaleView),
+        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
+        (status = 409, description = "`not-a-draft` once it is scheduled, or `overtaken`"),
+        (status = 422, description = "`invalid-body`, `invalid-value` or `sale-not-valid` with `findings`"),
+    )
+)]
+pub async fn replan_sale(
+    staff: StaffMember,
+    id: FromPath<SaleId>,
+    body: FromJson<ReplanSaleBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
+    let draft = body.0.onto(sale.draft)?;
+    let replan = ReplanSale { sale: id.0, draft, by: Some(staff.0.customer) };
+    let sale = gateway.ports.sales.replan_sale.ask(replan).await?;
+    answer::ok(&SaleView::of(&sale))
+}
+
+/// Explains at once everything that keeps a sale from being run as it is planned.
+#[utoipa::path(
+    post, path = "/v1/admin/sales/{id}/validate", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The sale with its `findings`; none if all is well", body = SaleView),
+        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
+    )
+)]
+pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+    let findings = gateway.ports.sales.validate_sale.ask(ValidateSale { sale: id.0 }).await?;
+    let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
+    answer::ok(&SaleView { findings: Some(findings), ..SaleView::of(&sale) })
+}
+
+/// Does something to a sale: `schedule`, `arm`, `pause`, `resume`, `drain`, `close`, `cancel`, `settle` or `kill`.
+///
+/// Doing it twice changes nothing. It opens by itself, at its time.
+#[utoipa::path(
+    post, path = "/v1/admin/sales/{id}/{action}", tag = "sales", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The sale"),
+        ("action" = String, Path, description = "What to do", pattern = "^(schedule|arm|pause|resume|drain|close|cancel|settle|kill)$"),
+    ),
+    request_body = ReasonBody,
+    responses(
+        (status = 200, description = "The sale as it is then", body = SaleView),
+        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id or no such action"),
+        (status = 409, description = "`not-in-status`, `sale-not-ready` with `findings`, or `overtaken`"),
+        (status = 422, description = "`invalid-body`, or `sale-not-valid` with `findings`"),
+    )
+)]
+pub async fn move_sale(
+    staff: StaffMember,
+    path: FromPathParts<SaleId, Action>,
+    body: FromJson<ReasonBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let FromPathParts(sale, action) = path;
+    if action == Action::Open {
+        return Err(Problem::not_found());
+    }
+    let by = Some(staff.0.customer);
+    let command = MoveSale { sale, action, by, reason: body.0.reason };
+    let sale = gateway.ports.sales.move_sale.ask(command).await?;
+    answer::ok(&SaleView::of(&sale))
+}
+
+/// Gives an armed, open or paused sale more or fewer pieces of a SKU.
+#[utoipa::path(
+    patch, path = "/v1/admin/sales/{id}/items/{sku}", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale"), ("sku" = String, Path, description = "The SKU")),
+    request_body = ChangeItemBody,
+    responses(
+        (status = 200, description = "The sale as it is then", body = SaleView),
+        (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is neither an id nor a SKU"),
+        (status = 409, description = "`allotment-differs`, `below-promised`, `too-few-to-allot`, `not-in-status` or `overtaken`"),
+    )
+)]
+pub async fn change_item(
+    staff: StaffMember,
+    path: FromPathParts<SaleId, Sku>,
+    body: FromJson<ChangeItemBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let FromPathParts(sale, sku) = path;
+    let FromJson(ChangeItemBody { allotment, expected, reason }) = body;
+    let by = Some(staff.0.customer);
+    let change = ChangeItem { sale, sku, allotment, expected, by, reason };
+    let sale = gateway.ports.sales.change_item.ask(change).await?;
+    answer::ok(&SaleView::of(&sale))
+}
+
+/// Stops the orders of one SKU at once; staff pass.
+#[utoipa::path(
+    post, path = "/v1/admin/sales/{id}/items/{sku}/kill", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale"), ("sku" = String, Path, description = "The SKU")),
+    request_body = ReasonBody,
+    responses(
+        (status = 200, description = "The sale as it is then", body = SaleView),
+        (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is neither an id nor a SKU"),
+        (status = 409, description = "`overtaken`"),
+    )
+)]
+pub async fn kill_item(
+    staff: StaffMember,
+    path: FromPathParts<SaleId, Sku>,
+    body: FromJson<ReasonBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    switch_item(staff, path, body, gateway, true).await
+}
+
+/// Lets the orders of one SKU pass again.
+#[utoipa::path(
+    post, path = "/v1/admin/sales/{id}/items/{sku}/resume", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale"), ("sku" = String, Path, description = "The SKU")),
+    request_body = ReasonBody,
+    responses(
+        (status = 200, description = "The sale as it is then", body = SaleView),
+        (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is neither an id nor a SKU"),
+        (status = 409, description = "`overtaken`"),
+    )
+)]
+pub async fn resume_item(
+    staff: StaffMember,
+    path: FromPathParts<SaleId, Sku>,
+    body: FromJson<ReasonBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    switch_item(staff, path, body, gateway, false).await
+}
+
+async fn switch_item(
+    staff: StaffMember,
+    path: FromPathParts<SaleId, Sku>,
+    body: FromJson<ReasonBody>,
+    gateway: Data<Gateway>,
+    stopped: bool,
+) -> Answer {
+    let FromPathParts(sale, sku) = path;
+    let by = Some(staff.0.customer);
+    let switch = SwitchItem { sale, sku, stopped, by, reason: body.0.reason };
+    let sale = gateway.ports.sales.switch_item.ask(switch).await?;
+    answer::ok(&SaleView::of(&sale))
+}
+
+/// Stops all orders of customers at once, in a sale or not; reading stays up and staff pass.
+#[utoipa::path(
+    post, path = "/v1/admin/kill", tag = "sales", security(("bearer" = [])), request_body = ReasonBody,
+    responses((status = 200, description = "Everything is stopped", body = SwitchView))
+)]
+pub async fn kill_everything(
+    staff: StaffMember,
+    body: FromJson<ReasonBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    switch_everything(staff, body, gateway, true).await
+}
+
+/// Lets orders pass again.
+#[utoipa::path(
+    post, path = "/v1/admin/resume", tag = "sales", security(("bearer" = [])), request_body = ReasonBody,
+    responses((status = 200, description = "Everything goes on", body = SwitchView))
+)]
+pub async fn resume_everything(
+    staff: StaffMember,
+    body: FromJson<ReasonBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    switch_everything(staff, body, gateway, false).await
+}
+
+async fn switch_everything(
+    staff: StaffMember,
+    body: FromJson<ReasonBody>,
+    gateway: Data<Gateway>,
+    stopped: bool,
+) -> Answer {
+    let switch = SwitchEverything { stopped, by: Some(staff.0.customer), reason: body.0.reason };
+    let stopped = gateway.ports.sales.switch_everything.ask(switch).await?;
+    answer::ok(&SwitchView { stopped })
+}
+
+/// What was done to a sale, oldest first.
+#[utoipa::path(
+    get, path = "/v1/admin/sales/{id}/changes", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Its history", body = ChangesView),
+        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
+    )
+)]
+pub async fn list_changes(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+    let changes = gateway.ports.sales.list_changes.ask(ListChanges { sale: id.0 }).await?;
+    answer::ok(&ChangesView { items: changes.iter().map(ChangeView::of).collect() })
+}
+
+/// How a sale is going: once, or twice a second for ten minutes when `text/event-stream` is accepted.
+#[utoipa::path(
+    get, path = "/v1/admin/sales/{id}/live", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Its figures, or a stream of events whose data they are", body = LiveView),
+        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
+    )
+)]
+pub async fn get_live(
+    _: StaffMember,
+    id: FromPath<SaleId>,
+    request: HttpRequest,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let question = GetLive { sale: id.0 };
+    let live = gateway.ports.sales.get_live.ask(question.clone()).await?;
+    let accepted = request.headers().get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    if !accepted.is_some_and(|accepted| accepted.contains("text/event-stream")) {
+        return answer::ok(&LiveView::of(&live));
+    }
+    let Ok(place) = gateway.streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
+    Ok(event_stream(gateway, question, place))
+}
+
+/// Server-sent events (HTML, 9.2), each with the figures as they are then.
+fn event_stream(gateway: Data<Gateway>, question: GetLive, place: OwnedSemaphorePermit) -> HttpResponse {
+    let ends_at = tokio::time::Instant::now() + TELLS_FOR;
+    let every = tokio::time::interval(TELLS_EVERY);
+    let begin = (gateway, question, every, Arc::new(place));
+    let events = stream::unfold(begin, move |(gateway, question, mut every, place)| async move {
+        every.tick().await;
+        if tokio::time::Instant::now() > ends_at {
+            return None;
+        }
+        let live = gateway.ports.sales.get_live.ask(question.clone()).await.ok()?;
+        let data = serde_json::to_string(&LiveView::of(&live)).ok()?;
+        let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
+        Some((event, (gateway, question, every, place)))
+    });
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .streaming(events)
+}
