@@ -85,6 +85,9 @@ struct ProblemView {
     /// With `out-of-stock`: pieces that can be had.
     #[schema(example = 1, nullable = false)]
     available: Option<i64>,
+    /// With `not-in-status` and `not-a-draft`.
+    #[schema(example = "open", nullable = false)]
+    sale_status: Option<String>,
     /// With `sale-not-valid` and `sale-not-ready`: where in the plan, and what is wrong there.
     #[schema(nullable = false)]
     findings: Option<Vec<sales::FindingView>>,

@@ -10,7 +10,8 @@ pub fn table() -> Vec<(&'static str, String)> {
         .filter_map(|line| line.trim().strip_prefix(".service(at(\""))
         .flat_map(|line| {
             let (path, handlers) = line.split_once('"').expect("a path ends");
-            let methods = [("GET", ".get("), ("POST", ".post("), ("DELETE", ".delete(")];
+            let methods =
+                [("GET", ".get("), ("POST", ".post("), ("PATCH", ".patch("), ("DELETE", ".delete(")];
             methods
                 .into_iter()
                 .filter(|(_, call)| handlers.contains(call))
@@ -36,6 +37,7 @@ fn calls(source: &str) -> Vec<(&'static str, String)> {
         ("DELETE", ".delete("),
         ("GET", "Method::GET,"),
         ("POST", "Method::POST,"),
+        ("PATCH", "Method::PATCH,"),
         ("DELETE", "Method::DELETE,"),
     ];
     let mut calls = Vec::new();

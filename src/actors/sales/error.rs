@@ -89,7 +89,7 @@ impl Fault for SalesError {
 
     fn details(&self) -> Map<String, Value> {
         let details = match self {
-            Self::NotInStatus { status, .. } | Self::NotADraft { status } => json!({ "status": status }),
+            Self::NotInStatus { status, .. } | Self::NotADraft { status } => json!({ "sale_status": status }),
             Self::NotValid { findings } | Self::NotReady { findings } => json!({ "findings": findings }),
             Self::Refused(Refusal::LimitReached { limit, .. }) => json!({ "limit": limit }),
             other => return other.inner().map_or_else(Map::new, Fault::details),

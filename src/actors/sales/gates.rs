@@ -406,7 +406,8 @@ impl Gate {
             for line in &lines {
                 let allotment = self.sale.item(&line.sku).map_or(0, |item| item.allotment.get());
                 let held = self.konbini.get(&line.sku).copied().unwrap_or(0);
-                if held + line.quantity.get() > self.sale.draft.konbini_pieces_max(allotment) {
+                let most = self.sale.draft.konbini_pieces_max(allotment);
+                if most.is_some_and(|most| held + line.quantity.get() > most) {
                     return Err(Refusal::KonbiniShareReached(line.sku.clone()));
                 }
                 konbini.push((line.sku.clone(), line.quantity.get()));

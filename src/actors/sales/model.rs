@@ -298,9 +298,10 @@ impl SaleDraft {
         found
     }
 
-    /// The pieces of a SKU that may be held for slips that are not paid.
-    pub fn konbini_pieces_max(&self, allotment: i64) -> i64 {
-        if self.terms.konbini.allowed { (self.terms.konbini.share_max * allotment as f64) as i64 } else { 0 }
+    /// The pieces of a SKU that may be held for slips that are not paid; nothing: as many as there are.
+    pub fn konbini_pieces_max(&self, allotment: i64) -> Option<i64> {
+        let share = self.terms.konbini.share_max;
+        (share < 1.0).then_some((share * allotment as f64) as i64)
     }
 }
 
