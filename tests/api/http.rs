@@ -48,6 +48,21 @@ fn calls() -> Vec<Call> {
             any_number: &[],
         },
         Call {
+            path: "/v1/admin/sales",
+            body: json!({
+                "name": "Midnight", "opens_at": "2030-01-01T00:00:00Z", "closes_at": "2030-01-01T01:00:00Z",
+                "items": [{"sku": "LAMP", "price": 500, "allotment": 5}], "limit_per_customer": 2,
+                "hold_seconds": {"card": 600, "konbini": 600},
+            }),
+            optional: &["/limit_per_customer", "/hold_seconds"],
+            any_number: &[],
+        },
+        call("/v1/admin/sales/{id}/{action}", json!({"reason": "a test"})),
+        call("/v1/admin/sales/{id}/items/LAMP/kill", json!({"reason": "a test"})),
+        call("/v1/admin/sales/{id}/items/LAMP/resume", json!({"reason": "a test"})),
+        call("/v1/admin/kill", json!({"reason": "a test"})),
+        call("/v1/admin/resume", json!({"reason": "a test"})),
+        Call {
             path: "/v1/webhooks/sandbox",
             body: json!({"id": "evt_1", "type": "konbini.paid", "order_id": id, "amount": 1980}),
             optional: &["/amount"],
@@ -64,7 +79,8 @@ async fn send(
     media_type: Option<&str>,
     body: Vec<u8>,
 ) -> Answer {
-    let mut request = staff.request(reqwest::Method::POST, path);
+    let of_a_sale = path.replace("{id}", "019b0f5e-2f1c-7a60-9d8e-3f5a7c1b2d4e").replace("{action}", "pause");
+    let mut request = staff.request(reqwest::Method::POST, &of_a_sale);
     if path == "/v1/orders" {
         request = request.header("Idempotency-Key", uuid::Uuid::now_v7().to_string());
     }
@@ -116,7 +132,8 @@ fn spoiled(call: &Call) -> Vec<(String, Vec<u8>)> {
                 if !call.any_number.contains(&pointer.as_str()) {
                     wrong.extend([json!(-1), json!(i64::MIN), json!(i64::MAX)]);
                     // Something may cost nothing.
-                    wrong.extend((pointer != "/amount").then_some(json!(0)));
+                    let may_be_nothing = pointer == "/amount" || pointer.ends_with("/price");
+                    wrong.extend((!may_be_nothing).then_some(json!(0)));
                 }
             }
             _ => wrong.extend([json!(7), json!("text"), json!([]), json!({})]),
@@ -190,7 +207,12 @@ async fn every_kind_of_bad_input_is_refused_and_changes_nothing() {
     let staff = engine.staff().await;
     let before = (staff.get("/v1/admin/inventory/LAMP").await.body, engine.by_hand_count().await);
     let posted: Vec<_> = routes::table().into_iter().filter(|(method, _)| *method == "POST").collect();
-    let without_body = ["/v1/auth/logout", "/v1/orders/{id}/cancel", "/v1/admin/reservations/{id}/commit"];
+    let without_body = [
+        "/v1/auth/logout",
+        "/v1/orders/{id}/cancel",
+        "/v1/admin/reservations/{id}/commit",
+        "/v1/admin/sales/{id}/validate",
+    ];
     for (_, path) in posted {
         let is_tried = calls().iter().any(|call| call.path == path.replace("{sku}", "LAMP"));
         assert!(is_tried || without_body.contains(&path.as_str()), "no bad input for {path}");
@@ -203,7 +225,13 @@ async fn every_kind_of_bad_input_is_refused_and_changes_nothing() {
             let shown = String::from_utf8_lossy(&body).into_owned();
             assert_eq!(answer.status, 422, "{}: {what}: {shown}: {answer:?}", call.path);
             if !is_webhook {
-                assert!(matches!(answer.code(), "invalid-body" | "weak-password"), "{what}: {answer:?}");
+                assert!(
+                    matches!(
+                        answer.code(),
+                        "invalid-body" | "invalid-value" | "weak-password" | "sale-not-valid"
+                    ),
+                    "{what}: {answer:?}"
+                );
             }
             assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         }
@@ -569,7 +597,7 @@ impl TestEngine {
             .by_hand(
                 "select (select count(*) from orders.orders), (select count(*) from inventory.reservations),
                         (select count(*) from inventory.movements), (select count(*) from users.users),
-                        (select count(*) from orders.events)",
+                        (select count(*) from orders.events), (select count(*) from sales.changes)",
             )
             .await;
         let row = counted.iter().find_map(|message| match message {
