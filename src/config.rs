@@ -126,6 +126,9 @@ pub struct Sales {
     pub arm_before_seconds: u64,
     pub drain_within_seconds: u64,
     pub schedule_every_ms: u64,
+    pub queue_entries_max: u32,
+    pub admission_seconds: u32,
+    pub admissions_per_piece: f64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -248,7 +251,14 @@ impl Default for Orders {
 
 impl Default for Sales {
     fn default() -> Self {
-        Self { arm_before_seconds: 60, drain_within_seconds: 900, schedule_every_ms: 100 }
+        Self {
+            arm_before_seconds: 60,
+            drain_within_seconds: 900,
+            schedule_every_ms: 100,
+            queue_entries_max: 1_000_000,
+            admission_seconds: 300,
+            admissions_per_piece: 1.5,
+        }
     }
 }
 
@@ -308,10 +318,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Connections to PostgreSQL that the engine may open: the pool, and one for each journal lane, the one that looks
-    /// idempotency keys up included.
+    /// Connections to PostgreSQL that the engine may open: the pool, and one for each journal lane, those that look
+    /// idempotency keys up and that keep the waiting rooms included.
     pub fn connections(&self) -> usize {
-        self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 1
+        self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 2
     }
 
     /// Refuses values with which the engine could not run as promised.
@@ -348,6 +358,8 @@ impl Config {
             ("sales.arm_before_seconds", self.sales.arm_before_seconds, 0, 86_400),
             ("sales.drain_within_seconds", self.sales.drain_within_seconds, 1, 60 * 86_400),
             ("sales.schedule_every_ms", self.sales.schedule_every_ms, 10, 500),
+            ("sales.queue_entries_max", u64::from(self.sales.queue_entries_max), 1, 10_000_000),
+            ("sales.admission_seconds", u64::from(self.sales.admission_seconds), 1, 86_400),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),
@@ -365,6 +377,13 @@ impl Config {
                 key: "orders.konbini_pay_within_seconds",
                 value: self.orders.konbini_pay_within_seconds.to_string(),
                 problem: "stock is held at most inventory.hold_seconds_max".to_owned(),
+            });
+        }
+        if !(1.0..=100.0).contains(&self.sales.admissions_per_piece) {
+            return Err(ConfigError::Impossible {
+                key: "sales.admissions_per_piece",
+                value: self.sales.admissions_per_piece.to_string(),
+                problem: "it must be between 1 and 100".to_owned(),
             });
         }
         // A decision may wait for its commit to begin and for its end; who asked is not told "late" before that, or the

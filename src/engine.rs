@@ -18,7 +18,9 @@ use crate::actors::inventory::{
 use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersPorts, OrdersStore};
 use crate::actors::payments::{PaymentsActor, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, keep_going, supervise};
-use crate::actors::sales::{Office, PassKey, SalesActor, SalesPorts, SalesStore};
+use crate::actors::sales::{
+    Doorkeeper, Office, PassKey, RoomBook, SalesActor, SalesPorts, SalesStore, WaitingActor,
+};
 use crate::actors::users::{
     Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
 };
@@ -326,11 +328,13 @@ pub struct Domains {
     pub orders: Handle<OrdersActor>,
     pub payments: Handle<PaymentsActor>,
     pub sales: Handle<SalesActor>,
+    pub waiting: Handle<WaitingActor>,
     pub users: Handle<UsersActor>,
     keys: Keys,
     shards: Vec<Handle<ShardActor>>,
     stock_journals: Vec<Journal<StockBook>>,
     orders_journals: Vec<Journal<OrderBook>>,
+    rooms_journal: Journal<RoomBook>,
     arbiters: Vec<Arbiter>,
 }
 
@@ -417,6 +421,14 @@ impl Domains {
         };
         let office = Office::new(SalesStore::new(database.clone()), ports, keys.passes.clone(), config);
         let sales = supervise("sales", &coordinators, asks, move || SalesActor::new(office.clone()));
+        // Many people ask where they stand, so the waiting rooms have a thread of their own.
+        let doors = Arbiter::new();
+        let rooms = Lane::start("waiting rooms", 0, &doors.handle(), database.clone(), journal, RoomBook);
+        let store = SalesStore::new(database.clone());
+        let keeper = Doorkeeper::new(store, rooms.clone(), sales.clone(), keys.passes.clone(), &config.sales);
+        let waiting =
+            supervise("waiting rooms", &doors.handle(), asks, move || WaitingActor::new(keeper.clone()));
+        arbiters.push(doors);
 
         let ports = OrdersPorts {
             quote_skus: catalog.port(),
@@ -454,11 +466,13 @@ impl Domains {
             orders,
             payments,
             sales,
+            waiting,
             users,
             keys,
             shards,
             stock_journals,
             orders_journals,
+            rooms_journal: rooms,
             arbiters,
         })
     }
@@ -534,6 +548,10 @@ impl Domains {
                 change_item: sales.port(),
                 list_changes: sales.port(),
                 get_live: sales.port(),
+                join_queue: self.waiting.port(),
+                get_place: self.waiting.port(),
+                get_room: self.waiting.port(),
+                get_draw: self.waiting.port(),
             },
         }
     }
@@ -544,6 +562,7 @@ impl Domains {
         self.catalog.drain(within).await;
         self.orders.drain(within).await;
         self.payments.drain(within).await;
+        self.waiting.drain(within).await;
         self.sales.drain(within).await;
         self.inventory.drain(within).await;
         for shard in &self.shards {
@@ -555,6 +574,7 @@ impl Domains {
         for journal in &self.orders_journals {
             journal.flush().await;
         }
+        self.rooms_journal.flush().await;
         for arbiter in self.arbiters {
             arbiter.stop();
             // The thread's end is waited for aside, so that this thread's own work goes on.

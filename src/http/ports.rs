@@ -16,8 +16,8 @@ use crate::actors::orders::{CancelOrder, GetOrder, ListHistory, ListOrders, Plac
 use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
-    ChangeItem, CreateSale, GetLive, GetSale, ListChanges, ListSales, MoveSale, PassKey, ReplanSale,
-    SwitchEverything, SwitchItem, ValidateSale,
+    ChangeItem, CreateSale, GetDraw, GetLive, GetPlace, GetRoom, GetSale, JoinQueue, ListChanges, ListSales,
+    MoveSale, PassKey, ReplanSale, SwitchEverything, SwitchItem, ValidateSale,
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::config::Config;
@@ -45,6 +45,10 @@ pub struct SalesPorts {
     pub change_item: Port<ChangeItem>,
     pub list_changes: Port<ListChanges>,
     pub get_live: Port<GetLive>,
+    pub join_queue: Port<JoinQueue>,
+    pub get_place: Port<GetPlace>,
+    pub get_room: Port<GetRoom>,
+    pub get_draw: Port<GetDraw>,
 }
 
 pub struct UsersPorts {

@@ -117,6 +117,10 @@ fn ports() -> Ports {
             change_item: fake(|_| Err(SalesError::from(down()))),
             list_changes: fake(|_| Err(SalesError::from(down()))),
             get_live: fake(|_| Err(SalesError::from(down()))),
+            join_queue: fake(|_| Err(SalesError::from(down()))),
+            get_place: fake(|_| Err(SalesError::from(down()))),
+            get_room: fake(|_| Err(SalesError::from(down()))),
+            get_draw: fake(|_| Err(SalesError::from(down()))),
         },
     }
 }

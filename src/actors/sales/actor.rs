@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::gates::{Gates, Passage, Refusal};
 use super::messages::*;
-use super::model::{Action, Changed, Finding, Sale, SaleStatus};
+use super::model::{Action, AdmissionMode, Changed, Finding, Sale, SaleStatus};
 use super::moves::Office;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::faults;
@@ -350,7 +350,7 @@ impl Handler<EndPassage> for SalesActor {
             PassageOutcome::SoldOut => self.gates.sold_out(passage.sale),
             PassageOutcome::CameToNothing => {}
         }
-        self.gates.give_back(passage.sale, arrival.order);
+        self.gates.end_in_nothing(passage.sale, arrival.order);
         Ok(())
     }
 }
@@ -365,6 +365,30 @@ impl Handler<FollowOrder> for SalesActor {
             false => self.gates.give_back(sale, order),
         }
         Ok(())
+    }
+}
+
+impl Handler<LookAtSales> for SalesActor {
+    type Result = Result<SalesSeen, SalesError>;
+
+    fn handle(&mut self, _: LookAtSales, _: &mut Context<Self>) -> Self::Result {
+        let seen = |sale: &Arc<Sale>| {
+            let parts = self.parts.get(&sale.id).map_or(&[][..], Vec::as_slice).iter();
+            let sum = |figure: fn(&Allotment) -> i64| parts.clone().map(|(_, part)| figure(part)).sum();
+            SaleSeen {
+                sale: sale.clone(),
+                allotment: sum(|part| part.allotment),
+                remaining: sum(Allotment::remaining),
+                held: sum(|part| part.held),
+            }
+        };
+        let has_room = |sale: &&Arc<Sale>| {
+            sale.draft.terms.admission.mode != AdmissionMode::None
+                && (sale.status.is_gated() || sale.status == SaleStatus::Scheduled)
+        };
+        let sales = self.gates.sales().filter(has_room).map(seen).collect();
+        let (latency_p99, depth) = self.gates.load();
+        Ok(SalesSeen { sales, admissions: self.gates.take_admissions(), latency_p99, depth })
     }
 }
 

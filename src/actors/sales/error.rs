@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::gates::Refusal;
 use super::model::{Action, Finding, SaleStatus};
+use super::waiting_room::{PassError, RoomRefusal};
 use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::InventoryError;
 use crate::actors::runtime::AskError;
@@ -28,6 +29,19 @@ pub enum SalesError {
     /// Somebody else changed it at the same time.
     #[error("the sale was changed by somebody else at the same time")]
     Overtaken,
+    #[error("sale {0} has no waiting room, or none yet")]
+    NoRoom(SaleId),
+    #[error("the order of sale {0} is not drawn yet")]
+    NotDrawn(SaleId),
+    #[error("the waiting room has too much to do")]
+    Busy,
+    /// Whoever asks again gets the ticket, if it was written, or another one.
+    #[error("the ticket was perhaps not written")]
+    NotWritten,
+    #[error(transparent)]
+    Room(#[from] RoomRefusal),
+    #[error(transparent)]
+    Pass(#[from] PassError),
     /// A gate held the order up.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -50,6 +64,8 @@ impl SalesError {
     fn inner(&self) -> Option<&dyn Fault> {
         match self {
             Self::Invalid(error) => Some(error),
+            Self::Room(error) => Some(error),
+            Self::Pass(error) => Some(error),
             Self::Catalog(error) => Some(error),
             Self::Inventory(error) => Some(error),
             Self::Asking(error) => Some(error),
@@ -62,7 +78,11 @@ impl SalesError {
 impl Fault for SalesError {
     fn kind(&self) -> Kind {
         match self {
-            Self::UnknownSale(_) | Self::UnknownItem(_) => Kind::NotFound,
+            Self::UnknownSale(_) | Self::UnknownItem(_) | Self::NoRoom(_) | Self::NotDrawn(_) => {
+                Kind::NotFound
+            }
+            Self::Busy => Kind::Busy,
+            Self::NotWritten => Kind::Unavailable,
             Self::Refused(Refusal::NotAdmitted) => Kind::Forbidden,
             Self::Refused(Refusal::TooFast { .. }) => Kind::TooMany,
             Self::NotInStatus { .. } | Self::NotADraft { .. } | Self::NotReady { .. } => Kind::Conflict,
@@ -82,6 +102,10 @@ impl Fault for SalesError {
             Self::NotValid { .. } => "sale-not-valid",
             Self::NotReady { .. } => "sale-not-ready",
             Self::Overtaken => "overtaken",
+            Self::NoRoom(_) => "no-waiting-room",
+            Self::NotDrawn(_) => "not-drawn",
+            Self::Busy => "busy",
+            Self::NotWritten => "unavailable",
             Self::Refused(refusal) => refusal.gate(),
             other => other.inner().map_or("internal", Fault::code),
         }

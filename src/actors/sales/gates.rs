@@ -5,11 +5,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::model::{AdmissionMode, Sale, SaleStatus};
-use super::waiting_room::{Admission, PassKey};
+use super::waiting_room::{Admission, PassKey, TicketNumber};
 use crate::actors::inventory::{Claimed, Line};
 use crate::types::{CustomerId, Money, OrderId, SaleId, Sku};
 
@@ -144,6 +145,13 @@ pub struct Gates {
     is_stopped: bool,
     by_sku: HashMap<Sku, SaleId>,
     sales: HashMap<SaleId, Gate>,
+    /// Uses and returns of admissions that the doorkeeper has yet to hear of.
+    admissions: Vec<(SaleId, TicketNumber, bool)>,
+    /// Orders that passed and have not ended their passage.
+    on_their_way: u32,
+    /// How long orders took to be set aside, in this second and the one before.
+    latencies: Vec<Duration>,
+    latency_p99: Option<Duration>,
 }
 
 struct Gate {
@@ -168,6 +176,8 @@ struct Claim {
 
 /// How many seconds of rates are kept.
 const SECONDS_KEPT: usize = 120;
+/// Latencies that are looked at in a second.
+const LATENCIES_MAX: usize = 50_000;
 /// The word that begins an admission among the claimants.
 const ADMISSION: &str = "admission:";
 /// The word that marks pieces that are held for a slip.
@@ -175,7 +185,17 @@ const KONBINI: &str = "konbini";
 
 impl Gates {
     pub fn new(epoch: u64, key: PassKey) -> Self {
-        Self { epoch, key, is_stopped: false, by_sku: HashMap::new(), sales: HashMap::new() }
+        Self {
+            epoch,
+            key,
+            is_stopped: false,
+            by_sku: HashMap::new(),
+            sales: HashMap::new(),
+            admissions: Vec::new(),
+            on_their_way: 0,
+            latencies: Vec::new(),
+            latency_p99: None,
+        }
     }
 
     pub fn set_stopped(&mut self, is_stopped: bool) {
@@ -277,7 +297,12 @@ impl Gates {
         }
         let epoch = self.epoch;
         let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) else { return Ok(None) };
-        gate.pass(arrival, epoch, &self.key).map(Some)
+        let passage = gate.pass(arrival, epoch, &self.key)?;
+        self.on_their_way += 1;
+        if let Some(admission) = arrival.admission.filter(|admission| admission.sale == passage.sale) {
+            self.admissions.push((passage.sale, admission.number, true));
+        }
+        Ok(Some(passage))
     }
 
     /// Makes sure that a passage counts, now that its pieces are set aside: one of an earlier life is counted anew.
@@ -287,14 +312,18 @@ impl Gates {
             gate.claim(arrival, &self.key)?;
         }
         gate.tally.accepted += 1;
+        self.on_their_way = self.on_their_way.saturating_sub(1);
+        if self.latencies.len() < LATENCIES_MAX {
+            let took = Timestamp::now().duration_since(arrival.arrived_at);
+            self.latencies.push(took.unsigned_abs());
+        }
         Ok(())
     }
 
     /// An order came to nothing: its pieces no longer count. Twice is as once.
     pub fn give_back(&mut self, sale: SaleId, order: OrderId) {
-        if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.give_back(order);
-        }
+        let given_back = self.sales.get_mut(&sale).and_then(|gate| gate.give_back(order));
+        self.admissions.extend(given_back.map(|number| (sale, number, false)));
     }
 
     /// An order was paid: its pieces are no longer held for a slip.
@@ -311,8 +340,27 @@ impl Gates {
         }
     }
 
+    /// An order that passed came to nothing before its pieces were set aside.
+    pub fn end_in_nothing(&mut self, sale: SaleId, order: OrderId) {
+        self.on_their_way = self.on_their_way.saturating_sub(1);
+        self.give_back(sale, order);
+    }
+
+    /// Uses and returns of admissions since this was asked last.
+    pub fn take_admissions(&mut self) -> Vec<(SaleId, TicketNumber, bool)> {
+        std::mem::take(&mut self.admissions)
+    }
+
+    /// How long 99 of 100 orders of the last second took at most, and how many are on their way.
+    pub fn load(&self) -> (Option<Duration>, u32) {
+        (self.latency_p99, self.on_their_way)
+    }
+
     /// Called once a second.
     pub fn end_second(&mut self) {
+        self.latencies.sort_unstable();
+        self.latency_p99 = self.latencies.get(self.latencies.len() * 99 / 100).copied();
+        self.latencies.clear();
         for gate in self.sales.values_mut() {
             gate.seconds.push_back(gate.tally);
             if gate.seconds.len() > SECONDS_KEPT {
@@ -464,9 +512,12 @@ impl Gate {
         }
     }
 
-    fn give_back(&mut self, order: OrderId) {
+    /// Answers with the ticket whose admission may be used again.
+    fn give_back(&mut self, order: OrderId) -> Option<TicketNumber> {
         self.release_konbini(order);
-        let Some(claim) = self.claims.remove(&order) else { return };
+        let claim = self.claims.remove(&order)?;
+        let ticket = claim.claimants.iter().find_map(|claimant| claimant.strip_prefix(ADMISSION));
+        let ticket = ticket.and_then(|number| number.parse().ok()).and_then(TicketNumber::new);
         for claimant in claim.claimants {
             if let Some(pieces) = self.pieces.get_mut(&claimant) {
                 *pieces -= claim.pieces;
@@ -475,6 +526,7 @@ impl Gate {
                 }
             }
         }
+        ticket
     }
 
     fn release_konbini(&mut self, order: OrderId) {
@@ -492,7 +544,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::model::tests::sale;
-    use super::super::waiting_room::TicketNumber;
     use super::*;
     use crate::types::Quantity;
 

@@ -1,14 +1,17 @@
 //! What sales can be asked: first what operators do, then what orders ask on their way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Message;
+use jiff::Timestamp;
 
 use super::error::SalesError;
 use super::gates::{Arrival, Passage, Tally};
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
+use super::waiting_room::{PlaceState, PublishedDraw, RoomCounts, Ticket, TicketNumber};
 use crate::actors::inventory::Allotment;
-use crate::types::{OrderId, Quantity, SaleId, Sku};
+use crate::types::{CustomerId, OrderId, Quantity, SaleId, Sku};
 
 /// Plans a sale.
 ///
@@ -161,4 +164,85 @@ pub struct FollowOrder {
     pub sale: SaleId,
     pub order: OrderId,
     pub is_paid: bool,
+}
+
+/// Puts a customer into the waiting room of a sale.
+///
+/// Answers with the place, once it is durable. Refuses with `NoRoom`, and as the room does. Asking twice answers the same
+/// ticket.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<QueuePlace, SalesError>")]
+pub struct JoinQueue {
+    pub sale: SaleId,
+    pub customer: CustomerId,
+}
+
+/// Where somebody stands; answered from memory.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<QueuePlace, SalesError>")]
+pub struct GetPlace {
+    /// Its signature was checked.
+    pub ticket: Ticket,
+}
+
+#[derive(Debug, Clone)]
+pub struct QueuePlace {
+    pub ticket: String,
+    pub number: TicketNumber,
+    pub state: PlaceState,
+    /// From 1; only while waiting.
+    pub position: Option<u32>,
+    pub estimated_wait_seconds: Option<u64>,
+    /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`.
+    pub left: &'static str,
+    /// Only while admitted.
+    pub admission: Option<String>,
+    pub admitted_until: Option<Timestamp>,
+    pub ask_again_in_seconds: u32,
+}
+
+/// How a waiting room is doing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<RoomFigures, SalesError>")]
+pub struct GetRoom {
+    pub sale: SaleId,
+}
+
+#[derive(Debug, Clone)]
+pub struct RoomFigures {
+    pub counts: RoomCounts,
+    pub is_drawn: bool,
+    pub admissions_per_second: f64,
+}
+
+/// The draw of a sale, seed and all, for everybody to check. Refuses with `NotDrawn` before it was made.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Arc<PublishedDraw>, SalesError>")]
+pub struct GetDraw {
+    pub sale: SaleId,
+}
+
+/// What the doorkeeper of the waiting rooms goes by; it hears of every use of an admission once.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<SalesSeen, SalesError>")]
+pub(super) struct LookAtSales;
+
+#[derive(Debug)]
+pub(super) struct SalesSeen {
+    /// Those that have, or will have, a waiting room.
+    pub sales: Vec<SaleSeen>,
+    /// Admissions that were used for an order, or came back because it came to nothing.
+    pub admissions: Vec<(SaleId, TicketNumber, bool)>,
+    /// Of the orders that passed in the last second; nothing when there were none.
+    pub latency_p99: Option<Duration>,
+    /// Orders that passed and are on their way.
+    pub depth: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SaleSeen {
+    pub sale: Arc<Sale>,
+    pub allotment: i64,
+    pub remaining: i64,
+    pub held: i64,
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::error::SalesError;
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft, SaleItem};
-use super::waiting_room::Seed;
+use super::waiting_room::{EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber};
 use crate::storage::{Database, PooledConnection, StorageError};
 use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
@@ -304,6 +304,47 @@ impl SalesStore {
         };
         Ok(rows.iter().map(finding).collect())
     }
+
+    /// The seed of a sale's draw in hexadecimal digits, and the record of the draw once it was made.
+    pub(super) async fn find_room(&self, sale: SaleId) -> Result<(String, Option<String>), SalesError> {
+        let find = async {
+            let connection = self.database.connection().await?;
+            let statement = prepare(&connection, sql!("find_room")).await?;
+            Ok::<_, StorageError>(connection.query_opt(&statement, &[&sale.uuid()]).await?)
+        };
+        let row = find.await?.ok_or(SalesError::UnknownSale(sale))?;
+        Ok((row.get("seed"), row.get("record")))
+    }
+
+    pub(super) async fn list_entries(&self, sale: SaleId) -> Result<Vec<StoredEntry>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("list_entries")).await?;
+        let rows = connection.query(&statement, &[&sale.uuid()]).await?;
+        rows.iter().map(entry_from).collect()
+    }
+
+    pub(super) async fn insert_draw(&self, draw: &PublishedDraw) -> Result<(), SalesError> {
+        let record = to_text(draw)?;
+        let insert = async {
+            let connection = self.database.connection().await?;
+            let statement = prepare(&connection, sql!("insert_draw")).await?;
+            connection.execute(&statement, &[&draw.sale.uuid(), &record, &draw.drawn_at]).await?;
+            Ok::<_, StorageError>(())
+        };
+        Ok(insert.await?)
+    }
+}
+
+fn entry_from(row: &Row) -> Result<StoredEntry, StorageError> {
+    let number: i64 = row.get("number");
+    let state: &str = row.get("state");
+    Ok(StoredEntry {
+        number: u32::try_from(number).ok().and_then(TicketNumber::new).ok_or_else(|| defective(number))?,
+        customer: CustomerId::from_uuid(row.get("customer_id")),
+        joined_at: row.get("joined_at"),
+        state: EntryState::from_name(state).ok_or_else(|| defective(state))?,
+        admitted_until: row.get("admitted_until"),
+    })
 }
 
 async fn prepare(

@@ -1,14 +1,18 @@
 //! The waiting room of a flash sale: the rules of its line, its draw, its papers and its doors, none of which waits
 //! for anything or reads a clock.
 
+mod actor;
 mod admission;
+mod book;
 mod challenge;
 mod draw;
 mod pacing;
 mod passes;
 mod room;
 
+pub use actor::{Doorkeeper, WaitingActor};
 pub use admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
+pub use book::{RoomBook, RoomEntry};
 pub use challenge::{Challenge, ChallengeError, ProofOfWork};
 pub use draw::{ClosedEntries, Commitment, DrawError, EntriesDigest, PublishedDraw, Seed, draw};
 pub use pacing::{Pacing, RetryAfter};

@@ -1,0 +1,494 @@
+//! The actor of all waiting rooms: hands out tickets once they are durable, draws at the opening, lets people in, and tells
+//! everybody their place from memory.
+//!
+//! Who is let in is written behind: after a crash somebody may be let in once more under the same ticket, whose admission
+//! is good for one live order all the same.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
+use jiff::Timestamp;
+
+use super::admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
+use super::book::{RoomBook, RoomEntry};
+use super::draw::{PublishedDraw, Seed};
+use super::passes::{Admission, PassKey, Ticket};
+use super::room::{EntryChange, Finish, Joined, PlaceState, RoomMode, WaitingRoom};
+use crate::actors::runtime::{CommitError, Handle, Journal};
+use crate::actors::sales::actor::SalesActor;
+use crate::actors::sales::error::SalesError;
+use crate::actors::sales::messages::{
+    GetDraw, GetPlace, GetRoom, JoinQueue, LookAtSales, QueuePlace, RoomFigures, SaleSeen, SalesSeen,
+};
+use crate::actors::sales::model::{AdmissionMode, Sale, SaleStatus};
+use crate::actors::sales::store::SalesStore;
+use crate::config::Sales as Settings;
+use crate::types::SaleId;
+
+/// How often people are let in, and admissions looked at that lapse.
+const ROUND_EVERY: Duration = Duration::from_millis(200);
+/// An order's answer takes too long when 1 of 100 takes longer than this.
+const LATENCY_TARGET: Duration = Duration::from_millis(250);
+/// Orders on their way at which the shop is full.
+const DEPTH_MAX: u32 = 1_000;
+/// The bounds of a rate that is steered, per second.
+const AUTOMATIC: AdmissionRate = AdmissionRate::Automatic { least: 20, most: 20_000 };
+/// Everybody who is drawn and for whom there is a piece comes in at once.
+const AT_ONCE: u32 = 1_000_000;
+/// When to ask again, at the least and at the most, in seconds.
+const ASK_AGAIN: (u32, u32) = (1, 10);
+
+/// Everything that it takes to keep waiting rooms; cheap to clone.
+#[derive(Clone)]
+pub struct Doorkeeper {
+    store: SalesStore,
+    journal: Journal<RoomBook>,
+    sales: Handle<SalesActor>,
+    key: PassKey,
+    entries_max: u32,
+    admission_seconds: u32,
+    admissions_per_piece: f64,
+}
+
+impl Doorkeeper {
+    pub fn new(
+        store: SalesStore,
+        journal: Journal<RoomBook>,
+        sales: Handle<SalesActor>,
+        key: PassKey,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            store,
+            journal,
+            sales,
+            key,
+            entries_max: settings.queue_entries_max,
+            admission_seconds: settings.admission_seconds,
+            admissions_per_piece: settings.admissions_per_piece,
+        }
+    }
+
+    /// What happened to people, in order; where it cannot be written now, the room is not told again.
+    fn write_behind(&self, entries: Vec<RoomEntry>) {
+        for entry in entries {
+            match self.journal.place() {
+                Some(place) => {
+                    let written = place.enter(entry);
+                    actix_rt::spawn(async move {
+                        if let Err(error) = written.await {
+                            tracing::warn!(
+                                ?error,
+                                "what became of somebody in a waiting room was not written"
+                            );
+                        }
+                    });
+                }
+                None => tracing::warn!("the journal of the waiting rooms is full"),
+            }
+        }
+    }
+
+    async fn load(&self, sale: &Sale, mode: RoomMode) -> Result<Opened, SalesError> {
+        let broken = |error: &dyn std::fmt::Display| SalesError::Broken(error.to_string());
+        let (seed, draw) = self.store.find_room(sale.id).await?;
+        let seed: Seed = seed.parse().map_err(|error| broken(&error))?;
+        let draw: Option<PublishedDraw> =
+            draw.map(|record| serde_json::from_str(&record).map_err(|error| broken(&error))).transpose()?;
+        let entries = self.store.list_entries(sale.id).await?;
+        let room = WaitingRoom::restore(mode, sale.id, self.entries_max, entries, draw.as_ref(), None)
+            .map_err(|error| broken(&error))?;
+        Ok(Opened { room, seed, draw: draw.map(Arc::new) })
+    }
+}
+
+/// A room as it is loaded.
+struct Opened {
+    room: WaitingRoom,
+    seed: Seed,
+    draw: Option<Arc<PublishedDraw>>,
+}
+
+struct Room {
+    room: WaitingRoom,
+    seed: Seed,
+    draw: Option<Arc<PublishedDraw>>,
+    control: AdmissionControl,
+    seen: SaleSeen,
+    is_drawing: bool,
+}
+
+impl Room {
+    /// Whether nothing can be had any more, or only what others may let go.
+    fn left(&self) -> &'static str {
+        match (self.seen.remaining, self.seen.held) {
+            (0, 0) => "none",
+            (0, _) => "held",
+            (left, _) if left * 5 < self.seen.allotment => "few",
+            _ => "many",
+        }
+    }
+
+    fn is_sold_out(&self) -> bool {
+        self.seen.allotment > 0 && self.seen.remaining == 0 && self.seen.held == 0
+    }
+
+    fn is_selling(&self, now: Timestamp) -> bool {
+        let sale = &self.seen.sale;
+        matches!(sale.status, SaleStatus::Armed | SaleStatus::Open)
+            && !sale.is_stopped
+            && now >= sale.draft.opens_at
+            && now < sale.draft.closes_at
+    }
+}
+
+pub struct WaitingActor {
+    keeper: Doorkeeper,
+    rooms: HashMap<SaleId, Room>,
+    loading: HashSet<SaleId>,
+    is_looking: bool,
+}
+
+impl WaitingActor {
+    pub fn new(keeper: Doorkeeper) -> Self {
+        Self { keeper, rooms: HashMap::new(), loading: HashSet::new(), is_looking: false }
+    }
+
+    fn look(&mut self, context: &mut Context<Self>) {
+        if self.is_looking {
+            return;
+        }
+        self.is_looking = true;
+        let (sales, actor) = (self.keeper.sales.clone(), context.address());
+        actix_rt::spawn(async move {
+            let seen = sales.ask(LookAtSales).await.map_err(SalesError::from).flatten();
+            actor.do_send(Look { seen });
+        });
+    }
+
+    fn round(&mut self, seen: SalesSeen, context: &mut Context<Self>) {
+        let now = Timestamp::now();
+        self.rooms.retain(|sale, _| seen.sales.iter().any(|seen| seen.sale.id == *sale));
+        for sale in seen.sales {
+            let id = sale.sale.id;
+            match self.rooms.get_mut(&id) {
+                Some(room) => room.seen = sale,
+                None => self.load(sale, context),
+            }
+        }
+        let mut changes = Vec::new();
+        for (sale, number, is_used) in seen.admissions {
+            let Some(room) = self.rooms.get_mut(&sale) else { continue };
+            let change = match is_used {
+                true => room.room.ordered(number),
+                false => room.room.given_back(number),
+            };
+            changes.extend(change.ok().map(|change| RoomEntry::Change(sale, change)));
+        }
+        let observed = Observed { latency_p99: seen.latency_p99, depth: seen.depth };
+        for (id, room) in &mut self.rooms {
+            if now >= room.seen.sale.draft.opens_at && room.draw.is_none() && !room.is_drawing {
+                draw(*id, room, &self.keeper, context);
+            }
+            if room.seen.sale.status.is_over() || room.seen.sale.status == SaleStatus::Draining {
+                room.room.finish(Finish::Closed);
+            }
+            let lapsed = room.room.lapse(now).into_iter().map(EntryChange::lapsed);
+            changes.extend(lapsed.map(|change| RoomEntry::Change(*id, change)));
+            room.control.observe(now, observed);
+            if room.is_selling(now) {
+                let counts = room.room.counts();
+                let remaining_pieces = u64::try_from(room.seen.remaining).unwrap_or(0);
+                let demand =
+                    Demand { waiting: counts.waiting, outstanding: counts.admitted, remaining_pieces };
+                let granted = room.control.grant(now, demand);
+                let admitted = room.room.admit(now, granted, self.keeper.admission_seconds);
+                changes.extend(admitted.into_iter().map(|admitted| RoomEntry::Change(*id, admitted.into())));
+            }
+            show(*id, room);
+        }
+        self.keeper.write_behind(changes);
+    }
+
+    fn load(&mut self, seen: SaleSeen, context: &mut Context<Self>) {
+        let Some(mode) = mode_of(&seen.sale) else { return };
+        if !self.loading.insert(seen.sale.id) {
+            return;
+        }
+        let (keeper, actor) = (self.keeper.clone(), context.address());
+        actix_rt::spawn(async move {
+            let opened = keeper.load(&seen.sale, mode).await;
+            actor.do_send(Enter { seen, opened });
+        });
+    }
+
+    fn room(&self, sale: SaleId) -> Result<&Room, SalesError> {
+        self.rooms.get(&sale).ok_or(SalesError::NoRoom(sale))
+    }
+}
+
+fn mode_of(sale: &Sale) -> Option<RoomMode> {
+    match sale.draft.terms.admission.mode {
+        AdmissionMode::None => None,
+        AdmissionMode::Queue => Some(RoomMode::Queue),
+        AdmissionMode::Lottery => Some(RoomMode::Lottery),
+    }
+}
+
+/// Draws, aside because it takes a while, and keeps the draw before anybody is let in by it.
+fn draw(sale: SaleId, room: &mut Room, keeper: &Doorkeeper, context: &Context<WaitingActor>) {
+    // Whoever is being entered at this moment still takes part: the next round asks again.
+    let Ok(entries) = room.room.close_entries() else { return };
+    room.is_drawing = true;
+    let (seed, store, actor) = (room.seed.clone(), keeper.store.clone(), context.address());
+    actix_rt::spawn(async move {
+        let drawn = tokio::task::spawn_blocking(move || entries.draw(&seed, Timestamp::now())).await;
+        let draw = match drawn {
+            Ok(draw) => store.insert_draw(&draw).await.map(|()| draw),
+            Err(error) => Err(SalesError::Broken(error.to_string())),
+        };
+        actor.do_send(Drawn { sale, draw });
+    });
+}
+
+fn show(sale: SaleId, room: &Room) {
+    let counts = room.room.counts();
+    let gauge = |name: &'static str| metrics::gauge!(name, "sale" => sale.to_string());
+    gauge("shobai_queue_waiting").set(f64::from(counts.waiting));
+    gauge("shobai_queue_admitted").set(f64::from(counts.admitted));
+    gauge("shobai_queue_no_shows").set(f64::from(counts.no_shows));
+    gauge("shobai_queue_admissions_per_second").set(room.control.rate());
+}
+
+impl Actor for WaitingActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.run_interval(ROUND_EVERY, Self::look);
+    }
+}
+
+impl Handler<JoinQueue> for WaitingActor {
+    type Result = ResponseFuture<Result<QueuePlace, SalesError>>;
+
+    fn handle(&mut self, message: JoinQueue, context: &mut Context<Self>) -> Self::Result {
+        let JoinQueue { sale, customer } = message;
+        let joined = self.rooms.get_mut(&sale).ok_or(SalesError::NoRoom(sale)).and_then(|room| {
+            if room.is_sold_out() {
+                return Err(SalesError::Refused(crate::actors::sales::gates::Refusal::SoldOut));
+            }
+            Ok(room.room.join(customer, Timestamp::now())?)
+        });
+        let (number, written) = match joined {
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+            Ok(Joined::Already(number) | Joined::OnItsWay(number)) => (number, None),
+            Ok(Joined::New(entry)) => match self.keeper.journal.place() {
+                Some(place) => (entry.number, Some(place.enter(RoomEntry::Join(sale, entry)))),
+                None => {
+                    self.rooms.get_mut(&sale).map(|room| room.room.forget(entry.number));
+                    return Box::pin(std::future::ready(Err(SalesError::Busy)));
+                }
+            },
+        };
+        let ticket = Ticket { sale, number, customer };
+        let actor = context.address();
+        Box::pin(async move {
+            if let Some(written) = written {
+                let outcome = written.await;
+                let is_written = match &outcome {
+                    Ok(()) => Some(true),
+                    Err(CommitError::Unknown) => None,
+                    Err(_) => Some(false),
+                };
+                let _ = actor.send(Settle { ticket, is_written }).await;
+                outcome.map_err(|_| SalesError::NotWritten)?;
+            }
+            actor.send(GetPlace { ticket }).await.map_err(|_| SalesError::Busy)?
+        })
+    }
+}
+
+impl Handler<GetPlace> for WaitingActor {
+    type Result = Result<QueuePlace, SalesError>;
+
+    fn handle(&mut self, GetPlace { ticket }: GetPlace, _: &mut Context<Self>) -> Self::Result {
+        let now = Timestamp::now();
+        let room = self.room(ticket.sale)?;
+        let place = room.room.place(ticket.number, ticket.customer, now)?;
+        let is_waiting = matches!(place.state, PlaceState::PreQueue | PlaceState::Waiting);
+        let state = if is_waiting && room.is_sold_out() { PlaceState::SoldOut } else { place.state };
+        let estimated_wait = match state {
+            PlaceState::PreQueue => {
+                u64::try_from(room.seen.sale.draft.opens_at.duration_since(now).as_secs()).ok()
+            }
+            PlaceState::Waiting => room.control.estimate(place.ahead).map(|wait| wait.as_secs()),
+            _ => None,
+        };
+        let (least, most) = ASK_AGAIN;
+        let ask_again = estimated_wait
+            .map_or(least + 1, |wait| u32::try_from(wait / 4).unwrap_or(most).clamp(least, most));
+        let admission = match (state, place.admitted_until) {
+            (PlaceState::Admitted, Some(expires_at)) => {
+                let Ticket { sale, number, customer } = ticket;
+                Some(self.keeper.key.admission(&Admission { sale, number, customer, expires_at }))
+            }
+            _ => None,
+        };
+        Ok(QueuePlace {
+            ticket: self.keeper.key.ticket(&ticket),
+            number: ticket.number,
+            state,
+            position: (state == PlaceState::Waiting).then_some(place.ahead + 1),
+            estimated_wait_seconds: estimated_wait,
+            left: room.left(),
+            admission,
+            admitted_until: place.admitted_until.filter(|_| state == PlaceState::Admitted),
+            ask_again_in_seconds: ask_again,
+        })
+    }
+}
+
+impl Handler<GetRoom> for WaitingActor {
+    type Result = Result<RoomFigures, SalesError>;
+
+    fn handle(&mut self, GetRoom { sale }: GetRoom, _: &mut Context<Self>) -> Self::Result {
+        let room = self.room(sale)?;
+        Ok(RoomFigures {
+            counts: room.room.counts(),
+            is_drawn: room.draw.is_some(),
+            admissions_per_second: room.control.rate(),
+        })
+    }
+}
+
+impl Handler<GetDraw> for WaitingActor {
+    type Result = ResponseFuture<Result<Arc<PublishedDraw>, SalesError>>;
+
+    fn handle(&mut self, GetDraw { sale }: GetDraw, _: &mut Context<Self>) -> Self::Result {
+        if let Some(draw) = self.rooms.get(&sale).and_then(|room| room.draw.clone()) {
+            return Box::pin(std::future::ready(Ok(draw)));
+        }
+        let store = self.keeper.store.clone();
+        Box::pin(async move {
+            let (_, record) = store.find_room(sale).await?;
+            let record = record.ok_or(SalesError::NotDrawn(sale))?;
+            serde_json::from_str(&record).map(Arc::new).map_err(|error| SalesError::Broken(error.to_string()))
+        })
+    }
+}
+
+/// Tells the actor itself what it saw.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look {
+    seen: Result<SalesSeen, SalesError>,
+}
+
+impl Handler<Look> for WaitingActor {
+    type Result = ();
+
+    fn handle(&mut self, Look { seen }: Look, context: &mut Context<Self>) {
+        self.is_looking = false;
+        match seen {
+            Ok(seen) => self.round(seen, context),
+            Err(error) => tracing::warn!(%error, "the waiting rooms cannot see the sales"),
+        }
+    }
+}
+
+/// Tells the actor itself that a room is loaded.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Enter {
+    seen: SaleSeen,
+    opened: Result<Opened, SalesError>,
+}
+
+impl Handler<Enter> for WaitingActor {
+    type Result = ();
+
+    fn handle(&mut self, Enter { seen, opened }: Enter, _: &mut Context<Self>) {
+        let id = seen.sale.id;
+        self.loading.remove(&id);
+        let Opened { room, seed, draw } = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(sale = %id, %error, "a waiting room cannot be loaded");
+                return;
+            }
+        };
+        let admission = seen.sale.draft.terms.admission;
+        let rate = match (admission.per_second, room.mode()) {
+            (Some(per_second), _) => AdmissionRate::Fixed(per_second),
+            (None, RoomMode::Queue) => AUTOMATIC,
+            (None, RoomMode::Lottery) => AdmissionRate::Fixed(AT_ONCE),
+        };
+        let admissions_per_piece = match room.mode() {
+            RoomMode::Queue => self.keeper.admissions_per_piece,
+            RoomMode::Lottery => 1.0,
+        };
+        let policy = AdmissionPolicy {
+            rate,
+            latency_target: LATENCY_TARGET,
+            depth_max: DEPTH_MAX,
+            admissions_per_piece,
+        };
+        let control = AdmissionControl::new(policy, Timestamp::now());
+        self.rooms.insert(id, Room { room, seed, draw, control, seen, is_drawing: false });
+    }
+}
+
+/// Tells the actor itself whether somebody's coming was written; nothing: nobody knows.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Settle {
+    ticket: Ticket,
+    is_written: Option<bool>,
+}
+
+impl Handler<Settle> for WaitingActor {
+    type Result = ();
+
+    fn handle(&mut self, Settle { ticket, is_written }: Settle, _: &mut Context<Self>) {
+        let Some(room) = self.rooms.get_mut(&ticket.sale) else { return };
+        match is_written {
+            Some(true) => drop(room.room.confirm(ticket.number)),
+            Some(false) => drop(room.room.forget(ticket.number)),
+            // Only the database knows who is in it, so it is asked again.
+            None => drop(self.rooms.remove(&ticket.sale)),
+        }
+    }
+}
+
+/// Tells the actor itself that the draw of a room is made and kept.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drawn {
+    sale: SaleId,
+    draw: Result<PublishedDraw, SalesError>,
+}
+
+impl Handler<Drawn> for WaitingActor {
+    type Result = ();
+
+    fn handle(&mut self, Drawn { sale, draw }: Drawn, _: &mut Context<Self>) {
+        let Some(room) = self.rooms.get_mut(&sale) else { return };
+        room.is_drawing = false;
+        let entered = draw.and_then(|draw| {
+            room.room.drawn(&draw)?;
+            Ok(draw)
+        });
+        match entered {
+            Ok(draw) => {
+                tracing::info!(%sale, tickets = draw.tickets, "the order of a waiting room is drawn");
+                room.draw = Some(Arc::new(draw));
+            }
+            Err(error) => {
+                tracing::error!(%sale, %error, "the draw of a waiting room was not made; its room is loaded again");
+                self.rooms.remove(&sale);
+            }
+        }
+    }
+}
