@@ -17,6 +17,7 @@ mod orders;
 mod ports;
 mod problem;
 mod products;
+mod queue;
 mod rate_limit;
 mod route;
 mod sales;
@@ -61,6 +62,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/reservations/{id}/commit").post(inventory::commit_reservation))
         .service(at("/v1/sales").get(sales::list_public_sales))
         .service(at("/v1/sales/{id}").get(sales::get_public_sale))
+        .service(at("/v1/sales/{id}/queue").post(queue::join_queue).get(queue::get_place))
+        .service(at("/v1/sales/{id}/draw").get(queue::get_draw))
         .service(at("/v1/admin/sales").post(sales::create_sale).get(sales::list_sales))
         .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))
         .service(at("/v1/admin/sales/{id}/live").get(sales::get_live))

@@ -22,8 +22,9 @@ use crate::actors::sales::{
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::config::Config;
 
-/// Streams of events that are sent at the same time.
+/// Streams of events that are sent at the same time to operators, and to those who wait; who gets none can ask instead.
 const STREAMS_MAX: usize = 256;
+const QUEUE_STREAMS_MAX: usize = 5_000;
 
 pub struct Ports {
     pub users: UsersPorts,
@@ -102,6 +103,8 @@ pub struct Gateway {
     pub(super) open: OpenRequests,
     /// Places for answers that go on for minutes.
     pub(super) streams: Arc<Semaphore>,
+    /// The same for those who wait.
+    pub(super) queue_streams: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -122,6 +125,7 @@ impl Gateway {
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            queue_streams: Arc::new(Semaphore::new(QUEUE_STREAMS_MAX)),
             open: OpenRequests { count: Arc::default(), most: limits.requests_max },
             limits,
         }

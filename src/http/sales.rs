@@ -22,17 +22,17 @@ use super::ports::Gateway;
 use super::problem::Problem;
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
-    Action, AdmissionMode, AdmissionTerms, ChangeItem, Changed, CreateSale, Finding, GATES, GetLive, GetSale,
-    HoldSeconds, KonbiniTerms, ListChanges, ListSales, Live, MoveSale, ReplanSale, Sale, SaleDraft, SaleItem,
-    SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, ValidateSale,
+    Action, AdmissionMode, AdmissionTerms, ChangeItem, Changed, CreateSale, Finding, GATES, GetLive, GetRoom,
+    GetSale, HoldSeconds, KonbiniTerms, ListChanges, ListSales, Live, MoveSale, ReplanSale, RoomFigures,
+    Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, ValidateSale,
 };
 use crate::types::{Money, Quantity, SaleId, Sku};
 
 /// Sales on the lists; more than any shop runs at a time.
 const LISTED_MAX: i64 = 200;
 /// How often a live stream tells how a sale is going, and for how long; then the client connects again.
-const TELLS_EVERY: Duration = Duration::from_millis(500);
-const TELLS_FOR: Duration = Duration::from_secs(600);
+pub(super) const TELLS_EVERY: Duration = Duration::from_millis(500);
+pub(super) const TELLS_FOR: Duration = Duration::from_secs(600);
 /// Below this share of its allotment a SKU has few pieces left.
 const FEW_BELOW: f64 = 0.2;
 
@@ -295,11 +295,45 @@ pub struct LiveView {
     decisions: DecisionsView,
     /// The same in the last full second.
     per_second: DecisionsView,
+    /// Null where there is no waiting room.
+    #[schema(required)]
+    queue: Option<QueueView>,
     /// At the rate of the last ten seconds; null while nothing is sold or nothing is left.
     #[schema(required)]
     sold_out_in_seconds: Option<i64>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
+}
+
+/// The waiting room of a sale.
+#[derive(Serialize, ToSchema)]
+pub struct QueueView {
+    entries: u32,
+    waiting: u32,
+    /// Let in, and neither used nor lapsed.
+    admitted: u32,
+    ordered: u32,
+    no_shows: u32,
+    #[schema(required)]
+    mean_wait_seconds: Option<u32>,
+    drawn: bool,
+    admissions_per_second: f64,
+}
+
+impl QueueView {
+    fn of(room: RoomFigures) -> Self {
+        let counts = room.counts;
+        Self {
+            entries: counts.entries,
+            waiting: counts.waiting,
+            admitted: counts.admitted,
+            ordered: counts.ordered,
+            no_shows: counts.no_shows,
+            mean_wait_seconds: counts.mean_wait_seconds,
+            drawn: room.is_drawn,
+            admissions_per_second: room.admissions_per_second,
+        }
+    }
 }
 
 /// Pieces of one SKU of a sale: `allotment = sold + held + returned + remaining`.
@@ -481,7 +515,7 @@ impl DecisionsView {
 }
 
 impl LiveView {
-    fn of(live: &Live) -> Self {
+    fn of(live: &Live, room: Option<RoomFigures>) -> Self {
         let part = |(sku, part): &(Sku, Allotment)| PartView {
             sku: sku.to_string(),
             allotment: part.allotment,
@@ -502,6 +536,7 @@ impl LiveView {
             items: live.parts.iter().map(part).collect(),
             decisions: DecisionsView::of(live.tally),
             per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),
+            queue: room.map(QueueView::of),
             sold_out_in_seconds: forecast.map(|sold| remaining.saturating_mul(seconds) / sold),
             at: Timestamp::now(),
         }
@@ -844,12 +879,22 @@ pub async fn get_live(
 ) -> Answer {
     let question = GetLive { sale: id.0 };
     let live = gateway.ports.sales.get_live.ask(question.clone()).await?;
-    let accepted = request.headers().get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
-    if !accepted.is_some_and(|accepted| accepted.contains("text/event-stream")) {
-        return answer::ok(&LiveView::of(&live));
+    if !accepts_events(&request) {
+        return answer::ok(&LiveView::of(&live, room(&gateway, id.0).await));
     }
     let Ok(place) = gateway.streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
     Ok(event_stream(gateway, question, place))
+}
+
+/// Whether the client wants a stream of events rather than one answer.
+pub(super) fn accepts_events(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
+}
+
+/// The figures of the sale's waiting room, if it has one.
+async fn room(gateway: &Gateway, sale: SaleId) -> Option<RoomFigures> {
+    gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok()
 }
 
 /// Server-sent events (HTML, 9.2), each with the figures as they are then.
@@ -863,7 +908,8 @@ fn event_stream(gateway: Data<Gateway>, question: GetLive, place: OwnedSemaphore
             return None;
         }
         let live = gateway.ports.sales.get_live.ask(question.clone()).await.ok()?;
-        let data = serde_json::to_string(&LiveView::of(&live)).ok()?;
+        let room = room(&gateway, question.sale).await;
+        let data = serde_json::to_string(&LiveView::of(&live, room)).ok()?;
         let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
         Some((event, (gateway, question, every, place)))
     });

@@ -13,6 +13,7 @@ mod metrics;
 mod orders;
 mod payments;
 mod products;
+mod queue;
 mod reservations;
 mod routes;
 mod sales;

@@ -1,0 +1,195 @@
+//! The waiting room of a sale, as customers meet it: a ticket, a place, an admission, and the draw for everybody to check.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::web::{Bytes, Data};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use futures_util::future::{Ready, ready};
+use futures_util::stream;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::answer::{self, Answer};
+use super::auth::SignedInCustomer;
+use super::input::FromPath;
+use super::ports::Gateway;
+use super::problem::Problem;
+use super::sales::{TELLS_EVERY, TELLS_FOR, accepts_events};
+use crate::actors::sales::{GetDraw, GetPlace, JoinQueue, QueuePlace, Ticket};
+use crate::types::SaleId;
+
+const QUEUE_TICKET: HeaderName = HeaderName::from_static("queue-ticket");
+
+/// The ticket that a client shows, its signature checked.
+pub struct ShownTicket(Ticket);
+
+impl FromRequest for ShownTicket {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read_ticket(request).map(Self))
+    }
+}
+
+fn read_ticket(request: &HttpRequest) -> Result<Ticket, Problem> {
+    let shown = request.headers().get(QUEUE_TICKET).ok_or_else(|| {
+        Problem::new(400, "ticket-required", "a place in the queue is told for its Queue-Ticket header")
+    })?;
+    let gateway =
+        request.app_data::<Data<Gateway>>().ok_or_else(|| Problem::broken("the app has no gateway"))?;
+    Ok(gateway.pass_key.read_ticket(shown.to_str().unwrap_or_default())?)
+}
+
+/// Where somebody stands.
+#[derive(Serialize, ToSchema)]
+pub struct PlaceView {
+    /// To be shown as `Queue-Ticket`.
+    ticket: String,
+    /// Of the ticket, from 1, in the order of joining.
+    #[schema(example = 4711)]
+    number: u32,
+    /// `pre_queue`, `waiting`, `admitted`, `ordered`, `no_show`, `sold_out` or `closed`.
+    #[schema(example = "waiting")]
+    state: &'static str,
+    /// From 1; null unless waiting.
+    #[schema(required)]
+    position: Option<u32>,
+    /// Until the opening, or until one is let in at the present rate; null where nobody can tell.
+    #[schema(required)]
+    estimated_wait_seconds: Option<u64>,
+    /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`.
+    #[schema(example = "many")]
+    left: &'static str,
+    /// For the `Sale-Admission` header of an order; null unless admitted.
+    #[schema(required)]
+    admission: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    admitted_until: Option<Timestamp>,
+}
+
+impl PlaceView {
+    fn of(place: QueuePlace) -> Self {
+        Self {
+            ticket: place.ticket,
+            number: place.number.get(),
+            state: place.state.as_str(),
+            position: place.position,
+            estimated_wait_seconds: place.estimated_wait_seconds,
+            left: place.left,
+            admission: place.admission,
+            admitted_until: place.admitted_until,
+        }
+    }
+}
+
+// For the document only: the record is written as it was kept.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the draw in the API document")]
+pub struct DrawView {
+    sale: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    drawn_at: Timestamp,
+    /// SHA-256 of the seed; it was published with the sale.
+    commitment: String,
+    /// 64 hexadecimal digits.
+    seed: String,
+    /// The chain of SHA-256 over the entries.
+    entries_digest: String,
+    tickets: u32,
+    /// Numbers that are nobody's.
+    missing: Vec<u32>,
+    /// The numbers of the tickets in the order in which they are let in.
+    order: Vec<u32>,
+}
+
+/// Joins the waiting room of a sale; twice is as once.
+#[utoipa::path(
+    post, path = "/v1/sales/{id}/queue", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 201, description = "The ticket and the place", body = PlaceView),
+        (status = 404, description = "`no-waiting-room`, or `not-found` for what is not an id"),
+        (status = 409, description = "`sold-out`, or a code of the room: it is full, has ended, or its entries are closed"),
+    )
+)]
+pub async fn join_queue(customer: SignedInCustomer, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+    let join = JoinQueue { sale: id.0, customer: customer.0.customer };
+    let place = gateway.ports.sales.join_queue.ask(join).await?;
+    let ask_again = place.ask_again_in_seconds;
+    let mut answer = answer::created(&PlaceView::of(place))?;
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
+    Ok(answer)
+}
+
+/// Where the bearer of a ticket stands; `Retry-After` says when to ask again. With `text/event-stream` accepted it is told
+/// again and again.
+#[utoipa::path(
+    get, path = "/v1/sales/{id}/queue", tag = "sales",
+    params(
+        ("id" = Uuid, Path, description = "The sale"),
+        ("Queue-Ticket" = String, Header, description = "The ticket", min_length = 1, max_length = 200),
+    ),
+    responses(
+        (status = 200, description = "The place, or a stream of events whose data it is", body = PlaceView),
+        (status = 400, description = "`ticket-required`"),
+        (status = 403, description = "`forged-pass`, or another sale's ticket"),
+        (status = 404, description = "`no-waiting-room`, a ticket that nobody was given, or `not-found` for what is not an id"),
+        (status = 422, description = "`malformed-pass`"),
+    )
+)]
+pub async fn get_place(
+    ticket: ShownTicket,
+    id: FromPath<SaleId>,
+    request: HttpRequest,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let ShownTicket(ticket) = ticket;
+    if ticket.sale != id.0 {
+        return Err(Problem::new(403, "other-sale", "the ticket is for another sale"));
+    }
+    let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await?;
+    if accepts_events(&request) {
+        let Ok(seat) = gateway.queue_streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
+        return Ok(event_stream(gateway, ticket, seat));
+    }
+    let ask_again = place.ask_again_in_seconds;
+    let mut answer = answer::ok(&PlaceView::of(place))?;
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
+    Ok(answer)
+}
+
+fn event_stream(gateway: Data<Gateway>, ticket: Ticket, seat: OwnedSemaphorePermit) -> HttpResponse {
+    let ends_at = tokio::time::Instant::now() + TELLS_FOR;
+    let begin = (gateway, tokio::time::interval(TELLS_EVERY), seat);
+    let events = stream::unfold(begin, move |(gateway, mut every, seat)| async move {
+        every.tick().await;
+        if tokio::time::Instant::now() > ends_at {
+            return None;
+        }
+        let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await.ok()?;
+        let data = serde_json::to_string(&PlaceView::of(place)).ok()?;
+        let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
+        Some((event, (gateway, every, seat)))
+    });
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .streaming(events)
+}
+
+/// The draw of a sale, its seed revealed, for everybody to check.
+#[utoipa::path(
+    get, path = "/v1/sales/{id}/draw", tag = "sales", params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The draw", body = DrawView),
+        (status = 404, description = "`not-drawn`, `unknown-sale`, or `not-found` for what is not an id"),
+    )
+)]
+pub async fn get_draw(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+    let draw = gateway.ports.sales.get_draw.ask(GetDraw { sale: id.0 }).await?;
+    answer::ok(&*draw)
+}

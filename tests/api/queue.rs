@@ -1,0 +1,265 @@
+//! The waiting room of a sale: tickets, the draw, admissions, and what becomes of those who do not come.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use shobai::actors::sales::PublishedDraw;
+
+use crate::support::client::card_order;
+use crate::support::{Answer, Client, TestEngine, eventually};
+
+fn plan(mode: &str, opens_in_ms: i64, allotment: i64, per_second: u32) -> Value {
+    let from_now = |milliseconds| Timestamp::now() + SignedDuration::from_millis(milliseconds);
+    json!({
+        "name": "Queued", "opens_at": from_now(opens_in_ms), "closes_at": from_now(600_000),
+        "items": [{"sku": "LAMP", "price": 500, "allotment": allotment}],
+        "limit_per_customer": 1,
+        "admission": {"mode": mode, "per_second": per_second},
+    })
+}
+
+async fn armed(engine: &TestEngine, plan: Value) -> String {
+    let staff = engine.staff().await;
+    let sale = staff.post("/v1/admin/sales", plan).await.expect(201).id().to_owned();
+    for action in ["schedule", "arm"] {
+        staff
+            .post(&format!("/v1/admin/sales/{sale}/{action}"), json!({"reason": "a test"}))
+            .await
+            .expect(200);
+    }
+    sale
+}
+
+/// Somebody who waits.
+struct Waiting {
+    client: Client,
+    sale: String,
+    ticket: String,
+    number: u64,
+}
+
+impl Waiting {
+    async fn join(engine: &TestEngine, sale: &str) -> Self {
+        let client = engine.customer().await;
+        let joined = eventually("the room is there", async || {
+            let answer = client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+            (answer.code() != "no-waiting-room").then_some(answer)
+        })
+        .await
+        .expect(201);
+        let ticket = joined.body["ticket"].as_str().expect("a ticket").to_owned();
+        let number = joined.body["number"].as_u64().expect("a number");
+        Self { client, sale: sale.to_owned(), ticket, number }
+    }
+
+    async fn place(&self) -> Answer {
+        let request =
+            self.client.request(reqwest::Method::GET, &format!("/v1/sales/{sale}/queue", sale = self.sale));
+        self.client.send(request.header("Queue-Ticket", &self.ticket)).await.expect(200)
+    }
+
+    async fn admission(&self) -> String {
+        eventually("they are let in", async || {
+            self.place().await.body["admission"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
+    async fn orders(&self, admission: Option<&str>, key: &str) -> Answer {
+        let mut request = self
+            .client
+            .request(reqwest::Method::POST, "/v1/orders")
+            .header("Idempotency-Key", key)
+            .json(&card_order("LAMP", 1, "tok_ok"));
+        if let Some(admission) = admission {
+            request = request.header("Sale-Admission", admission);
+        }
+        self.client.send(request).await
+    }
+}
+
+#[actix::test]
+async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_everybody_can_check() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 1_000).await;
+    let sale = armed(&engine, plan("queue", 3_000, 1_000, 10)).await;
+    let announced = engine.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await.expect_problem(404, "not-drawn");
+    let early = join_all((0..30).map(|_| Waiting::join(&engine, &sale))).await;
+    let place = early[0].place().await;
+    assert_eq!((place.body["state"].as_str(), place.body["position"].as_u64()), (Some("pre_queue"), None));
+    assert!(place.header("retry-after").is_some());
+    // Asking twice changes nothing.
+    let again = early[0].client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(201);
+    assert_eq!(again.body["ticket"], early[0].ticket);
+
+    let draw = eventually("it is drawn", async || {
+        let draw = engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        (draw.status == 200).then_some(draw.body)
+    })
+    .await;
+    let late = Waiting::join(&engine, &sale).await;
+
+    assert_eq!(draw["commitment"], announced["commitment"], "the seed is the one that was committed to");
+    let published: PublishedDraw = serde_json::from_value(draw.clone()).expect("a draw");
+    published.verify().expect("a fair draw");
+    let order: Vec<u64> =
+        draw["order"].as_array().expect("an order").iter().filter_map(Value::as_u64).collect();
+    assert_eq!(order.len(), 30);
+    assert_ne!(order, (1..=30).collect::<Vec<_>>(), "it is drawn, not sorted");
+    // They are let in in that order: at every moment those who are in come before those who are not.
+    let mut everybody: Vec<&Waiting> = early.iter().collect();
+    everybody.sort_by_key(|waiting| order.iter().position(|number| *number == waiting.number));
+    everybody.push(&late);
+    eventually("all are let in", async || {
+        // Backwards, so that nobody comes in between two looks.
+        let mut is_in = Vec::new();
+        for waiting in everybody.iter().rev() {
+            is_in.push(waiting.place().await.body["state"] == "admitted");
+        }
+        is_in.reverse();
+        assert!(is_in.is_sorted_by(|earlier, later| earlier >= later), "{is_in:?}");
+        is_in.iter().all(|is_in| *is_in).then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 100).await;
+    let sale = armed(&engine, plan("queue", -1_000, 100, 1_000)).await;
+    let (one, other) = (Waiting::join(&engine, &sale).await, Waiting::join(&engine, &sale).await);
+    one.orders(None, "none").await.expect_problem(403, "not-admitted");
+    let admission = one.admission().await;
+    other.orders(Some(&admission), "stolen").await.expect_problem(403, "not-admitted");
+    let mut forged = admission.clone();
+    forged.replace_range(20..21, if &forged[20..21] == "A" { "B" } else { "A" });
+    one.orders(Some(&forged), "forged").await.expect_problem(403, "not-admitted");
+
+    let order = one.orders(Some(&admission), "first").await.expect(201);
+
+    eventually("the room knows", async || (one.place().await.body["state"] == "ordered").then_some(())).await;
+    one.orders(Some(&admission), "first").await.expect(201);
+    // A cancelled order gives the admission back.
+    one.client.cancels(order.id()).await.expect(200);
+    one.orders(Some(&admission), "second").await.expect(201);
+    let used = one.orders(Some(&admission), "third").await;
+    assert!(matches!(used.code(), "limit-reached" | "not-admitted"), "{used:?}");
+    let live = engine.staff().await.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
+    assert_eq!(live["queue"]["entries"], 2, "{live}");
+
+    // Tickets are checked as well.
+    let shows = async |sale: &str, ticket: &str| {
+        let request = one.client.request(reqwest::Method::GET, &format!("/v1/sales/{sale}/queue"));
+        one.client.send(request.header("Queue-Ticket", ticket)).await
+    };
+    one.client.get(&format!("/v1/sales/{sale}/queue")).await.expect_problem(400, "ticket-required");
+    shows(&sale, "nonsense").await.expect_problem(422, "malformed-pass");
+    let mut forged = one.ticket.clone();
+    forged.replace_range(10..11, if &forged[10..11] == "A" { "B" } else { "A" });
+    shows(&sale, &forged).await.expect_problem(403, "forged-pass");
+    shows("019b0000-0000-7000-8000-000000000000", &one.ticket).await.expect_problem(403, "other-sale");
+    engine.anybody().post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(401);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
+    let engine = TestEngine::start_with(|config| config.sales.admissions_per_piece = 1.0).await;
+    engine.sells("LAMP", 100).await;
+    let sale = armed(&engine, plan("queue", 1_500, 3, 1_000)).await;
+    let crowd = join_all((0..8).map(|_| Waiting::join(&engine, &sale))).await;
+    let states = async || {
+        join_all(crowd.iter().map(|waiting| waiting.place())).await.into_iter().map(|place| place.body)
+    };
+    eventually("three are let in", async || {
+        (states().await.filter(|place| place["state"] == "admitted").count() == 3).then_some(())
+    })
+    .await;
+    let buyers = join_all(crowd.iter().map(async |waiting| {
+        let admission = waiting.place().await.body["admission"].as_str().map(str::to_owned)?;
+        waiting.orders(Some(&admission), "mine").await.expect(201);
+        Some(waiting.number)
+    }))
+    .await;
+    assert_eq!(buyers.iter().flatten().collect::<BTreeSet<_>>().len(), 3);
+
+    let began = std::time::Instant::now();
+    eventually("the others are told", async || {
+        (states().await.filter(|place| place["state"] == "sold_out").count() == 5).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    let late = engine.customer().await;
+    late.post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect_problem(409, "sold-out");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn winners_of_a_lottery_who_do_not_come_make_way_for_runners_up() {
+    let engine = TestEngine::start_with(|config| config.sales.admission_seconds = 2).await;
+    engine.sells("LAMP", 100).await;
+    let mut lottery = plan("lottery", 2_000, 2, 1);
+    lottery["admission"] = json!({"mode": "lottery"});
+    let sale = armed(&engine, lottery).await;
+    let crowd = join_all((0..5).map(|_| Waiting::join(&engine, &sale))).await;
+    let admitted = async || {
+        let places = join_all(crowd.iter().map(|waiting| waiting.place())).await.into_iter();
+        let numbers = crowd.iter().map(|waiting| waiting.number).zip(places);
+        numbers
+            .filter(|(_, place)| place.body["state"] == "admitted")
+            .map(|(number, _)| number)
+            .collect::<BTreeSet<_>>()
+    };
+    let winners =
+        eventually("two win", async || Some(admitted().await).filter(|admitted| admitted.len() == 2)).await;
+    let late = engine.customer().await.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+    assert_eq!(late.status, 409, "{late:?}");
+    eventually("others move up", async || {
+        let admitted = admitted().await;
+        (admitted.len() == 2 && admitted.is_disjoint(&winners)).then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_restart_keeps_the_order_and_everybodys_ticket() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 1_000).await;
+    let sale = armed(&engine, plan("queue", 1_500, 1_000, 1)).await;
+    let mut crowd = join_all((0..12).map(|_| Waiting::join(&engine, &sale))).await;
+    let draw = eventually("it is drawn", async || {
+        let draw = engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        (draw.status == 200).then_some(draw.body)
+    })
+    .await;
+    let before =
+        join_all(crowd.iter().map(async |waiting| waiting.place().await.body["position"].as_u64())).await;
+
+    let engine = engine.restart().await;
+
+    for waiting in &mut crowd {
+        waiting.client = engine.anybody().with_token(waiting.client.token.clone().expect("a token"));
+    }
+    eventually("the room is there again", async || {
+        let request = crowd[0].client.request(reqwest::Method::GET, &format!("/v1/sales/{sale}/queue"));
+        let answer = crowd[0].client.send(request.header("Queue-Ticket", &crowd[0].ticket)).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await.expect(200).body, draw);
+    let after =
+        join_all(crowd.iter().map(async |waiting| waiting.place().await.body["position"].as_u64())).await;
+    for (before, after) in before.iter().zip(&after) {
+        // Some were let in meanwhile; nobody fell back.
+        assert!(after.unwrap_or(0) <= before.unwrap_or(0), "{before:?} {after:?}");
+    }
+    let again = crowd[3].client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(201);
+    assert_eq!(again.body["ticket"], crowd[3].ticket);
+    engine.stop().await;
+}
