@@ -32,6 +32,11 @@ async fn armed(engine: &TestEngine, plan: Value) -> String {
     sale
 }
 
+/// Customers, before a sale is planned: their passwords take a while.
+async fn customers(engine: &TestEngine, count: usize) -> Vec<Client> {
+    join_all((0..count).map(|_| engine.customer())).await
+}
+
 /// Somebody who waits.
 struct Waiting {
     client: Client,
@@ -41,8 +46,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn join(engine: &TestEngine, sale: &str) -> Self {
-        let client = engine.customer().await;
+    async fn join(client: Client, sale: &str) -> Self {
         let joined = eventually("the room is there", async || {
             let answer = client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
             (answer.code() != "no-waiting-room").then_some(answer)
@@ -84,10 +88,11 @@ impl Waiting {
 async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_everybody_can_check() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1_000).await;
+    let (crowd, last) = (customers(&engine, 30).await, engine.customer().await);
     let sale = armed(&engine, plan("queue", 3_000, 1_000, 10)).await;
     let announced = engine.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
     engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await.expect_problem(404, "not-drawn");
-    let early = join_all((0..30).map(|_| Waiting::join(&engine, &sale))).await;
+    let early = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
     let place = early[0].place().await;
     assert_eq!((place.body["state"].as_str(), place.body["position"].as_u64()), (Some("pre_queue"), None));
     assert!(place.header("retry-after").is_some());
@@ -100,7 +105,7 @@ async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_ever
         (draw.status == 200).then_some(draw.body)
     })
     .await;
-    let late = Waiting::join(&engine, &sale).await;
+    let late = Waiting::join(last, &sale).await;
 
     assert_eq!(draw["commitment"], announced["commitment"], "the seed is the one that was committed to");
     let published: PublishedDraw = serde_json::from_value(draw.clone()).expect("a draw");
@@ -132,7 +137,8 @@ async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     let sale = armed(&engine, plan("queue", -1_000, 100, 1_000)).await;
-    let (one, other) = (Waiting::join(&engine, &sale).await, Waiting::join(&engine, &sale).await);
+    let one = Waiting::join(engine.customer().await, &sale).await;
+    let other = Waiting::join(engine.customer().await, &sale).await;
     one.orders(None, "none").await.expect_problem(403, "not-admitted");
     let admission = one.admission().await;
     other.orders(Some(&admission), "stolen").await.expect_problem(403, "not-admitted");
@@ -171,8 +177,9 @@ async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
 async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
     let engine = TestEngine::start_with(|config| config.sales.admissions_per_piece = 1.0).await;
     engine.sells("LAMP", 100).await;
+    let crowd = customers(&engine, 8).await;
     let sale = armed(&engine, plan("queue", 1_500, 3, 1_000)).await;
-    let crowd = join_all((0..8).map(|_| Waiting::join(&engine, &sale))).await;
+    let crowd = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
     let states = async || {
         join_all(crowd.iter().map(|waiting| waiting.place())).await.into_iter().map(|place| place.body)
     };
@@ -203,10 +210,11 @@ async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
 async fn winners_of_a_lottery_who_do_not_come_make_way_for_runners_up() {
     let engine = TestEngine::start_with(|config| config.sales.admission_seconds = 2).await;
     engine.sells("LAMP", 100).await;
+    let crowd = customers(&engine, 5).await;
     let mut lottery = plan("lottery", 2_000, 2, 1);
     lottery["admission"] = json!({"mode": "lottery"});
     let sale = armed(&engine, lottery).await;
-    let crowd = join_all((0..5).map(|_| Waiting::join(&engine, &sale))).await;
+    let crowd = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
     let admitted = async || {
         let places = join_all(crowd.iter().map(|waiting| waiting.place())).await.into_iter();
         let numbers = crowd.iter().map(|waiting| waiting.number).zip(places);
@@ -231,8 +239,9 @@ async fn winners_of_a_lottery_who_do_not_come_make_way_for_runners_up() {
 async fn a_restart_keeps_the_order_and_everybodys_ticket() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1_000).await;
+    let crowd = customers(&engine, 12).await;
     let sale = armed(&engine, plan("queue", 1_500, 1_000, 1)).await;
-    let mut crowd = join_all((0..12).map(|_| Waiting::join(&engine, &sale))).await;
+    let mut crowd = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
     let draw = eventually("it is drawn", async || {
         let draw = engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
         (draw.status == 200).then_some(draw.body)

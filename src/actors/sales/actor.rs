@@ -29,7 +29,13 @@ pub struct SalesActor {
     /// What the schedule is doing at the moment, so that it does not begin it twice.
     busy: HashSet<SaleId>,
     /// The parts of gated sales as they were read last, so that many may look at them.
-    parts: HashMap<SaleId, Parts>,
+    parts: HashMap<SaleId, PartsRead>,
+}
+
+/// The parts of a sale, and when they were asked for.
+struct PartsRead {
+    at: Timestamp,
+    parts: Parts,
 }
 
 type Parts = Vec<(Sku, Allotment)>;
@@ -113,8 +119,9 @@ impl SalesActor {
         let (office, actor) = (self.office.clone(), context.address());
         actix_rt::spawn(async move {
             for sale in gated {
+                let at = Timestamp::now();
                 match office.parts(sale).await {
-                    Ok(parts) => actor.do_send(EnterParts { sale, parts }),
+                    Ok(parts) => actor.do_send(EnterParts { sale, read: PartsRead { at, parts } }),
                     Err(error) => tracing::debug!(%sale, %error, "the parts of a sale could not be read"),
                 }
             }
@@ -313,7 +320,7 @@ impl Handler<GetLive> for SalesActor {
         let known = self.gates.sale(sale).cloned();
         let (tally, seconds) = self.gates.tally(sale).unwrap_or_default();
         let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
-        let parts = self.parts.get(&sale).cloned();
+        let parts = self.parts.get(&sale).map(|read| read.parts.clone());
         Box::pin(async move {
             let parts = match parts {
                 Some(parts) => parts,
@@ -373,7 +380,7 @@ impl Handler<LookAtSales> for SalesActor {
 
     fn handle(&mut self, _: LookAtSales, _: &mut Context<Self>) -> Self::Result {
         let seen = |sale: &Arc<Sale>| {
-            let parts = self.parts.get(&sale.id).map_or(&[][..], Vec::as_slice).iter();
+            let parts = self.parts.get(&sale.id).map_or(&[][..], |read| &read.parts).iter();
             let sum = |figure: fn(&Allotment) -> i64| parts.clone().map(|(_, part)| figure(part)).sum();
             SaleSeen {
                 sale: sale.clone(),
@@ -388,7 +395,9 @@ impl Handler<LookAtSales> for SalesActor {
         };
         let sales = self.gates.sales().filter(has_room).map(seen).collect();
         let (latency_p99, depth) = self.gates.load();
-        Ok(SalesSeen { sales, admissions: self.gates.take_admissions(), latency_p99, depth })
+        let parts = &self.parts;
+        let admissions = self.gates.take_admissions(|sale| parts.get(&sale).map(|read| read.at));
+        Ok(SalesSeen { sales, admissions, latency_p99, depth })
     }
 }
 
@@ -427,14 +436,14 @@ impl Handler<EnterSwitch> for SalesActor {
 #[rtype(result = "()")]
 struct EnterParts {
     sale: SaleId,
-    parts: Parts,
+    read: PartsRead,
 }
 
 impl Handler<EnterParts> for SalesActor {
     type Result = ();
 
-    fn handle(&mut self, EnterParts { sale, parts }: EnterParts, _: &mut Context<Self>) {
-        self.parts.insert(sale, parts);
+    fn handle(&mut self, EnterParts { sale, read }: EnterParts, _: &mut Context<Self>) {
+        self.parts.insert(sale, read);
     }
 }
 

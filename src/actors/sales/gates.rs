@@ -100,6 +100,15 @@ pub struct Passage {
     pub epoch: u64,
 }
 
+/// An admission that was used for an order, or that came back because the order came to nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionUse {
+    pub sale: SaleId,
+    pub number: TicketNumber,
+    pub is_used: bool,
+    pub at: Timestamp,
+}
+
 /// What became of the orders that came to the gates of a sale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -146,7 +155,7 @@ pub struct Gates {
     by_sku: HashMap<Sku, SaleId>,
     sales: HashMap<SaleId, Gate>,
     /// Uses and returns of admissions that the doorkeeper has yet to hear of.
-    admissions: Vec<(SaleId, TicketNumber, bool)>,
+    admissions: VecDeque<AdmissionUse>,
     /// Orders that passed and have not ended their passage.
     on_their_way: u32,
     /// How long orders took to be set aside, in this second and the one before.
@@ -191,7 +200,7 @@ impl Gates {
             is_stopped: false,
             by_sku: HashMap::new(),
             sales: HashMap::new(),
-            admissions: Vec::new(),
+            admissions: VecDeque::new(),
             on_their_way: 0,
             latencies: Vec::new(),
             latency_p99: None,
@@ -299,9 +308,6 @@ impl Gates {
         let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) else { return Ok(None) };
         let passage = gate.pass(arrival, epoch, &self.key)?;
         self.on_their_way += 1;
-        if let Some(admission) = arrival.admission.filter(|admission| admission.sale == passage.sale) {
-            self.admissions.push((passage.sale, admission.number, true));
-        }
         Ok(Some(passage))
     }
 
@@ -313,8 +319,16 @@ impl Gates {
         }
         gate.tally.accepted += 1;
         self.on_their_way = self.on_their_way.saturating_sub(1);
+        let now = Timestamp::now();
+        let admission = arrival.admission.filter(|admission| admission.sale == passage.sale);
+        self.admissions.extend(admission.map(|admission| AdmissionUse {
+            sale: passage.sale,
+            number: admission.number,
+            is_used: true,
+            at: now,
+        }));
         if self.latencies.len() < LATENCIES_MAX {
-            let took = Timestamp::now().duration_since(arrival.arrived_at);
+            let took = now.duration_since(arrival.arrived_at);
             self.latencies.push(took.unsigned_abs());
         }
         Ok(())
@@ -323,7 +337,12 @@ impl Gates {
     /// An order came to nothing: its pieces no longer count. Twice is as once.
     pub fn give_back(&mut self, sale: SaleId, order: OrderId) {
         let given_back = self.sales.get_mut(&sale).and_then(|gate| gate.give_back(order));
-        self.admissions.extend(given_back.map(|number| (sale, number, false)));
+        self.admissions.extend(given_back.map(|number| AdmissionUse {
+            sale,
+            number,
+            is_used: false,
+            at: Timestamp::now(),
+        }));
     }
 
     /// An order was paid: its pieces are no longer held for a slip.
@@ -346,9 +365,16 @@ impl Gates {
         self.give_back(sale, order);
     }
 
-    /// Uses and returns of admissions since this was asked last.
-    pub fn take_admissions(&mut self) -> Vec<(SaleId, TicketNumber, bool)> {
-        std::mem::take(&mut self.admissions)
+    /// Uses and returns of admissions since this was asked last, as far as the figures of their sales, which were read at
+    /// the time that `read_at` tells, have followed: a used admission counts as outstanding until its pieces are gone.
+    pub fn take_admissions(&mut self, read_at: impl Fn(SaleId) -> Option<Timestamp>) -> Vec<AdmissionUse> {
+        let mut taken = Vec::new();
+        while let Some(used) =
+            self.admissions.pop_front_if(|used| read_at(used.sale).is_none_or(|read_at| used.at < read_at))
+        {
+            taken.push(used);
+        }
+        taken
     }
 
     /// How long 99 of 100 orders of the last second took at most, and how many are on their way.

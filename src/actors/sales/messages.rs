@@ -7,7 +7,7 @@ use actix::Message;
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{Arrival, Passage, Tally};
+use super::gates::{AdmissionUse, Arrival, Passage, Tally};
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
 use super::waiting_room::{PlaceState, PublishedDraw, RoomCounts, Ticket, TicketNumber};
 use crate::actors::inventory::Allotment;
@@ -231,8 +231,7 @@ pub(super) struct LookAtSales;
 pub(super) struct SalesSeen {
     /// Those that have, or will have, a waiting room.
     pub sales: Vec<SaleSeen>,
-    /// Admissions that were used for an order, or came back because it came to nothing.
-    pub admissions: Vec<(SaleId, TicketNumber, bool)>,
+    pub admissions: Vec<AdmissionUse>,
     /// Of the orders that passed in the last second; nothing when there were none.
     pub latency_p99: Option<Duration>,
     /// Orders that passed and are on their way.

@@ -19,6 +19,7 @@ use super::room::{EntryChange, Finish, Joined, PlaceState, RoomMode, WaitingRoom
 use crate::actors::runtime::{CommitError, Handle, Journal};
 use crate::actors::sales::actor::SalesActor;
 use crate::actors::sales::error::SalesError;
+use crate::actors::sales::gates::{AdmissionUse, Refusal};
 use crate::actors::sales::messages::{
     GetDraw, GetPlace, GetRoom, JoinQueue, LookAtSales, QueuePlace, RoomFigures, SaleSeen, SalesSeen,
 };
@@ -179,7 +180,7 @@ impl WaitingActor {
             }
         }
         let mut changes = Vec::new();
-        for (sale, number, is_used) in seen.admissions {
+        for AdmissionUse { sale, number, is_used, .. } in seen.admissions {
             let Some(room) = self.rooms.get_mut(&sale) else { continue };
             let change = match is_used {
                 true => room.room.ordered(number),
@@ -277,7 +278,7 @@ impl Handler<JoinQueue> for WaitingActor {
         let JoinQueue { sale, customer } = message;
         let joined = self.rooms.get_mut(&sale).ok_or(SalesError::NoRoom(sale)).and_then(|room| {
             if room.is_sold_out() {
-                return Err(SalesError::Refused(crate::actors::sales::gates::Refusal::SoldOut));
+                return Err(SalesError::Refused(Refusal::SoldOut));
             }
             Ok(room.room.join(customer, Timestamp::now())?)
         });
