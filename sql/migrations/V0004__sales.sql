@@ -139,6 +139,7 @@ create table sales.entries (
     admitted_until timestamptz,
     constraint entries_pkey primary key (sale_id, number)
 ) with (fillfactor = 80);
+create index entries_customer_index on sales.entries (customer_id, sale_id);
 
 -- The draw of a waiting room as it is published, seed and all.
 create table sales.draws (

@@ -26,6 +26,7 @@ mod server;
 mod tests;
 mod users;
 mod webhooks;
+mod why;
 
 use actix_web::web::ServiceConfig;
 
@@ -68,6 +69,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))
         .service(at("/v1/admin/sales/{id}/live").get(sales::get_live))
         .service(at("/v1/admin/sales/{id}/changes").get(sales::list_changes))
+        .service(at("/v1/admin/sales/{id}/why").get(why::explain))
         .service(at("/v1/admin/sales/{id}/validate").post(sales::validate_sale))
         .service(at("/v1/admin/sales/{id}/{action}").post(sales::move_sale))
         .service(at("/v1/admin/sales/{id}/items/{sku}").patch(sales::change_item))

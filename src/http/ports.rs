@@ -9,15 +9,17 @@ use tokio::sync::Semaphore;
 
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
-    AdjustStock, CommitReservation, GetStock, ListAvailable, ListMovements, ReceiveStock, ReleaseReservation,
-    ReserveStock,
+    AdjustStock, CommitReservation, GetStock, ListAvailable, ListHolds, ListMovements, ReceiveStock,
+    ReleaseReservation, ReserveStock,
 };
-use crate::actors::orders::{CancelOrder, GetOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment};
+use crate::actors::orders::{
+    CancelOrder, GetOrder, InspectOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment,
+};
 use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
-    ChangeItem, CreateSale, GetDraw, GetLive, GetPlace, GetRoom, GetSale, JoinQueue, ListChanges, ListSales,
-    MoveSale, PassKey, ReplanSale, SwitchEverything, SwitchItem, ValidateSale,
+    ChangeItem, CreateSale, GetDraw, GetLive, GetPlace, GetRoom, GetSale, GetTraces, JoinQueue, ListChanges,
+    ListSales, MoveSale, PassKey, ReplanSale, SwitchEverything, SwitchItem, ValidateSale,
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::config::Config;
@@ -48,6 +50,7 @@ pub struct SalesPorts {
     pub get_live: Port<GetLive>,
     pub join_queue: Port<JoinQueue>,
     pub get_place: Port<GetPlace>,
+    pub get_traces: Port<GetTraces>,
     pub get_room: Port<GetRoom>,
     pub get_draw: Port<GetDraw>,
 }
@@ -72,6 +75,7 @@ pub struct InventoryPorts {
     pub commit_reservation: Port<CommitReservation>,
     pub release_reservation: Port<ReleaseReservation>,
     pub get_stock: Port<GetStock>,
+    pub list_holds: Port<ListHolds>,
     pub list_available: Port<ListAvailable>,
     pub list_movements: Port<ListMovements>,
 }
@@ -79,6 +83,7 @@ pub struct InventoryPorts {
 pub struct OrdersPorts {
     pub place_order: Port<PlaceOrder>,
     pub get_order: Port<GetOrder>,
+    pub inspect_order: Port<InspectOrder>,
     pub list_orders: Port<ListOrders>,
     pub list_history: Port<ListHistory>,
     pub cancel_order: Port<CancelOrder>,

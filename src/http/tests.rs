@@ -91,6 +91,7 @@ fn ports() -> Ports {
             commit_reservation: fake(|_| Err(InventoryError::from(down()))),
             release_reservation: fake(|_| Err(InventoryError::from(down()))),
             get_stock: fake(|_| Ok(Stock { on_hand: 5, reserved: 2, allotted: 0, version: 3 })),
+            list_holds: fake(|_| Err(InventoryError::from(down()))),
             list_available: fake(|_| Err(InventoryError::from(down()))),
             list_movements: fake(|_| Err(InventoryError::from(down()))),
         },
@@ -99,6 +100,7 @@ fn ports() -> Ports {
             get_order: fake(|asked: crate::actors::orders::GetOrder| {
                 Err(OrdersError::UnknownOrder(asked.order))
             }),
+            inspect_order: fake(|_| Err(OrdersError::from(down()))),
             list_orders: fake(|_| Err(OrdersError::from(down()))),
             // Never answers.
             list_history: Port::new(|_| Box::pin(std::future::pending())),
@@ -119,6 +121,7 @@ fn ports() -> Ports {
             get_live: fake(|_| Err(SalesError::from(down()))),
             join_queue: fake(|_| Err(SalesError::from(down()))),
             get_place: fake(|_| Err(SalesError::from(down()))),
+            get_traces: fake(|_| Err(SalesError::from(down()))),
             get_room: fake(|_| Err(SalesError::from(down()))),
             get_draw: fake(|_| Err(SalesError::from(down()))),
         },

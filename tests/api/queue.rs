@@ -155,7 +155,21 @@ async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
     one.orders(Some(&admission), "second").await.expect(201);
     let used = one.orders(Some(&admission), "third").await;
     assert!(matches!(used.code(), "limit-reached" | "not-admitted"), "{used:?}");
-    let live = engine.staff().await.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
+    let staff = engine.staff().await;
+    let why = eventually("the refusals are written down", async || {
+        let order = order.id();
+        let why = staff.get(&format!("/v1/admin/sales/{sale}/why?order={order}")).await.expect(200);
+        why.items().iter().any(|decision| decision["part"] == "gate").then_some(why)
+    })
+    .await;
+    let parts: BTreeSet<&str> = why.items().iter().filter_map(|decision| decision["part"].as_str()).collect();
+    assert_eq!(parts, BTreeSet::from(["gate", "hold", "order", "queue"]), "{why:?}");
+    assert!(why.text.contains("not-admitted") && why.text.contains("cancelled"), "{why:?}");
+    let customer = why.body["customer"].as_str().expect("a customer");
+    let all = staff.get(&format!("/v1/admin/sales/{sale}/why?customer={customer}")).await.expect(200);
+    assert!(all.items().len() > why.items().len());
+    staff.get(&format!("/v1/admin/sales/{sale}/why")).await.expect_problem(422, "invalid-query");
+    let live = staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
     assert_eq!(live["queue"]["entries"], 2, "{live}");
 
     // Tickets are checked as well.

@@ -10,8 +10,8 @@ use super::allotment::Allotment;
 use super::error::InventoryError;
 use super::messages::*;
 use super::model::{
-    Claimed, Command, Figures, Hold, Line, Movement, MovementKind, Purpose, Reservation, ReservationState,
-    Stock,
+    Claimed, Command, Figures, Hold, HoldRecord, Line, Movement, MovementKind, Purpose, Reservation,
+    ReservationState, Stock,
 };
 use super::shard::{Instruct, Instructed, ReadSku, ShardActor};
 use super::store::InventoryStore;
@@ -386,6 +386,15 @@ impl Handler<ReleaseReservation> for InventoryActor {
         Box::pin(
             async move { front.end(id, purpose, skus, Command::Release { id, even_if_committed }).await },
         )
+    }
+}
+
+impl Handler<ListHolds> for InventoryActor {
+    type Result = ResponseFuture<Result<Vec<HoldRecord>, InventoryError>>;
+
+    fn handle(&mut self, ListHolds { id }: ListHolds, _: &mut Self::Context) -> Self::Result {
+        let store = self.front.store.clone();
+        Box::pin(async move { Ok(store.list_holds(id).await?) })
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::allotment::Allotment;
 use super::error::InventoryError;
-use super::model::{Claimed, Figures, Line, Movement, Purpose, Reservation, SaleClaim, Stock};
+use super::model::{Claimed, Figures, HoldRecord, Line, Movement, Purpose, Reservation, SaleClaim, Stock};
 use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, SaleId, Sku};
 
 /// Begins to count pieces of a SKU, from nothing.
@@ -109,6 +109,13 @@ pub struct ReleaseReservation {
     pub skus: Vec<Sku>,
     /// Whether pieces that were committed come back too; if not, `ReservationCommitted` refuses.
     pub even_if_committed: bool,
+}
+
+/// The lines of a reservation as they are now; none, if there is no such reservation.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<HoldRecord>, InventoryError>")]
+pub struct ListHolds {
+    pub id: ReservationId,
 }
 
 /// The stock of one SKU as it is durable.

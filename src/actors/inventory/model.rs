@@ -54,6 +54,14 @@ pub struct SaleClaim {
     pub claimants: Arc<str>,
 }
 
+/// A line of a reservation, and when it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldRecord {
+    pub sku: Sku,
+    pub hold: Hold,
+    pub made_at: Timestamp,
+}
+
 /// A line of a live reservation of a sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {

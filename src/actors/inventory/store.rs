@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use super::allotment::Allotment;
 use super::error::InventoryError;
-use super::model::{Claimed, Figures, Hold, Line, Movement, MovementKind, Purpose, ReservationState, Stock};
+use super::model::{
+    Claimed, Figures, Hold, HoldRecord, Line, Movement, MovementKind, Purpose, ReservationState, Stock,
+};
 use crate::storage::{Database, StorageError};
 use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, SaleId, Sku};
 
@@ -131,6 +133,17 @@ impl InventoryStore {
         let statement = connection.prepare_cached(sql!("find_hold")).await?;
         let row = connection.query_opt(&statement, &[&id.uuid(), &sku.as_str()]).await?;
         row.as_ref().map(hold_from).transpose()
+    }
+
+    pub async fn list_holds(&self, id: ReservationId) -> Result<Vec<HoldRecord>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("list_holds")).await?;
+        let rows = connection.query(&statement, &[&id.uuid()]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(HoldRecord { sku: sku_from(row)?, hold: hold_from(row)?, made_at: row.get("created_at") })
+            })
+            .collect()
     }
 
     /// Holds whose time has passed, the longest overdue first; those of some SKUs are left out.

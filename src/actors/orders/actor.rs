@@ -289,6 +289,15 @@ impl Handler<GetOrder> for OrdersActor {
     }
 }
 
+impl Handler<InspectOrder> for OrdersActor {
+    type Result = ResponseFuture<Result<Order, OrdersError>>;
+
+    fn handle(&mut self, InspectOrder { order }: InspectOrder, _: &mut Self::Context) -> Self::Result {
+        let desk = self.desk.clone();
+        Box::pin(async move { desk.order(order).await })
+    }
+}
+
 impl Handler<ListOrders> for OrdersActor {
     type Result = ResponseFuture<Result<Page<Order>, OrdersError>>;
 

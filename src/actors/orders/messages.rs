@@ -58,6 +58,13 @@ pub struct ListOrders {
     pub status: Option<OrderStatus>,
 }
 
+/// An order, whoever's it is: for staff.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Order, OrdersError>")]
+pub struct InspectOrder {
+    pub order: OrderId,
+}
+
 /// What happened to an order, oldest first.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<HistoryEntry>, OrdersError>")]

@@ -128,6 +128,20 @@ impl SalesActor {
         });
     }
 
+    /// Behind the answers: what is lost with the engine was told to whoever asked all the same.
+    fn write_refusals_down(&mut self) {
+        let refusals = self.gates.take_refusals();
+        if refusals.is_empty() {
+            return;
+        }
+        let store = self.office.store.clone();
+        actix_rt::spawn(async move {
+            if let Err(error) = store.count_refusals(&refusals).await {
+                tracing::warn!(%error, count = refusals.len(), "refusals could not be written down");
+            }
+        });
+    }
+
     /// Carries something out, then takes the sale in as it is now.
     fn carry_out<F>(&self, context: &Context<Self>, work: F) -> ResponseFuture<Result<Sale, SalesError>>
     where
@@ -165,7 +179,10 @@ impl Actor for SalesActor {
         self.load(context);
         context.run_interval(self.office.schedule_every, Self::keep_schedule);
         context.run_interval(PARTS_EVERY, Self::read_parts);
-        context.run_interval(SECOND, |actor, _| actor.gates.end_second());
+        context.run_interval(SECOND, |actor, _| {
+            actor.gates.end_second();
+            actor.write_refusals_down();
+        });
     }
 }
 
@@ -354,7 +371,7 @@ impl Handler<EndPassage> for SalesActor {
         let EndPassage { arrival, passage, outcome } = message;
         match outcome {
             PassageOutcome::SetAside => return Ok(self.gates.confirm(&arrival, &passage)?),
-            PassageOutcome::SoldOut => self.gates.sold_out(passage.sale),
+            PassageOutcome::SoldOut => self.gates.refuse(passage.sale, arrival.customer, &Refusal::SoldOut),
             PassageOutcome::CameToNothing => {}
         }
         self.gates.end_in_nothing(passage.sale, arrival.order);
@@ -372,6 +389,22 @@ impl Handler<FollowOrder> for SalesActor {
             false => self.gates.give_back(sale, order),
         }
         Ok(())
+    }
+}
+
+impl Handler<GetTraces> for SalesActor {
+    type Result = ResponseFuture<Result<Traces, SalesError>>;
+
+    fn handle(&mut self, message: GetTraces, _: &mut Context<Self>) -> Self::Result {
+        let office = self.office.clone();
+        let GetTraces { sale, customer } = message;
+        Box::pin(async move {
+            office.sale(sale).await?;
+            Ok(Traces {
+                entries: office.store.list_customer_entries(sale, customer).await?,
+                refusals: office.store.list_refusals(sale, customer).await?,
+            })
+        })
     }
 }
 

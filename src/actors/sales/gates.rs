@@ -100,6 +100,15 @@ pub struct Passage {
     pub epoch: u64,
 }
 
+/// Refusals of one customer by one gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused<G = &'static str> {
+    pub gate: G,
+    pub count: i64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+}
+
 /// An admission that was used for an order, or that came back because the order came to nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionUse {
@@ -158,6 +167,8 @@ pub struct Gates {
     admissions: VecDeque<AdmissionUse>,
     /// Orders that passed and have not ended their passage.
     on_their_way: u32,
+    /// Refusals that have yet to be written down, summed up.
+    refusals: HashMap<(SaleId, CustomerId, &'static str), Refused>,
     /// How long orders took to be set aside, in this second and the one before.
     latencies: Vec<Duration>,
     latency_p99: Option<Duration>,
@@ -185,6 +196,8 @@ struct Claim {
 
 /// How many seconds of rates are kept.
 const SECONDS_KEPT: usize = 120;
+/// Customers and gates whose refusals wait to be written down; more are only counted.
+const REFUSALS_MAX: usize = 200_000;
 /// Latencies that are looked at in a second.
 const LATENCIES_MAX: usize = 50_000;
 /// The word that begins an admission among the claimants.
@@ -202,6 +215,7 @@ impl Gates {
             sales: HashMap::new(),
             admissions: VecDeque::new(),
             on_their_way: 0,
+            refusals: HashMap::new(),
             latencies: Vec::new(),
             latency_p99: None,
         }
@@ -281,8 +295,8 @@ impl Gates {
             gate.tally.attempts += 1;
         }
         let passed = self.pass_through(sale, arrival);
-        if let (Err(refusal), Some(gate)) = (&passed, sale.and_then(|sale| self.sales.get_mut(&sale))) {
-            gate.tally.refuse(refusal.gate());
+        if let (Err(refusal), Some(sale)) = (&passed, sale) {
+            self.refuse(sale, arrival.customer, refusal);
         }
         passed.map_err(|refusal| (sale, refusal))
     }
@@ -352,11 +366,25 @@ impl Gates {
         }
     }
 
-    /// Counts an order that passed and was refused by the stock.
-    pub fn sold_out(&mut self, sale: SaleId) {
-        if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.tally.refuse(Refusal::SoldOut.gate());
+    /// Counts an order that was refused, also one that had passed and was refused by the stock.
+    pub fn refuse(&mut self, sale: SaleId, customer: CustomerId, refusal: &Refusal) {
+        let gate = refusal.gate();
+        if let Some(of_sale) = self.sales.get_mut(&sale) {
+            of_sale.tally.refuse(gate);
         }
+        let now = Timestamp::now();
+        if let Some(refused) = self.refusals.get_mut(&(sale, customer, gate)) {
+            refused.count += 1;
+            refused.last_at = now;
+        } else if self.refusals.len() < REFUSALS_MAX {
+            let refused = Refused { gate, count: 1, first_at: now, last_at: now };
+            self.refusals.insert((sale, customer, gate), refused);
+        }
+    }
+
+    /// What was refused since this was asked last.
+    pub fn take_refusals(&mut self) -> Vec<(SaleId, CustomerId, Refused)> {
+        self.refusals.drain().map(|((sale, customer, _), refused)| (sale, customer, refused)).collect()
     }
 
     /// An order that passed came to nothing before its pieces were set aside.

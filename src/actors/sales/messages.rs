@@ -7,9 +7,9 @@ use actix::Message;
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{AdmissionUse, Arrival, Passage, Tally};
+use super::gates::{AdmissionUse, Arrival, Passage, Refused, Tally};
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
-use super::waiting_room::{PlaceState, PublishedDraw, RoomCounts, Ticket, TicketNumber};
+use super::waiting_room::{PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber};
 use crate::actors::inventory::Allotment;
 use crate::types::{CustomerId, OrderId, Quantity, SaleId, Sku};
 
@@ -220,6 +220,21 @@ pub struct RoomFigures {
 #[rtype(result = "Result<Arc<PublishedDraw>, SalesError>")]
 pub struct GetDraw {
     pub sale: SaleId,
+}
+
+/// What a customer met in a sale before they ordered: tickets, and refusals by gate.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Traces, SalesError>")]
+pub struct GetTraces {
+    pub sale: SaleId,
+    pub customer: CustomerId,
+}
+
+#[derive(Debug, Clone)]
+pub struct Traces {
+    pub entries: Vec<StoredEntry>,
+    /// Written down within a second or two.
+    pub refusals: Vec<Refused<String>>,
 }
 
 /// What the doorkeeper of the waiting rooms goes by; it hears of every use of an admission once.
