@@ -126,6 +126,8 @@ pub struct Sales {
     pub arm_before_seconds: u64,
     pub drain_within_seconds: u64,
     pub schedule_every_ms: u64,
+    pub audit_every_ms: u64,
+    pub stop_on_breach: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -248,7 +250,13 @@ impl Default for Orders {
 
 impl Default for Sales {
     fn default() -> Self {
-        Self { arm_before_seconds: 60, drain_within_seconds: 900, schedule_every_ms: 100 }
+        Self {
+            arm_before_seconds: 60,
+            drain_within_seconds: 900,
+            schedule_every_ms: 100,
+            audit_every_ms: 1_000,
+            stop_on_breach: true,
+        }
     }
 }
 
@@ -308,10 +316,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Connections to PostgreSQL that the engine may open: the pool, and one for each journal lane, the one that looks
-    /// idempotency keys up included.
+    /// Connections to PostgreSQL that the engine may open: the pool, one for each journal lane, the one that looks
+    /// idempotency keys up included, and two of the audit, for the open sales and for a settlement.
     pub fn connections(&self) -> usize {
-        self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 1
+        self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 1 + 2
     }
 
     /// Refuses values with which the engine could not run as promised.
@@ -348,6 +356,7 @@ impl Config {
             ("sales.arm_before_seconds", self.sales.arm_before_seconds, 0, 86_400),
             ("sales.drain_within_seconds", self.sales.drain_within_seconds, 1, 60 * 86_400),
             ("sales.schedule_every_ms", self.sales.schedule_every_ms, 10, 500),
+            ("sales.audit_every_ms", self.sales.audit_every_ms, 100, 60_000),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),

@@ -19,6 +19,7 @@ use crate::actors::sales::{
     SwitchEverything, SwitchItem, ValidateSale,
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
+use crate::audit::{GetLight, GetSettlement};
 use crate::config::Config;
 
 pub struct Ports {
@@ -27,6 +28,12 @@ pub struct Ports {
     pub inventory: InventoryPorts,
     pub orders: OrdersPorts,
     pub sales: SalesPorts,
+    pub audit: AuditPorts,
+}
+
+pub struct AuditPorts {
+    pub get_light: Port<GetLight>,
+    pub get_settlement: Port<GetSettlement>,
 }
 
 pub struct SalesPorts {

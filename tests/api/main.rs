@@ -15,4 +15,6 @@ mod payments;
 mod products;
 mod reservations;
 mod routes;
+mod sale_audit;
+mod sale_report;
 mod users;
