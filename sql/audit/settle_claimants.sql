@@ -6,5 +6,5 @@ select claimant.name, sum(reservation.quantity)::bigint as pieces
  where reservation.sale_id = $1 and reservation.state in ('held', 'committed')
    and claimant.name like '%:%' and claimant.name not like 'admission:%'
  group by claimant.name
-having sum(reservation.quantity) > $2
+having sum(reservation.quantity) > $2::bigint
  order by claimant.name

@@ -184,7 +184,7 @@ async fn whatever_a_hand_does_to_an_open_sale_makes_its_light_red_and_stops_the_
         assert_eq!(metric(&engine, "shobai_sale_invariant_broken", sale).await, Some(1.0), "{hand}");
         assert!(metric(&engine, "shobai_sale_breaches_total", sale).await >= Some(1.0), "{hand}");
         engine.customer().await.orders("LAMP", 1).await.expect_problem(409, "stopped");
-        engine.customer().await.orders("CHAIR", 1).await.expect(201);
+        engine.customer().await.orders_by_card("CHAIR", 1).await.expect(201);
         let asked = engine.engine.domains.sales.ask(ListChanges { sale });
         let changes = asked.await.unwrap().unwrap();
         let stop = changes.iter().rfind(|change| change.action == "kill").unwrap();

@@ -130,7 +130,7 @@ async fn orphans_on_either_side_and_limits_that_were_broken_are_listed() {
     let sale = an_open_sale(&engine, &[lamp], 10).await;
     let hanako = engine.customer().await;
     hanako.orders("LAMP", 2).await.expect(201);
-    let orphaned = engine.customer().await.orders("LAMP", 1).await.expect(201).id().to_owned();
+    let orphaned = engine.customer().await.orders_by_card("LAMP", 1).await.expect(201).id().to_owned();
     engine.by_hand(&format!("delete from orders.order_lines where order_id = '{orphaned}'")).await;
     let me = hanako.get("/v1/users/me").await.expect(200).id().to_owned();
     engine
