@@ -229,3 +229,53 @@ async fn a_red_light_stops_nothing_where_that_is_not_wanted() {
     assert!(!is_stopped(&engine, sale, &lamp).await);
     engine.stop().await;
 }
+
+/// Two hundred thousand orders of one SKU, as if they had been placed and paid one by one.
+const MANY: &str = "
+    alter table inventory.stock disable trigger stock_changed_by_hand;
+    begin;
+    create temporary table placed as
+        select (lpad(to_hex(floor(extract(epoch from now()) * 1000)::bigint), 12, '0') || '7000' || '8' || lpad(to_hex(number), 15, '0'))::uuid as id,
+               number, (select id from sales.sales) as sale_id, (select version from inventory.stock) + number as version
+          from generate_series(1, 200000) as number;
+    insert into inventory.reservations (id, sku, quantity, state, purpose, expires_at, sale_id, claimants)
+    select id, 'LAMP', 1, 'committed', 'order', now(), sale_id, array['customer:' || gen_random_uuid()] from placed;
+    insert into inventory.movements (sku, version, kind, on_hand_delta, reserved_delta, allotted_delta)
+    select 'LAMP', version, 'committed', -1, 0, -1 from placed;
+    update inventory.stock set on_hand = on_hand - 200000, allotted = allotted - 200000, version = version + 200000;
+    update inventory.allotments set sold = 200000;
+    insert into orders.orders (id, customer_id, idempotency_key, request_hash, status, total, tax, payment, payment_status,
+                               created_at, changed_at, stock_settled, sale_id)
+    select id, gen_random_uuid(), number::text, '', 'confirmed', 900, '[]',
+           '{\"method\": \"card\", \"status\": \"captured\", \"card\": {\"reference\": \"ch_0123456789abcdef0123456789\"}}', 'captured', now(), now(),
+           true, sale_id
+      from placed;
+    insert into orders.order_lines (order_id, sku, name, quantity, unit_price, tax_rate)
+    select id, 'LAMP', 'Lamp', 1, 900, 10 from placed;
+    commit";
+
+#[actix::test]
+#[ignore = "a measurement"]
+async fn a_sale_of_two_hundred_thousand_orders_is_looked_at_within_moments() {
+    let engine = TestEngine::start().await;
+    let lamp = engine.sells("LAMP", 300_000).await;
+    let sale = an_open_sale(&engine, std::slice::from_ref(&lamp), 250_000).await;
+    next_light(&engine, sale).await;
+    engine.by_hand(MANY).await;
+    let mut last = Timestamp::now();
+    for _ in 0..8 {
+        let light = next_light(&engine, sale).await;
+        assert!(light.is_green, "{light:?}");
+        println!("{} after the last look: {} ordered", light.checked_at.duration_since(last), light.ordered);
+        last = light.checked_at;
+    }
+    let metrics = Client::new(engine.metrics_base(), None).get("/metrics").await.text;
+    for line in metrics.lines().filter(|line| line.starts_with("shobai_sale_audit_seconds")) {
+        println!("{line}");
+    }
+    let began = Instant::now();
+    let settled =
+        engine.engine.domains.audit.ask(shobai::audit::GetSettlement { sale }).await.unwrap().unwrap();
+    println!("settled {} orders in {:?}", settled.rows.len(), began.elapsed());
+    engine.stop().await;
+}
