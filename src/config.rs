@@ -129,6 +129,8 @@ pub struct Sales {
     pub queue_entries_max: u32,
     pub admission_seconds: u32,
     pub admissions_per_piece: f64,
+    pub audit_every_ms: u64,
+    pub stop_on_breach: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -258,6 +260,8 @@ impl Default for Sales {
             queue_entries_max: 1_000_000,
             admission_seconds: 300,
             admissions_per_piece: 1.5,
+            audit_every_ms: 1_000,
+            stop_on_breach: true,
         }
     }
 }
@@ -318,10 +322,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Connections to PostgreSQL that the engine may open: the pool, and one for each journal lane, those that look
-    /// idempotency keys up and that keep the waiting rooms included.
+    /// Connections to PostgreSQL that the engine may open: the pool, one for each journal lane, those that look idempotency
+    /// keys up and that keep the waiting rooms included, and two of the audit, for the open sales and for a settlement.
     pub fn connections(&self) -> usize {
-        self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 2
+        self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 2 + 2
     }
 
     /// Refuses values with which the engine could not run as promised.
@@ -360,6 +364,7 @@ impl Config {
             ("sales.schedule_every_ms", self.sales.schedule_every_ms, 10, 500),
             ("sales.queue_entries_max", u64::from(self.sales.queue_entries_max), 1, 10_000_000),
             ("sales.admission_seconds", u64::from(self.sales.admission_seconds), 1, 86_400),
+            ("sales.audit_every_ms", self.sales.audit_every_ms, 100, 60_000),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),

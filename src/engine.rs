@@ -24,6 +24,7 @@ use crate::actors::sales::{
 use crate::actors::users::{
     Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
 };
+use crate::audit::{AuditActor, Bench, ReportKey, Watch, WatchPorts};
 use crate::config::{Config, milliseconds};
 use crate::http::{self, Gateway};
 use crate::open_files;
@@ -33,6 +34,8 @@ use crate::storage::{Database, DatabaseLimits, migrations};
 
 /// How often the pool's gauges are set and the histograms of the metrics are folded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long the settlement of a large sale may take.
+const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 /// Journal commits and HTTP answers, in seconds.
 const SECONDS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -323,6 +326,7 @@ fn limits(config: &Config) -> DatabaseLimits {
 
 /// The running actors of all domains, and the threads that they run on.
 pub struct Domains {
+    pub audit: Handle<AuditActor>,
     pub catalog: Handle<CatalogActor>,
     pub inventory: Handle<InventoryActor>,
     pub orders: Handle<OrdersActor>,
@@ -460,7 +464,15 @@ impl Domains {
             orders::look_after(desk.clone(), every, orphan_after)
         });
 
+        let ports = WatchPorts { get_figures: inventory.port(), switch_item: sales.port() };
+        let watch = Watch::new(database.clone(), ports, config);
+        let bench = Bench::new(database.clone(), ReportKey::load_or_create(data_dir)?, config);
+        let asks = AskLimits { answer_within: SETTLED_WITHIN, ..asks };
+        let audit =
+            supervise("audit", &coordinators, asks, move || AuditActor::new(watch.clone(), bench.clone()));
+
         Ok(Self {
+            audit,
             catalog,
             inventory,
             orders,
@@ -556,11 +568,13 @@ impl Domains {
                 get_room: self.waiting.port(),
                 get_draw: self.waiting.port(),
             },
+            audit: http::AuditPorts { get_light: self.audit.port(), get_settlement: self.audit.port() },
         }
     }
 
     /// Lets open questions be answered and decisions become durable, then ends the threads.
     pub async fn stop(self, within: Duration) {
+        self.audit.drain(within).await;
         self.users.drain(within).await;
         self.catalog.drain(within).await;
         self.orders.drain(within).await;

@@ -12,6 +12,7 @@
 //!             │         │              │
 //!             └────► storage ◄─────────┘             PostgreSQL: pool, journal lanes, migrations, embedded cluster
 //!
+//!  audit reads all schemas at one moment and changes nothing: whole shops, open sales, settlements
 //!  seed fills a new shop through the same ports; types, error, config, open_files are known to all
 //! ```
 //!
@@ -19,6 +20,7 @@
 //! the invariants and two walkthroughs.
 
 pub mod actors;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -183,11 +183,13 @@ fn a_domain_sees_only_those_downhill_of_it() {
 }
 
 #[test]
-fn nobody_but_the_gateway_and_the_engine_knows_orders() {
+fn nobody_but_the_gateway_the_audit_and_the_engine_knows_orders() {
     let files = sources();
     let may = |file: &File| {
         file.domain() == Some("orders")
-            || ["src/http/", "src/cli/", "src/seed/"].iter().any(|folder| file.path.starts_with(folder))
+            || ["src/audit/", "src/http/", "src/cli/", "src/seed/"]
+                .iter()
+                .any(|folder| file.path.starts_with(folder))
             || file.path == "src/engine.rs"
     };
     let found = found_where(&files, may, |_, line| line.contains("actors::orders"));
@@ -199,6 +201,7 @@ fn what_one_domain_takes_from_another_is_neither_store_nor_actor() {
     let mut wrong = Vec::new();
     for file in sources() {
         let asks_from_outside = file.domain().is_some()
+            || file.path.starts_with("src/audit/")
             || file.path.starts_with("src/http/")
             || file.path.starts_with("src/seed/");
         if !asks_from_outside {
@@ -267,7 +270,7 @@ fn actix_stays_with_the_actors_and_actix_web_in_the_gateway() {
     let actor_files = ["actor.rs", "shard.rs", "sku.rs"];
     let may_actix = |file: &File| {
         file.path.starts_with("src/actors/runtime/")
-            || (file.domain().is_some()
+            || ((file.domain().is_some() || file.path.starts_with("src/audit/"))
                 && (actor_files.contains(&file.name()) || file.name() == "messages.rs"))
     };
     let found = found_where(&files, may_actix, |_, line| imports(line, "actix"));
@@ -457,6 +460,31 @@ fn a_domain_touches_its_own_schema_alone() {
         }
     }
     assert_eq!(wrong, [] as [String; 0]);
+}
+
+#[test]
+fn the_audit_reads_and_changes_nothing() {
+    for file in files("sql/audit", "sql") {
+        let code: String =
+            file.text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+        assert!(code.starts_with("select ") || code.starts_with("with "), "{}", file.path);
+        let words: BTreeSet<_> = code.split_whitespace().collect();
+        for word in ["insert", "update", "delete", "merge", "truncate"] {
+            assert!(!words.contains(word), "{} has {word}", file.path);
+        }
+    }
+    let files: Vec<_> = sources().into_iter().filter(|file| file.path.starts_with("src/audit/")).collect();
+    assert!(files.len() > 10);
+    // Whatever it has to do with the domains and the gateway, it takes part in no transaction of theirs.
+    let wrong = ["crate::http", "crate::cli", "crate::engine", "Journal", ".execute(", "Store"];
+    let found = found_where(&files, |_| false, |_, line| wrong.iter().any(|name| line.contains(name)));
+    assert_eq!(found, [] as [String; 0]);
+    let read_only = found_where(
+        &files,
+        |_| false,
+        |_, line| line.contains("begin isolation level") && !line.contains("read only"),
+    );
+    assert_eq!(read_only, [] as [String; 0]);
 }
 
 #[test]

@@ -31,8 +31,8 @@ mod why;
 use actix_web::web::ServiceConfig;
 
 pub use ports::{
-    CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports, SalesPorts,
-    UsersPorts,
+    AuditPorts, CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports,
+    SalesPorts, UsersPorts,
 };
 use route::at;
 pub use server::serve;

@@ -22,6 +22,7 @@ use crate::actors::sales::{
     ListSales, MoveSale, PassKey, ReplanSale, SwitchEverything, SwitchItem, ValidateSale,
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
+use crate::audit::{GetLight, GetSettlement};
 use crate::config::Config;
 
 /// Streams of events that are sent at the same time to operators, and to those who wait; who gets none can ask instead.
@@ -34,6 +35,12 @@ pub struct Ports {
     pub inventory: InventoryPorts,
     pub orders: OrdersPorts,
     pub sales: SalesPorts,
+    pub audit: AuditPorts,
+}
+
+pub struct AuditPorts {
+    pub get_light: Port<GetLight>,
+    pub get_settlement: Port<GetSettlement>,
 }
 
 pub struct SalesPorts {

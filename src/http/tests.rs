@@ -10,7 +10,9 @@ use actix_web::web::Data;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::ports::{CatalogPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts, UsersPorts};
+use super::ports::{
+    AuditPorts, CatalogPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts, UsersPorts,
+};
 use super::server::{Layers, app};
 use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::{InventoryError, Stock};
@@ -19,6 +21,7 @@ use crate::actors::payments::{Payment, PaymentMethod, WebhookSecret};
 use crate::actors::runtime::Port;
 use crate::actors::sales::{PassKey, SalesError};
 use crate::actors::users::{Identity, Role, TokenError, UsersError};
+use crate::audit::AuditError;
 use crate::config::Config;
 use crate::storage::StorageError;
 use crate::types::{CustomerId, Money, OrderId, SessionId, TaxRate};
@@ -106,6 +109,10 @@ fn ports() -> Ports {
             list_history: Port::new(|_| Box::pin(std::future::pending())),
             cancel_order: fake(|_| Err(OrdersError::Unknown)),
             record_payment: fake(|_| Err(OrdersError::Busy)),
+        },
+        audit: AuditPorts {
+            get_light: fake(|_| Ok(None)),
+            get_settlement: fake(|_| Err(AuditError::Storage(down()))),
         },
         sales: SalesPorts {
             create_sale: fake(|_| Err(SalesError::from(down()))),

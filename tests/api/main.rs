@@ -17,4 +17,6 @@ mod queue;
 mod reservations;
 mod routes;
 mod sales;
+mod sale_audit;
+mod sale_report;
 mod users;

@@ -193,6 +193,12 @@ impl Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderNumber(OrderId);
 
+impl From<OrderId> for OrderNumber {
+    fn from(id: OrderId) -> Self {
+        Self(id)
+    }
+}
+
 impl fmt::Display for OrderNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";

@@ -1,0 +1,96 @@
+//! The audit's actor: looks at the open sales again and again, keeps what it saw last, and has sales settled.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
+use tokio::sync::Semaphore;
+
+use super::balance::Light;
+use super::error::AuditError;
+use super::messages::*;
+use super::settlement::{Bench, Settlement};
+use super::watch::{Memory, Watch};
+use crate::types::SaleId;
+
+/// The pause after a round is at least this many times what the round took: the audit of the largest sale takes no more
+/// than a fifth of the time of one core away from its buyers.
+const REST: u32 = 4;
+
+pub struct AuditActor {
+    watch: Watch,
+    bench: Bench,
+    lights: HashMap<SaleId, Arc<Light>>,
+    /// Settlements that may be made at the same time.
+    places: Arc<Semaphore>,
+}
+
+impl AuditActor {
+    pub fn new(watch: Watch, bench: Bench) -> Self {
+        Self { watch, bench, lights: HashMap::new(), places: Arc::new(Semaphore::new(1)) }
+    }
+
+    fn look(&mut self, memory: Memory, context: &mut Context<Self>) {
+        let (watch, began) = (self.watch.clone(), Instant::now());
+        let round = async move { watch.look(memory).await };
+        context.spawn(round.into_actor(self).map(move |(memory, seen), actor, context| {
+            if let Some(seen) = seen {
+                actor.show(seen);
+            }
+            actor.look_after(actor.watch.every.max(began.elapsed() * REST), memory, context);
+        }));
+    }
+
+    fn look_after(&self, pause: Duration, memory: Memory, context: &mut Context<Self>) {
+        // The memory is handed on from round to round; a life of the actor that ends takes it away.
+        let mut memory = Some(memory);
+        context.run_later(pause, move |actor, context| {
+            actor.look(memory.take().unwrap_or_default(), context);
+        });
+    }
+
+    fn show(&mut self, seen: HashMap<SaleId, Light>) {
+        let gauge =
+            |sale: &SaleId| metrics::gauge!("shobai_sale_invariant_broken", "sale" => sale.to_string());
+        for sale in self.lights.keys().filter(|sale| !seen.contains_key(sale)) {
+            gauge(sale).set(0.0);
+        }
+        for (sale, light) in &seen {
+            gauge(sale).set(if light.is_green { 0.0 } else { 1.0 });
+        }
+        self.lights = seen.into_iter().map(|(sale, light)| (sale, Arc::new(light))).collect();
+    }
+}
+
+impl Actor for AuditActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        self.look_after(self.watch.every, Memory::default(), context);
+    }
+}
+
+impl Handler<GetLight> for AuditActor {
+    type Result = Result<Option<Arc<Light>>, AuditError>;
+
+    fn handle(&mut self, GetLight { sale }: GetLight, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.lights.get(&sale).cloned())
+    }
+}
+
+impl Handler<GetSettlement> for AuditActor {
+    type Result = ResponseFuture<Result<Arc<Settlement>, AuditError>>;
+
+    fn handle(&mut self, GetSettlement { sale }: GetSettlement, _: &mut Context<Self>) -> Self::Result {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return Box::pin(std::future::ready(Err(AuditError::Busy)));
+        };
+        let bench = self.bench.clone();
+        Box::pin(async move {
+            let settled = bench.settle(sale).await;
+            drop(place);
+            Ok(Arc::new(settled?))
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! Reads everything that a settlement says, at one moment of the database, order by order.
+
+use std::time::Duration;
+
+use futures_util::{TryStreamExt as _, pin_mut};
+use jiff::Timestamp;
+use tokio_postgres::Row as Record;
+use uuid::Uuid;
+
+use super::explain::{Told, ToldLine, explain};
+use super::sign::{Link, ReportKey, signed_text};
+use super::{
+    FORMAT, HistoryLine, LimitBreach, Line, Orphan, Queue, Row, SalePlan, Sealed, Settlement, SkuFigures,
+    Summary, Sums, pseudonym,
+};
+use crate::actors::orders::OrderNumber;
+use crate::actors::sales::Terms;
+use crate::audit::AuditError;
+use crate::config::Config;
+use crate::storage::{Connection, Database};
+use crate::types::{CustomerId, OrderId, SaleId};
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/audit/", $name, ".sql"))
+    };
+}
+
+/// Where settlements are made; cheap to clone.
+#[derive(Clone)]
+pub struct Bench {
+    database: Database,
+    key: ReportKey,
+    /// How long an order's stock may take to follow it.
+    grace: Duration,
+}
+
+impl Bench {
+    pub fn new(database: Database, key: ReportKey, config: &Config) -> Self {
+        Self { database, key, grace: crate::audit::grace(&config.orders) }
+    }
+
+    /// The settlement of a sale as it is at this moment. Refuses with `UnknownSale`.
+    pub async fn settle(&self, sale: SaleId) -> Result<Settlement, AuditError> {
+        // A connection of its own, which a report of many orders may keep busy for as long as it takes.
+        let connection = self.database.connect_unhurried().await?;
+        connection.batch_execute("begin isolation level repeatable read read only").await?;
+        let settled = self.gather(&connection, sale).await?;
+        connection.batch_execute("commit").await?;
+        Ok(settled)
+    }
+
+    async fn gather(&self, connection: &Connection, sale: SaleId) -> Result<Settlement, AuditError> {
+        let made_at = Timestamp::now();
+        let plan = read_plan(connection, sale).await?.ok_or(AuditError::UnknownSale(sale))?;
+        let mut skus: Vec<SkuFigures> = connection
+            .query(sql!("settle_parts"), &[&sale.uuid()])
+            .await?
+            .iter()
+            .map(|part| SkuFigures {
+                sku: part.get("sku"),
+                price: part.get("price"),
+                planned: part.get("planned"),
+                allotment: part.get("allotment"),
+                sold: part.get("sold"),
+                held: part.get("held"),
+                returned: part.get("returned"),
+                remaining: part.get("remaining"),
+                accepted: 0,
+                paid: 0,
+                open: 0,
+                cancelled: 0,
+                expired: 0,
+                refunded: 0,
+            })
+            .collect();
+        let mut sums = Sums::default();
+        let (rows, head) = self.read_rows(connection, sale, made_at, &mut sums, &mut skus).await?;
+        let mut summary = Summary {
+            format: FORMAT.to_owned(),
+            made_at,
+            history: read_history(connection, sale).await?,
+            reservations_without_order: read_orphans(connection, sale).await?,
+            lines_without_reservation: sums.lines_without_reservation,
+            limit_breaches: read_limit_breaches(connection, sale, plan.limit_per_customer).await?,
+            queue: read_queue(connection, sale).await?,
+            sale: plan,
+            totals: sums.totals,
+            unexplained: sums.unexplained,
+            findings: skus.iter().flat_map(SkuFigures::findings).collect(),
+            skus,
+            is_clean: false,
+            rows: rows.len() as u64,
+            head_hash: head.text(),
+        };
+        summary.is_clean = summary.has_nothing_against_it();
+        let text = signed_text(&summary).map_err(broken)?;
+        Ok(Settlement { signature: self.key.sign(&text), summary, rows })
+    }
+
+    /// Reads record by record, so that what is in memory is the report and nothing else.
+    async fn read_rows(
+        &self,
+        connection: &Connection,
+        sale: SaleId,
+        now: Timestamp,
+        sums: &mut Sums,
+        skus: &mut [SkuFigures],
+    ) -> Result<(Vec<Sealed>, Link), AuditError> {
+        let mut link = Link::first(sale);
+        let mut rows: Vec<Sealed> = Vec::new();
+        let mut seal = |records: &[Record]| -> Result<(), AuditError> {
+            let row = row_from(sale, rows.len() as u64 + 1, records, |changed_at| {
+                Duration::try_from(now.duration_since(changed_at)).unwrap_or_default() < self.grace
+            });
+            let Some(row) = row else { return Ok(()) };
+            sums.add(&row, skus);
+            link = link.next(&row).map_err(broken)?;
+            rows.push(Sealed { row, hash: link.text() });
+            Ok(())
+        };
+        let records = connection.query_raw(sql!("settle_rows"), [sale.uuid()]).await?;
+        pin_mut!(records);
+        let mut of_order: Vec<Record> = Vec::new();
+        while let Some(record) = records.try_next().await? {
+            let id = |record: &Record| record.get::<_, Uuid>("id");
+            if of_order.first().is_some_and(|first| id(first) != id(&record)) {
+                seal(&of_order)?;
+                of_order.clear();
+            }
+            of_order.push(record);
+        }
+        seal(&of_order)?;
+        Ok((rows, link))
+    }
+}
+
+/// One order from its records, one for each line; nothing from none.
+fn row_from(
+    sale: SaleId,
+    position: u64,
+    records: &[Record],
+    is_recent: impl Fn(Timestamp) -> bool,
+) -> Option<Row> {
+    let first = records.first()?;
+    let order = OrderId::from_uuid(first.get("id"));
+    let told = Told {
+        status: first.get("status"),
+        payment: first.get("payment_status"),
+        is_settled: first.get("stock_settled"),
+        is_recent: is_recent(first.get("changed_at")),
+    };
+    // An order without a line of the sale has one record all the same.
+    let lines = records.iter().filter(|record| record.get::<_, Option<&str>>("sku").is_some());
+    let told_lines: Vec<ToldLine<'_>> = lines
+        .map(|record| ToldLine {
+            sku: record.get("sku"),
+            quantity: record.get("quantity"),
+            unit_price: record.get("unit_price"),
+            sale_price: record.get("sale_price"),
+            reservation: record.get::<_, Option<&str>>("reservation_state").map(|state| {
+                let is_of_sale = record.get::<_, Option<Uuid>>("reserved_in") == Some(sale.uuid());
+                (record.get("reserved"), state, is_of_sale)
+            }),
+        })
+        .collect();
+    let (explained, reason) = explain(told, &told_lines);
+    Some(Row {
+        position,
+        order,
+        number: OrderNumber::from(order).to_string(),
+        customer: pseudonym(sale, &CustomerId::from_uuid(first.get("customer_id")).to_string()),
+        placed_at: first.get("created_at"),
+        amount: told_lines.iter().map(|line| line.quantity.saturating_mul(line.unit_price)).sum(),
+        lines: told_lines
+            .iter()
+            .map(|line| Line {
+                sku: line.sku.to_owned(),
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+                reservation: line.reservation.map(|(_, state, _)| state.to_owned()),
+            })
+            .collect(),
+        status: told.status.to_owned(),
+        payment_method: first.get::<_, Option<String>>("method").unwrap_or_default(),
+        payment_status: told.payment.to_owned(),
+        explained,
+        reason,
+    })
+}
+
+async fn read_plan(connection: &Connection, sale: SaleId) -> Result<Option<SalePlan>, AuditError> {
+    let Some(row) = connection.query_opt(sql!("settle_sale"), &[&sale.uuid()]).await? else {
+        return Ok(None);
+    };
+    let terms: Terms = serde_json::from_str(row.get("terms")).map_err(broken)?;
+    Ok(Some(SalePlan {
+        id: sale,
+        name: row.get("name"),
+        status: row.get("status"),
+        opens_at: row.get("opens_at"),
+        closes_at: row.get("closes_at"),
+        created_at: row.get("created_at"),
+        limit_per_customer: terms.limit_per_customer,
+        hold_seconds_card: terms.hold_seconds.card,
+        hold_seconds_konbini: terms.hold_seconds.konbini,
+        konbini_allowed: terms.konbini.allowed,
+        konbini_share_max: terms.konbini.share_max.to_string(),
+        admission: terms.admission.mode.as_str().to_owned(),
+        admitted_per_second: terms.admission.per_second,
+        commitment: row.get("commitment"),
+    }))
+}
+
+async fn read_history(connection: &Connection, sale: SaleId) -> Result<Vec<HistoryLine>, AuditError> {
+    let rows = connection.query(sql!("settle_history"), &[&sale.uuid()]).await?;
+    let line = |row: &Record| HistoryLine {
+        at: row.get("at"),
+        action: row.get("action"),
+        sku: row.get("sku"),
+        actor: row.get::<_, Option<Uuid>>("actor").map(|actor| actor.to_string()),
+        reason: row.get("reason"),
+        before: row.get("before"),
+        after: row.get("after"),
+    };
+    Ok(rows.iter().map(line).collect())
+}
+
+async fn read_orphans(connection: &Connection, sale: SaleId) -> Result<Vec<Orphan>, AuditError> {
+    let rows = connection.query(sql!("settle_orphans"), &[&sale.uuid()]).await?;
+    let orphan = |row: &Record| Orphan {
+        order: OrderId::from_uuid(row.get("id")),
+        sku: row.get("sku"),
+        pieces: row.get("quantity"),
+        state: row.get("state"),
+    };
+    Ok(rows.iter().map(orphan).collect())
+}
+
+async fn read_limit_breaches(
+    connection: &Connection,
+    sale: SaleId,
+    limit: Option<i64>,
+) -> Result<Vec<LimitBreach>, AuditError> {
+    let Some(limit) = limit else { return Ok(Vec::new()) };
+    let rows = connection.query(sql!("settle_claimants"), &[&sale.uuid(), &limit]).await?;
+    let breach = |row: &Record| {
+        let (kind, name) = row.get::<_, &str>("name").split_once(':').unwrap_or_default();
+        LimitBreach {
+            claimant: pseudonym(sale, name),
+            kind: kind.to_owned(),
+            pieces: row.get("pieces"),
+            limit,
+        }
+    };
+    Ok(rows.iter().map(breach).collect())
+}
+
+async fn read_queue(connection: &Connection, sale: SaleId) -> Result<Vec<Queue>, AuditError> {
+    let rows = connection.query(sql!("settle_queue"), &[&sale.uuid()]).await?;
+    let queue = |row: &Record| Queue { state: row.get("state"), entries: row.get("entries") };
+    Ok(rows.iter().map(queue).collect())
+}
+
+fn broken(error: serde_json::Error) -> AuditError {
+    AuditError::Broken(error.to_string())
+}

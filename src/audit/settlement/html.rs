@@ -1,0 +1,85 @@
+//! A settlement as one page that can be printed and asks nobody for anything.
+
+use askama::Template;
+use jiff::Timestamp;
+use jiff::tz::{self, TimeZone};
+
+use super::write::{in_words, states};
+use super::{Sealed, Settlement, Summary, Tally};
+
+/// Rows on the page; all of them are in the JSON and the CSV.
+const ROWS_SHOWN: usize = 1_000;
+/// Of what has no explanation, and of orphans.
+const EXAMPLES_SHOWN: usize = 200;
+
+#[derive(Template)]
+#[template(path = "sale-report/report.html")]
+struct Page<'a> {
+    summary: &'a Summary,
+    key_id: &'a str,
+    totals: Vec<(&'static str, Tally)>,
+    unexplained: Vec<&'a Sealed>,
+    rows: &'a [Sealed],
+}
+
+impl Settlement {
+    /// HTML without scripts; of a large sale the first 1,000 orders, and up to 200 of those that are not explained.
+    pub fn to_html(&self) -> Result<String, std::fmt::Error> {
+        let totals = &self.summary.totals;
+        let page = Page {
+            summary: &self.summary,
+            key_id: &self.signature.key_id,
+            totals: vec![
+                ("accepted", totals.accepted),
+                ("paid", totals.paid),
+                ("open", totals.open),
+                ("cancelled", totals.cancelled),
+                ("expired", totals.expired),
+                ("refunded", totals.refunded),
+            ],
+            unexplained: self
+                .rows
+                .iter()
+                .filter(|sealed| !sealed.row.explained)
+                .take(EXAMPLES_SHOWN)
+                .collect(),
+            rows: &self.rows[..self.rows.len().min(ROWS_SHOWN)],
+        };
+        page.render().map_err(|_| std::fmt::Error)
+    }
+}
+
+impl Page<'_> {
+    /// `2026-08-01 12:00:00 UTC (21:00:00 JST)`; the day in Japan too where it is another one.
+    fn time(&self, time: &Timestamp) -> String {
+        let utc = time.to_zoned(TimeZone::UTC);
+        // Japan has no summer time.
+        let japan = time.to_zoned(TimeZone::fixed(tz::offset(9)));
+        let form = if utc.date() == japan.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        format!("{} UTC ({} JST)", utc.strftime("%Y-%m-%d %H:%M:%S"), japan.strftime(form))
+    }
+
+    /// With commas between thousands.
+    fn number(&self, number: &i64) -> String {
+        let digits = number.unsigned_abs().to_string();
+        let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
+        if *number < 0 {
+            text.push('−');
+        }
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        text
+    }
+
+    fn lines(&self, sealed: &Sealed) -> String {
+        in_words(&sealed.row.lines)
+    }
+
+    fn reservation(&self, sealed: &Sealed) -> String {
+        states(&sealed.row.lines)
+    }
+}

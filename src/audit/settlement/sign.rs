@@ -1,0 +1,127 @@
+//! The chain that holds a report's rows together, and the engine's own key under it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Row, Summary, hexadecimal};
+use crate::storage::private_file::{self, PrivateFileError};
+use crate::types::SaleId;
+
+/// The key that signs settlements, made on the first start; cheap to clone.
+#[derive(Clone)]
+pub struct ReportKey(Arc<SigningKey>);
+
+/// Under a report. Everything in base64url without padding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    pub algorithm: String,
+    /// The thumbprint of the public key (RFC 7638). Whoever verifies has to know it from somewhere else.
+    pub key_id: String,
+    pub public_key: String,
+    /// Ed25519 (RFC 8032) over the summary's JSON without white space.
+    pub signature: String,
+}
+
+pub(super) const ALGORITHM: &str = "Ed25519";
+
+impl ReportKey {
+    /// Reads `<data_dir>/keys/report-ed25519.pem` (PKCS #8), or makes it.
+    pub fn load_or_create(data_dir: &Path) -> Result<Self, PrivateFileError> {
+        let path = Self::path(data_dir);
+        let malformed = |error: &dyn std::fmt::Display| PrivateFileError::malformed(&path, error.to_string());
+        let pem = private_file::read_or_create(&path, || {
+            let mut seed = [0; 32];
+            SysRng.try_fill_bytes(&mut seed).map_err(|error| malformed(&error))?;
+            let pem = SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF);
+            Ok(pem.map_err(|error| malformed(&error))?.as_str().into())
+        })?;
+        let key = SigningKey::from_pkcs8_pem(pem.expose_secret()).map_err(|error| malformed(&error))?;
+        Ok(Self(Arc::new(key)))
+    }
+
+    /// The key of the engine of a data directory; nothing where no engine has made one yet.
+    pub fn load(data_dir: &Path) -> Result<Option<Self>, PrivateFileError> {
+        match Self::path(data_dir).exists() {
+            true => Self::load_or_create(data_dir).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn path(data_dir: &Path) -> std::path::PathBuf {
+        data_dir.join("keys").join("report-ed25519.pem")
+    }
+
+    pub fn id(&self) -> String {
+        key_id(&self.0.verifying_key())
+    }
+
+    pub(super) fn sign(&self, text: &str) -> Signature {
+        let public = self.0.verifying_key();
+        Signature {
+            algorithm: ALGORITHM.to_owned(),
+            key_id: key_id(&public),
+            public_key: URL_SAFE_NO_PAD.encode(public.as_bytes()),
+            signature: URL_SAFE_NO_PAD.encode(self.0.sign(text.as_bytes()).to_bytes()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_seed(seed: u8) -> Self {
+        Self(Arc::new(SigningKey::from_bytes(&[seed; 32])))
+    }
+}
+
+/// The required members of the key as a JWK, in this order, without white space (RFC 7638).
+pub(super) fn key_id(public: &VerifyingKey) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public.as_bytes());
+    URL_SAFE_NO_PAD.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
+}
+
+/// The text that is signed.
+pub(super) fn signed_text(summary: &Summary) -> Result<String, serde_json::Error> {
+    serde_json::to_string(summary)
+}
+
+/// A hash of the chain, and what comes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link([u8; 32]);
+
+impl Link {
+    pub fn first(sale: SaleId) -> Self {
+        Self(Sha256::digest(sale.to_string()).into())
+    }
+
+    pub fn next(self, row: &Row) -> Result<Self, serde_json::Error> {
+        let text = serde_json::to_vec(row)?;
+        Ok(Self(Sha256::new().chain_update(self.0).chain_update(text).finalize().into()))
+    }
+
+    pub fn text(self) -> String {
+        hexadecimal(&self.0)
+    }
+
+    pub fn from_text(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let digit = |byte: u8| (byte as char).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+        if bytes.len() != 64 {
+            return None;
+        }
+        let mut link = [0; 32];
+        for (byte, pair) in link.iter_mut().zip(bytes.chunks(2)) {
+            *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+        }
+        Some(Self(link))
+    }
+}

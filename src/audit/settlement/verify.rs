@@ -1,0 +1,159 @@
+//! Whether a report is as it was signed: its rows, their chain, what they add up to, and the signature.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::VerifyingKey;
+
+use super::sign::{self, ALGORITHM, Link};
+use super::{FORMAT, Settlement, SkuFigures, Summary, Sums};
+use crate::types::SaleId;
+
+/// A report that is as it was signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    pub summary: Summary,
+    /// Of the key that it was signed with. It proves something only to those who know whose key that is.
+    pub key_id: String,
+}
+
+/// Why a report is not as it was signed, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    #[error("this is not a settlement: {0}")]
+    NotAReport(String),
+    #[error("the settlement was changed after it was signed: {}", .0.join("; "))]
+    DoesNotFit(Vec<String>),
+}
+
+/// Problems that are told; a report that was replaced as a whole would have one for every row.
+const PROBLEMS_MAX: usize = 20;
+
+/// Recomputes the chain, the totals and the signature of a report's JSON.
+///
+/// Refuses with everything that does not fit (the first 20), naming the row.
+pub fn verify(json: &str) -> Result<Verified, VerifyError> {
+    let report: Settlement =
+        serde_json::from_str(json).map_err(|error| VerifyError::NotAReport(error.to_string()))?;
+    let Settlement { summary, signature, rows } = report;
+    if summary.format != FORMAT {
+        return Err(VerifyError::NotAReport(format!("its format is {:?}, not {FORMAT:?}", summary.format)));
+    }
+    let not_text = |error: serde_json::Error| VerifyError::NotAReport(error.to_string());
+    let mut problems = Vec::new();
+
+    let mut link = Link::first(summary.sale.id);
+    let mut sums = Sums::default();
+    let mut skus: Vec<SkuFigures> = summary.skus.iter().map(SkuFigures::without_orders).collect();
+    let mut named = None;
+    for (index, sealed) in rows.iter().enumerate() {
+        let row = &sealed.row;
+        sums.add(row, &mut skus);
+        let name = || format!("row {} (order {})", index + 1, row.order);
+        let position = index as u64 + 1;
+        if row.position != position {
+            problems.push(format!("{} calls itself row {}", name(), row.position));
+        }
+        let next = link.next(row).map_err(not_text)?;
+        if next.text() == sealed.hash {
+            link = next;
+        } else {
+            problems.push(format!(
+                "{} does not have the hash of what it says after the row before it: it or its neighbours were changed, taken \
+                 out or put in",
+                name()
+            ));
+            // The rows after it are held to the hash that it has, so that only what was changed is named.
+            link = Link::from_text(&sealed.hash).unwrap_or(next);
+        }
+        let amount: i64 = row.lines.iter().map(|line| line.quantity.saturating_mul(line.unit_price)).sum();
+        if amount != row.amount {
+            problems.push(format!("{}: its lines cost {amount}, not {}", name(), row.amount));
+        }
+        named = Some(name());
+        if problems.len() >= PROBLEMS_MAX {
+            return Err(VerifyError::DoesNotFit(problems));
+        }
+    }
+    if summary.rows != rows.len() as u64 {
+        problems.push(format!("it has {} rows, and {} were signed", rows.len(), summary.rows));
+    }
+    if summary.head_hash != link.text() {
+        let last = named.unwrap_or_else(|| "the beginning".to_owned());
+        problems.push(format!("the chain ends at {last} with another hash than the signed one"));
+    }
+    problems.extend(wrong_totals(&summary, &sums, &skus));
+    problems.extend(wrong_signature(&summary, &signature).map_err(not_text)?);
+    if problems.is_empty() {
+        Ok(Verified { key_id: signature.key_id, summary })
+    } else {
+        problems.truncate(PROBLEMS_MAX);
+        Err(VerifyError::DoesNotFit(problems))
+    }
+}
+
+fn wrong_totals(summary: &Summary, sums: &Sums, skus: &[SkuFigures]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let (said, are) = (&summary.totals, &sums.totals);
+    for (name, said, is) in [
+        ("accepted", said.accepted, are.accepted),
+        ("paid", said.paid, are.paid),
+        ("open", said.open, are.open),
+        ("cancelled", said.cancelled, are.cancelled),
+        ("expired", said.expired, are.expired),
+        ("refunded", said.refunded, are.refunded),
+    ] {
+        if said != is {
+            problems.push(format!(
+                "the total {name} says {} orders, {} pieces, ¥{}; the rows make {}, {}, ¥{}",
+                said.orders, said.pieces, said.amount, is.orders, is.pieces, is.amount
+            ));
+        }
+    }
+    for (said, is) in summary.skus.iter().zip(skus) {
+        if said != is {
+            problems.push(format!("the figures of {} are not what the rows make", said.sku));
+        }
+    }
+    if summary.unexplained != sums.unexplained {
+        let (said, are) = (summary.unexplained, sums.unexplained);
+        problems.push(format!("it says that {said} rows are not explained, and {are} are not"));
+    }
+    if summary.lines_without_reservation != sums.lines_without_reservation {
+        problems.push("the lines that it lists as without reservation are not those of the rows".to_owned());
+    }
+    let findings: Vec<String> = summary.skus.iter().flat_map(SkuFigures::findings).collect();
+    if summary.findings != findings {
+        problems.push("what it finds against its figures is not what its figures say".to_owned());
+    }
+    if summary.is_clean != summary.has_nothing_against_it() {
+        problems.push(format!("it calls itself {}clean", if summary.is_clean { "" } else { "not " }));
+    }
+    problems
+}
+
+fn wrong_signature(
+    summary: &Summary,
+    signature: &super::Signature,
+) -> Result<Option<String>, serde_json::Error> {
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
+    let public = decode(&signature.public_key)
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+        .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+    let signed = decode(&signature.signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+    let (Some(public), Some(signed)) = (public, signed) else {
+        return Ok(Some("the signature or its key cannot be read".to_owned()));
+    };
+    if signature.algorithm != ALGORITHM || signature.key_id != sign::key_id(&public) {
+        return Ok(Some("the signature's algorithm or key id is not that of its key".to_owned()));
+    }
+    let text = sign::signed_text(summary)?;
+    let signed = ed25519_dalek::Signature::from_bytes(&signed);
+    let holds = public.verify_strict(text.as_bytes(), &signed).is_ok();
+    Ok((!holds).then(|| "the signature does not hold for the summary".to_owned()))
+}
+
+impl Verified {
+    pub fn sale(&self) -> SaleId {
+        self.summary.sale.id
+    }
+}
