@@ -19,6 +19,7 @@ mod problem;
 mod products;
 mod queue;
 mod rate_limit;
+mod report;
 mod route;
 mod sales;
 mod server;
@@ -69,6 +70,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))
         .service(at("/v1/admin/sales/{id}/live").get(sales::get_live))
         .service(at("/v1/admin/sales/{id}/changes").get(sales::list_changes))
+        .service(at("/v1/admin/sales/{id}/report").get(report::get_report))
         .service(at("/v1/admin/sales/{id}/why").get(why::explain))
         .service(at("/v1/admin/sales/{id}/validate").post(sales::validate_sale))
         .service(at("/v1/admin/sales/{id}/{action}").post(sales::move_sale))

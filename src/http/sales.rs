@@ -26,6 +26,7 @@ use crate::actors::sales::{
     GetSale, HoldSeconds, KonbiniTerms, ListChanges, ListSales, Live, MoveSale, ReplanSale, RoomFigures,
     Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, ValidateSale,
 };
+use crate::audit::{GetLight, Light};
 use crate::types::{Money, Quantity, SaleId, Sku};
 
 /// Sales on the lists; more than any shop runs at a time.
@@ -298,11 +299,49 @@ pub struct LiveView {
     /// Null where there is no waiting room.
     #[schema(required)]
     queue: Option<QueueView>,
+    /// Whether stock, actors, ledger and orders agree; null while nobody looks.
+    #[schema(required)]
+    invariant: Option<LightView>,
     /// At the rate of the last ten seconds; null while nothing is sold or nothing is left.
     #[schema(required)]
     sold_out_in_seconds: Option<i64>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
+}
+
+/// Green when `allotment = accounted` and `ordered + on_the_way = promised`, and nothing else was found.
+#[derive(Serialize, ToSchema)]
+pub struct LightView {
+    green: bool,
+    allotment: i64,
+    /// Sold, held, returned and remaining.
+    accounted: i64,
+    /// Sold and held.
+    promised: i64,
+    /// In orders that count.
+    ordered: i64,
+    /// Held for orders that may yet come to be.
+    on_the_way: i64,
+    #[schema(value_type = String, format = DateTime)]
+    checked_at: Timestamp,
+    /// What was found, in words.
+    breaches: Vec<String>,
+}
+
+impl LightView {
+    fn of(light: &Light) -> Self {
+        let breach = |found: &crate::audit::Finding| format!("{}: {}", found.subject, found.finding);
+        Self {
+            green: light.is_green,
+            allotment: light.allotment,
+            accounted: light.accounted,
+            promised: light.promised,
+            ordered: light.ordered,
+            on_the_way: light.on_the_way,
+            checked_at: light.checked_at,
+            breaches: light.breaches.iter().map(breach).collect(),
+        }
+    }
 }
 
 /// The waiting room of a sale.
@@ -515,7 +554,7 @@ impl DecisionsView {
 }
 
 impl LiveView {
-    fn of(live: &Live, room: Option<RoomFigures>) -> Self {
+    fn of(live: &Live, room: Option<RoomFigures>, light: Option<&Light>) -> Self {
         let part = |(sku, part): &(Sku, Allotment)| PartView {
             sku: sku.to_string(),
             allotment: part.allotment,
@@ -537,6 +576,7 @@ impl LiveView {
             decisions: DecisionsView::of(live.tally),
             per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),
             queue: room.map(QueueView::of),
+            invariant: light.map(LightView::of),
             sold_out_in_seconds: forecast.map(|sold| remaining.saturating_mul(seconds) / sold),
             at: Timestamp::now(),
         }
@@ -880,7 +920,7 @@ pub async fn get_live(
     let question = GetLive { sale: id.0 };
     let live = gateway.ports.sales.get_live.ask(question.clone()).await?;
     if !accepts_events(&request) {
-        return answer::ok(&LiveView::of(&live, room(&gateway, id.0).await));
+        return answer::ok(&live_view(&gateway, &live).await);
     }
     let Ok(place) = gateway.streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
     Ok(event_stream(gateway, question, place))
@@ -892,9 +932,12 @@ pub(super) fn accepts_events(request: &HttpRequest) -> bool {
     accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
 }
 
-/// The figures of the sale's waiting room, if it has one.
-async fn room(gateway: &Gateway, sale: SaleId) -> Option<RoomFigures> {
-    gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok()
+/// With the waiting room and the audit of the sale, as far as it has them.
+async fn live_view(gateway: &Gateway, live: &Live) -> LiveView {
+    let sale = live.sale.id;
+    let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
+    let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
+    LiveView::of(live, room, light.as_deref())
 }
 
 /// Server-sent events (HTML, 9.2), each with the figures as they are then.
@@ -908,8 +951,7 @@ fn event_stream(gateway: Data<Gateway>, question: GetLive, place: OwnedSemaphore
             return None;
         }
         let live = gateway.ports.sales.get_live.ask(question.clone()).await.ok()?;
-        let room = room(&gateway, question.sale).await;
-        let data = serde_json::to_string(&LiveView::of(&live, room)).ok()?;
+        let data = serde_json::to_string(&live_view(&gateway, &live).await).ok()?;
         let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
         Some((event, (gateway, question, every, place)))
     });

@@ -16,7 +16,7 @@ use super::ports::{
 use super::server::{Layers, app};
 use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::{InventoryError, Stock};
-use crate::actors::orders::{Order, OrdersError, PlaceOrder, Placed};
+use crate::actors::orders::{Order, OrdersError, PlaceOrder, Placed, Placing};
 use crate::actors::payments::{Payment, PaymentMethod, WebhookSecret};
 use crate::actors::runtime::Port;
 use crate::actors::sales::{PassKey, SalesError};
@@ -69,7 +69,9 @@ fn place(wanted: PlaceOrder) -> Result<Placed, OrdersError> {
         PaymentMethod::Card { .. } => json!({"method": "card", "status": "captured", "card": {"reference": "ch_1"}}),
     })
     .unwrap();
-    let order = Order::place(OrderId::generate(), customer, None, &lines, quotes, payment, now, now).unwrap();
+    let id = OrderId::generate();
+    let placing = Placing { id, customer, sale: None, created_at: now, pay_before: now };
+    let order = Order::place(placing, &lines, quotes, payment).unwrap();
     Ok(Placed { order: Arc::new(order), replayed: key.as_str() == "replayed" })
 }
 

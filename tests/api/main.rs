@@ -16,7 +16,7 @@ mod products;
 mod queue;
 mod reservations;
 mod routes;
-mod sales;
 mod sale_audit;
 mod sale_report;
+mod sales;
 mod users;

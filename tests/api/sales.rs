@@ -122,6 +122,10 @@ async fn a_sale_goes_from_its_plan_to_its_end() {
     let other = engine.customer().await;
     other.orders_by_card("LAMP", 2).await.expect(201);
     operator.sees_pieces(&sale, 4, 2, 2, 0).await;
+    eventually("the light is green", async || {
+        (operator.live(&sale).await["invariant"]["green"] == true).then_some(())
+    })
+    .await;
 
     operator.tells(&sale, "drain").await.expect(200);
     other.orders("LAMP", 1).await.expect_problem(409, "sale-not-open");
@@ -131,6 +135,15 @@ async fn a_sale_goes_from_its_plan_to_its_end() {
     operator.sees(&sale, "closed").await;
     operator.sees_pieces(&sale, 0, 0, 2, 6).await;
     operator.tells(&sale, "settle").await.expect(200);
+    let report = operator.staff.get(&format!("/v1/admin/sales/{sale}/report")).await.expect(200);
+    shobai::audit::verify(&report.text).expect("as it was signed");
+    for (accept, beginning) in [("text/html", "<!doctype html>"), ("text/csv", "")] {
+        let path = format!("/v1/admin/sales/{sale}/report");
+        let request = operator.staff.request(reqwest::Method::GET, &path).header("Accept", accept);
+        let page = operator.staff.send(request).await.expect(200);
+        assert!(page.header("content-type").is_some_and(|media_type| media_type.starts_with(accept)));
+        assert!(page.text.to_lowercase().starts_with(beginning) && page.text.contains("LAMP"), "{page:?}");
+    }
     // The shop sells as always.
     assert_eq!(buyer.orders("LAMP", 1).await.expect(201).body["totals"]["total"], 1_980);
     operator.tells(&sale, "pause").await.expect_problem(409, "not-in-status");

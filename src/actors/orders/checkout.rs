@@ -22,7 +22,7 @@ use super::book::{Entry, KeyAsked, Placement, Refusal};
 use super::error::OrdersError;
 use super::keys::{Claim, KnownKeys, RequestHash, first_answer};
 use super::messages::{PlaceOrder, Placed};
-use super::model::{Order, OrderStatus};
+use super::model::{Order, OrderStatus, Placing};
 use super::settlement;
 use crate::actors::catalog::{Quote, QuoteSkus};
 use crate::actors::inventory::{
@@ -209,9 +209,8 @@ async fn place_at(
     };
 
     let sale = admitted.map(|admitted| admitted.passage.sale);
-    let order =
-        Order::place(id, wanted.customer, sale, &lines, quotes, payment.clone(), created_at, pay_before)?;
-    let order = Arc::new(order);
+    let placing = Placing { id, customer: wanted.customer, sale, created_at, pay_before };
+    let order = Arc::new(Order::place(placing, &lines, quotes, payment.clone())?);
     let placement = Placement { order: order.clone(), key: wanted.key.clone(), request };
     match desk.commit(Entry::Place(placement)).await {
         Ok(Ok(())) => {

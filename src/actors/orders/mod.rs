@@ -23,6 +23,8 @@ pub use actor::{Desk, OrdersActor, OrdersPorts};
 pub use book::{KeyBook, OrderBook};
 pub use error::OrdersError;
 pub use messages::*;
-pub use model::{HistoryEntry, IdempotencyKey, Order, OrderLine, OrderNumber, OrderStatus, TaxShare, Totals};
+pub use model::{
+    HistoryEntry, IdempotencyKey, Order, OrderLine, OrderNumber, OrderStatus, Placing, TaxShare, Totals,
+};
 pub use rounds::look_after;
 pub use store::OrdersStore;

@@ -110,18 +110,25 @@ pub struct Order {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Whose order it is going to be, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Placing {
+    pub id: OrderId,
+    pub customer: CustomerId,
+    pub sale: Option<SaleId>,
+    pub created_at: Timestamp,
+    pub pay_before: Timestamp,
+}
+
 impl Order {
     /// A new order, at the prices quoted. `lines` and `quotes` go in pairs.
     pub fn place(
-        id: OrderId,
-        customer: CustomerId,
-        sale: Option<SaleId>,
+        placing: Placing,
         lines: &[Line],
         quotes: Vec<Quote>,
         payment: Payment,
-        created_at: Timestamp,
-        pay_before: Timestamp,
     ) -> Result<Self, InvalidValue> {
+        let Placing { id, customer, sale, created_at, pay_before } = placing;
         let lines: Vec<_> = lines
             .iter()
             .zip(quotes)
