@@ -86,6 +86,9 @@ struct ProblemView {
     /// With `out-of-stock`: pieces that can be had.
     #[schema(example = 1, nullable = false)]
     available: Option<i64>,
+    /// With `challenge-required`.
+    #[schema(nullable = false)]
+    challenge: Option<String>,
     /// With `not-in-status` and `not-a-draft`.
     #[schema(example = "open", nullable = false)]
     sale_status: Option<String>,

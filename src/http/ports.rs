@@ -18,13 +18,16 @@ use crate::actors::orders::{
 use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
-    ChangeItem, CreateSale, GetDraw, GetLive, GetPlace, GetRoom, GetSale, GetTraces, JoinQueue, ListChanges,
-    ListSales, MoveSale, PassKey, ReplanSale, SwitchEverything, SwitchItem, ValidateSale,
+    Challenge, ChangeItem, CreateSale, GetDraw, GetLive, GetPlace, GetRoom, GetSale, GetTraces, JoinQueue,
+    ListChanges, ListSales, MoveSale, PassKey, ProofOfWork, ReplanSale, SwitchEverything, SwitchItem,
+    ValidateSale,
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::audit::{GetLight, GetSettlement};
 use crate::config::Config;
 
+/// How long the answer to a challenge is good.
+const CHALLENGE_VALID_FOR: Duration = Duration::from_secs(600);
 /// Streams of events that are sent at the same time to operators, and to those who wait; who gets none can ask instead.
 const STREAMS_MAX: usize = 256;
 const QUEUE_STREAMS_MAX: usize = 5_000;
@@ -109,6 +112,8 @@ pub struct Gateway {
     pub webhook_secret: WebhookSecret,
     /// Signs and reads tickets and admissions of sales.
     pub pass_key: PassKey,
+    /// What is asked of whoever joins a waiting room; nothing: nothing.
+    pub challenge: Option<Box<dyn Challenge>>,
     pub limits: GatewayLimits,
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
@@ -134,6 +139,7 @@ impl Gateway {
             identify: Box::new(identify),
             key_set: key_set.to_string().into(),
             webhook_secret,
+            challenge: proof_of_work(&pass_key, config),
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -142,6 +148,14 @@ impl Gateway {
             limits,
         }
     }
+}
+
+/// The built-in challenge, where one is configured.
+fn proof_of_work(key: &PassKey, config: &Config) -> Option<Box<dyn Challenge>> {
+    let bits = Some(config.sales.challenge_bits).filter(|bits| *bits > 0)?;
+    // The configuration was checked against the same bound.
+    let proof = ProofOfWork::new(key.clone(), bits, CHALLENGE_VALID_FOR).ok()?;
+    Some(Box::new(proof))
 }
 
 /// The bounds that the gateway keeps itself.

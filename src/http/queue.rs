@@ -19,8 +19,9 @@ use super::ports::Gateway;
 use super::problem::Problem;
 use super::sales::{TELLS_EVERY, TELLS_FOR, accepts_events};
 use crate::actors::sales::{GetDraw, GetPlace, JoinQueue, QueuePlace, Ticket};
-use crate::types::SaleId;
+use crate::types::{CustomerId, SaleId};
 
+const CHALLENGE_ANSWER: HeaderName = HeaderName::from_static("challenge-answer");
 const QUEUE_TICKET: HeaderName = HeaderName::from_static("queue-ticket");
 
 /// The ticket that a client shows, its signature checked.
@@ -109,14 +110,25 @@ pub struct DrawView {
 /// Joins the waiting room of a sale; twice is as once.
 #[utoipa::path(
     post, path = "/v1/sales/{id}/queue", tag = "sales", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The sale")),
+    params(
+        ("id" = Uuid, Path, description = "The sale"),
+        ("Challenge-Answer" = Option<String>, Header, description = "The `challenge` that a 403 gave, a colon and digits, such \
+            that their SHA-256 begins with as many zero bits as the challenge's first number says", nullable = false, max_length = 500),
+    ),
     responses(
         (status = 201, description = "The ticket and the place", body = PlaceView),
+        (status = 403, description = "`challenge-required` with the `challenge`, or that its answer is wrong or too old"),
         (status = 404, description = "`no-waiting-room`, or `not-found` for what is not an id"),
         (status = 409, description = "`sold-out`, or a code of the room: it is full, has ended, or its entries are closed"),
     )
 )]
-pub async fn join_queue(customer: SignedInCustomer, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+pub async fn join_queue(
+    customer: SignedInCustomer,
+    id: FromPath<SaleId>,
+    request: HttpRequest,
+    gateway: Data<Gateway>,
+) -> Answer {
+    check_challenge(&gateway, customer.0.customer, &request)?;
     let join = JoinQueue { sale: id.0, customer: customer.0.customer };
     let place = gateway.ports.sales.join_queue.ask(join).await?;
     let ask_again = place.ask_again_in_seconds;
@@ -160,6 +172,20 @@ pub async fn get_place(
     let mut answer = answer::ok(&PlaceView::of(place))?;
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
     Ok(answer)
+}
+
+/// Whoever joins has done the work first, where it is asked for.
+fn check_challenge(gateway: &Gateway, customer: CustomerId, request: &HttpRequest) -> Result<(), Problem> {
+    let Some(challenge) = &gateway.challenge else { return Ok(()) };
+    let now = Timestamp::now();
+    match request.headers().get(CHALLENGE_ANSWER).map(|answer| answer.to_str().unwrap_or_default()) {
+        Some(answer) => Ok(challenge.check(customer, answer, now)?),
+        None => {
+            let details = serde_json::json!({ "challenge": challenge.issue(customer, now) });
+            let problem = Problem::new(403, "challenge-required", "joining needs a Challenge-Answer header");
+            Err(problem.with_details(details.as_object().cloned().unwrap_or_default()))
+        }
+    }
 }
 
 fn event_stream(gateway: Data<Gateway>, ticket: Ticket, seat: OwnedSemaphorePermit) -> HttpResponse {

@@ -74,7 +74,13 @@ impl Layers {
         let cors = Cors::default()
             .allowed_methods(["GET", "HEAD", "POST", "PATCH", "DELETE"])
             .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
-            .allowed_headers(["Idempotency-Key", "Queue-Ticket", "Sale-Admission", "X-Request-Id"])
+            .allowed_headers([
+                "Challenge-Answer",
+                "Idempotency-Key",
+                "Queue-Ticket",
+                "Sale-Admission",
+                "X-Request-Id",
+            ])
             .expose_headers([
                 "Location",
                 "Idempotency-Replayed",

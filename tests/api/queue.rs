@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shobai::actors::sales::PublishedDraw;
+use shobai::actors::sales::{ProofOfWork, PublishedDraw};
 
 use crate::support::client::card_order;
 use crate::support::{Answer, Client, TestEngine, eventually};
@@ -184,6 +184,26 @@ async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
     shows(&sale, &forged).await.expect_problem(403, "forged-pass");
     shows("019b0000-0000-7000-8000-000000000000", &one.ticket).await.expect_problem(403, "other-sale");
     engine.anybody().post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(401);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn joining_may_cost_a_proof_of_work() {
+    let engine = TestEngine::start_with(|config| config.sales.challenge_bits = 8).await;
+    engine.sells("LAMP", 100).await;
+    let sale = armed(&engine, plan("queue", 60_000, 100, 1)).await;
+    let (one, other) = (engine.customer().await, engine.customer().await);
+    let asked = one.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+    let asked = asked.expect_problem(403, "challenge-required");
+    let answer =
+        ProofOfWork::solve(asked.body["challenge"].as_str().expect("a challenge")).expect("an answer");
+    let joins = async |client: &Client, answer: &str| {
+        let request = client.request(reqwest::Method::POST, &format!("/v1/sales/{sale}/queue"));
+        client.send(request.header("Challenge-Answer", answer)).await
+    };
+    assert!(joins(&one, "nonsense").await.status >= 400);
+    assert_eq!(joins(&other, &answer).await.status, 403);
+    eventually("the room is there", async || (joins(&one, &answer).await.status == 201).then_some(())).await;
     engine.stop().await;
 }
 

@@ -168,7 +168,7 @@ async fn a_sale_goes_from_its_plan_to_its_end() {
 
 #[actix::test]
 async fn nobody_buys_before_the_opening_or_after_the_end() {
-    let engine = TestEngine::start().await;
+    let engine = TestEngine::start_with(|config| config.sales.order_every_ms = 0).await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 1_000_000).await;
     let (opens_at, closes_at) = (soon(2_500), soon(4_500));
@@ -208,7 +208,7 @@ async fn nobody_buys_before_the_opening_or_after_the_end() {
 
 #[actix::test]
 async fn of_a_thousand_requests_of_one_customer_as_many_pieces_are_had_as_the_limit_allows() {
-    let engine = TestEngine::start().await;
+    let engine = TestEngine::start_with(|config| config.sales.order_every_ms = 0).await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 100).await;
     let sale = operator.opens(plan("LAMP", 100)).await;
@@ -230,6 +230,26 @@ async fn of_a_thousand_requests_of_one_customer_as_many_pieces_are_had_as_the_li
     buyer.orders_by_card("LAMP", 1).await.expect(201);
     buyer.orders("LAMP", 1).await.expect_problem(409, "limit-reached");
     expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_account_that_orders_too_fast_is_told_to_wait() {
+    let engine = TestEngine::start_with(|config| {
+        config.sales.order_every_ms = 60_000;
+        config.sales.orders_at_once = 2;
+    })
+    .await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 100).await;
+    operator.opens(plan("LAMP", 100)).await;
+    let buyer = engine.customer().await;
+    buyer.orders_by_card("LAMP", 1).await.expect(201);
+    buyer.orders_by_card("LAMP", 1).await.expect(201);
+    let refused = buyer.orders_by_card("LAMP", 1).await.expect_problem(429, "too-fast");
+    let wait: i64 = refused.header("retry-after").expect("a time").parse().expect("seconds");
+    assert!((50..=60).contains(&wait), "{wait}");
+    engine.customer().await.orders_by_card("LAMP", 1).await.expect(201);
     engine.stop().await;
 }
 

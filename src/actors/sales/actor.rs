@@ -44,7 +44,7 @@ impl SalesActor {
     pub fn new(office: Office) -> Self {
         // Every life of the gates has another number than the one before.
         let epoch = u64::try_from(Timestamp::now().as_nanosecond() & i128::from(u64::MAX)).unwrap_or(0);
-        let gates = Gates::new(epoch, office.key.clone());
+        let gates = Gates::new(epoch, office.key.clone(), office.pacing());
         Self { office, gates, busy: HashSet::new(), parts: HashMap::new() }
     }
 

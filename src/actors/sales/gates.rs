@@ -1,6 +1,6 @@
 //! The gates in front of the stock decision: whether this order may have pieces of a sale at this moment, from memory alone.
 //!
-//! In this order: the switch for everything, the sale's window and status, the switches of the sale and of the SKU, how it
+//! In this order: the switch for everything, the pace of the account, the sale's window and status, the switches of the sale and of the SKU, how it
 //! is paid, the admission, the limits. What passes is counted for its customer until its order has come to nothing.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::model::{AdmissionMode, Sale, SaleStatus};
-use super::waiting_room::{Admission, PassKey, TicketNumber};
+use super::waiting_room::{Admission, Pacing, PassKey, TicketNumber};
 use crate::actors::inventory::{Claimed, Line};
 use crate::types::{CustomerId, Money, OrderId, SaleId, Sku};
 
@@ -159,6 +159,8 @@ pub struct Gates {
     epoch: u64,
     /// Names are counted and stored under pseudonyms.
     key: PassKey,
+    /// How fast the orders of one account may come; nothing: as fast as they like.
+    pacing: Option<Pacing>,
     /// The switch for everything.
     is_stopped: bool,
     by_sku: HashMap<Sku, SaleId>,
@@ -206,10 +208,11 @@ const ADMISSION: &str = "admission:";
 const KONBINI: &str = "konbini";
 
 impl Gates {
-    pub fn new(epoch: u64, key: PassKey) -> Self {
+    pub fn new(epoch: u64, key: PassKey, pacing: Option<Pacing>) -> Self {
         Self {
             epoch,
             key,
+            pacing,
             is_stopped: false,
             by_sku: HashMap::new(),
             sales: HashMap::new(),
@@ -320,6 +323,11 @@ impl Gates {
         }
         let epoch = self.epoch;
         let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) else { return Ok(None) };
+        if let Some(pacing) = self.pacing.as_mut().filter(|_| !arrival.is_staff)
+            && let Err(wait) = pacing.allow(arrival.customer, arrival.arrived_at)
+        {
+            return Err(Refusal::TooFast { retry_after: wait.seconds });
+        }
         let passage = gate.pass(arrival, epoch, &self.key)?;
         self.on_their_way += 1;
         Ok(Some(passage))
@@ -627,7 +635,7 @@ mod tests {
     }
 
     fn gates(change: impl FnOnce(&mut Sale)) -> (Gates, SaleId) {
-        let mut gates = Gates::new(1, key());
+        let mut gates = Gates::new(1, key(), None);
         let mut sale = sale(SaleStatus::Open);
         change(&mut sale);
         let id = sale.id;
@@ -762,6 +770,21 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_orders_too_fast_is_told_when_to_come_again() {
+        let pacing = Pacing::new(Duration::from_secs(1), std::num::NonZeroU32::new(2).unwrap(), 1_000);
+        let mut gates = Gates::new(1, key(), Some(pacing));
+        gates.enter(sale(SaleStatus::Open));
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
+        let refused = gates.pass(&arrival(1, 1, 1_500)).unwrap_err().1;
+        assert_eq!(refused, Refusal::TooFast { retry_after: 1 });
+        assert_eq!(gate(gates.pass(&arrival(2, 1, 1_500))), "passed");
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_502))), "limit-reached");
+        let staff = Arrival { is_staff: true, ..arrival(2, 1, 1_500) };
+        assert_eq!(gate(gates.pass(&staff)), "passed");
+    }
+
+    #[test]
     fn an_older_state_of_a_sale_changes_nothing() {
         let (mut gates, id) = gates(|sale| sale.version = 5);
         let known = Sale::clone(gates.sale(id).unwrap());
@@ -776,7 +799,7 @@ mod tests {
         let (mut earlier, _) = gates(|_| {});
         let (first, second) = (arrival(1, 2, 1_500), arrival(1, 2, 1_500));
         let passage = earlier.pass(&first).unwrap().unwrap();
-        let mut gates = Gates::new(2, key());
+        let mut gates = Gates::new(2, key(), None);
         gates.enter(Sale::clone(earlier.sale(passage.sale).unwrap()));
 
         assert_eq!(gate(gates.pass(&second)), "passed");

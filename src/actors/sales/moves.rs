@@ -5,6 +5,7 @@
 //! close: write "closed" → give back what is left of every SKU           (again after a crash in between)
 //! ```
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -14,7 +15,7 @@ use super::error::SalesError;
 use super::messages::{ChangeItem, SwitchItem};
 use super::model::{Action, Actor, Finding, Sale, SaleDraft, SaleStatus};
 use super::store::{Act, SalesStore};
-use super::waiting_room::{PassKey, Seed};
+use super::waiting_room::{Pacing, PassKey, Seed};
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{
     AllotStock, Allotment, ChangeAllotment, CloseAllotment, GetStock, InventoryError, ListAllotments,
@@ -28,6 +29,8 @@ use crate::types::{SaleId, Sku};
 const AT_ONCE: usize = 16;
 /// How often a change is tried that somebody else's change overtook.
 const ATTEMPTS: usize = 4;
+/// Accounts whose pace is remembered, in 16 bytes each.
+const PACED_ACCOUNTS: usize = 131_072;
 const BY_THE_SCHEDULE: &str = "by the schedule";
 
 /// Whom sales asks.
@@ -51,6 +54,9 @@ pub struct Office {
     pub(super) arm_before: Duration,
     pub(super) schedule_every: Duration,
     drain_within: Duration,
+    /// Between the orders of one account in a sale; nothing: no pace is kept.
+    order_every: Option<Duration>,
+    orders_at_once: NonZeroU32,
     hold_seconds_max: i64,
 }
 
@@ -63,8 +69,15 @@ impl Office {
             arm_before: Duration::from_secs(config.sales.arm_before_seconds),
             schedule_every: Duration::from_millis(config.sales.schedule_every_ms),
             drain_within: Duration::from_secs(config.sales.drain_within_seconds),
+            order_every: Some(Duration::from_millis(config.sales.order_every_ms))
+                .filter(|every| !every.is_zero()),
+            orders_at_once: NonZeroU32::new(config.sales.orders_at_once).unwrap_or(NonZeroU32::MIN),
             hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
         }
+    }
+
+    pub(super) fn pacing(&self) -> Option<Pacing> {
+        self.order_every.map(|every| Pacing::new(every, self.orders_at_once, PACED_ACCOUNTS))
     }
 
     pub(super) async fn sale(&self, id: SaleId) -> Result<Sale, SalesError> {
