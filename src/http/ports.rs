@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 
+use super::ops::Streams;
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
     AdjustStock, CommitReservation, GetStock, ListAvailable, ListMovements, ReceiveStock, ReleaseReservation,
@@ -89,6 +90,8 @@ pub struct Gateway {
     /// Signs and reads tickets and admissions of sales.
     pub pass_key: PassKey,
     pub limits: GatewayLimits,
+    /// Live figures that operators watch at the moment.
+    pub streams: Streams,
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
     pub(super) open: OpenRequests,
@@ -111,7 +114,8 @@ impl Gateway {
             webhook_secret,
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
-            open: OpenRequests { count: Arc::default(), most: limits.requests_max },
+            streams: Streams::default(),
+            open: OpenRequests::new(limits.requests_max),
             limits,
         }
     }
@@ -149,6 +153,10 @@ pub(super) struct OpenRequests {
 }
 
 impl OpenRequests {
+    pub(super) fn new(most: usize) -> Self {
+        Self { count: Arc::default(), most }
+    }
+
     /// A place among those being answered, given back when it is dropped; nothing when there is none left.
     pub(super) fn admit(&self) -> Option<OpenRequest> {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_request_was_answered() {
-        let open = OpenRequests { count: Arc::default(), most: 2 };
+        let open = OpenRequests::new(2);
         let first = open.admit();
         let second = open.admit();
         assert!(first.is_some() && second.is_some() && open.admit().is_none() && open.admit().is_none());
