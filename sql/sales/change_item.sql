@@ -6,5 +6,5 @@ with moved as (
     update sales.items set allotment = $4 from moved where sale_id = moved.id and sku = $3
 )
 insert into sales.changes (sale_id, version, action, sku, actor, reason, before, after, at)
-select id, version, 'allot', $3, $5::uuid, $6, $7::jsonb, $8::jsonb, $9 from moved
+select id, version, 'allot', $3, $5::uuid, $6, $7::text::jsonb, $8::text::jsonb, $9 from moved
 returning version

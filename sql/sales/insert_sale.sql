@@ -4,11 +4,11 @@
 -- history: $11 actor or null  $12 after (json)
 with planned as (
     insert into sales.sales (id, name, status, opens_at, closes_at, plan, seed, created_at)
-    values ($1, $2, 'draft', $3, $4, $5::jsonb, decode($6, 'hex'), $7)
+    values ($1, $2, 'draft', $3, $4, $5::text::jsonb, decode($6, 'hex'), $7)
 ), listed as (
     insert into sales.items (sale_id, sku, price, allotment, position)
     select $1, item.sku, item.price, item.allotment, item.position
       from unnest($8::text[], $9::bigint[], $10::bigint[]) with ordinality as item (sku, price, allotment, position)
 )
 insert into sales.changes (sale_id, version, action, actor, reason, before, after, at)
-values ($1, 1, 'create', $11::uuid, 'planned', '{}', $12::jsonb, $7)
+values ($1, 1, 'create', $11::uuid, 'planned', '{}', $12::text::jsonb, $7)

@@ -8,5 +8,5 @@ with moved as (
     returning id, version
 )
 insert into sales.changes (sale_id, version, action, actor, reason, before, after, at)
-select id, version, $6, $7::uuid, $8, $9::jsonb, $10::jsonb, $11 from moved
+select id, version, $6, $7::uuid, $8, $9::text::jsonb, $10::text::jsonb, $11 from moved
 returning version

@@ -7,5 +7,5 @@ with moved as (
     update sales.items set stopped = $4 from moved where sale_id = moved.id and sku = $3
 )
 insert into sales.changes (sale_id, version, action, sku, actor, reason, before, after, at)
-select id, version, $5, $3, $6::uuid, $7, $8::jsonb, $9::jsonb, $10 from moved
+select id, version, $5, $3, $6::uuid, $7, $8::text::jsonb, $9::text::jsonb, $10 from moved
 returning version

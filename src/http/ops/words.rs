@@ -175,8 +175,6 @@ words! {
         "このアカウントはスタッフではありません。管理者に権限を依頼してください。";
     session_ended: "The session has ended. Please sign in again.", "セッションが終了しました。もう一度ログインしてください。";
     name: "Name", "名前";
-    status: "Status", "状態";
-    window: "Window", "販売期間";
     skus: "SKUs", "SKU";
     pieces: "Pieces", "個数";
     no_sales: "No sale has been planned yet.", "まだセールがありません。";
@@ -217,11 +215,9 @@ words! {
     attempts: "Attempts", "試行";
     accepted: "Accepted", "受付";
     refused: "Refused", "拒否";
-    per_second: "per second", "毎秒";
     attempts_chart: "Attempts and accepted orders per second, the last two minutes", "毎秒の試行と受付（直近2分）";
     refusals_chart: "Refusals per second by gate, the last two minutes", "毎秒の拒否・理由別（直近2分）";
     totals: "Since the gates began to count", "計測開始からの合計";
-    gate: "Gate", "理由";
     live: "Live", "ライブ";
     connecting: "Connecting …", "接続中…";
     reconnecting: "Connection lost, trying again …", "接続が切れました。再接続中…";
@@ -236,7 +232,6 @@ words! {
     why: "Why", "理由";
     change: "Before → after", "変更前 → 変更後";
     the_schedule: "the schedule", "スケジュール";
-    plan: "Plan", "計画";
     findings: "Before it can be scheduled", "予約の前に解決が必要";
     is_ready: "The plan is complete and can be scheduled.", "計画に問題はなく、予約できます。";
     light: "Invariants", "整合性";
@@ -249,17 +244,14 @@ words! {
     queue_waiting: "Waiting", "待機中";
     queue_admitted: "Let in", "入場済み";
     queue_rate: "Let in per second", "毎秒の入場数";
-    confirm: "Confirm", "確認";
     confirm_title: "{}: {}", "{}：{}";
     reason: "Reason (kept in the history)", "理由（履歴に残ります）";
     reason_needed: "A reason of 1 to 200 characters is needed.", "理由を1〜200文字で入力してください。";
     cancel_confirm: "Back", "戻る";
-    do_it: "Do it", "実行する";
     allotment_now: "Allotment now", "現在の割当数";
     allotment_new: "New allotment", "新しい割当数";
     allotment_wrong: "The new allotment must be a whole number of at least 1.", "割当数は1以上の整数で入力してください。";
     done: "Done: {}.", "完了：{}。";
-    was_so: "Nothing to do: it is so already.", "すでにその状態です。";
     refused_because: "Not done. {}", "実行されませんでした。{}";
     not_in_status: "A sale that is “{}” cannot be told to “{}”.", "状態が「{}」のセールに「{}」は実行できません。";
     failed_title: "That did not work", "処理できませんでした";
