@@ -50,8 +50,18 @@ struct TypedRow {
 
 impl Typed {
     const ONCE: [&str; 12] = [
-        "token", "name", "opens_at", "closes_at", "limit", "card", "konbini", "konbini_allowed", "share", "mode",
-        "per_second", "more",
+        "token",
+        "name",
+        "opens_at",
+        "closes_at",
+        "limit",
+        "card",
+        "konbini",
+        "konbini_allowed",
+        "share",
+        "mode",
+        "per_second",
+        "more",
     ];
     const REPEATED: [&str; 3] = ["sku", "price", "allotment"];
 
@@ -162,8 +172,7 @@ impl Typed {
                 1
             })
         };
-        let limit_per_customer =
-            (!self.limit.is_empty()).then(|| number("limit_per_customer", &self.limit));
+        let limit_per_customer = (!self.limit.is_empty()).then(|| number("limit_per_customer", &self.limit));
         let card = number("hold_seconds.card", &self.card);
         let konbini = number("hold_seconds.konbini", &self.konbini);
         let per_second =
@@ -258,9 +267,7 @@ async fn show(
     let words = operator.words();
     let (title, to, back) = match sale {
         None => (words.new_sale, format!("{HOME}/sales"), HOME.to_owned()),
-        Some(sale) => {
-            (words.edit_sale, format!("{HOME}/sales/{sale}/edit"), format!("{HOME}/sales/{sale}"))
-        }
+        Some(sale) => (words.edit_sale, format!("{HOME}/sales/{sale}/edit"), format!("{HOME}/sales/{sale}")),
     };
     let outcome = (!findings.is_empty()).then(|| Outcome {
         is_refused: true,
@@ -356,7 +363,11 @@ mod tests {
             name: "福袋".to_owned(),
             opens_at: "2026-12-01T10:00".to_owned(),
             closes_at: "2026-12-01T12:00".to_owned(),
-            rows: vec![TypedRow { sku: "LAMP".to_owned(), price: "1,980".to_owned(), allotment: "1,000".to_owned() }],
+            rows: vec![TypedRow {
+                sku: "LAMP".to_owned(),
+                price: "1,980".to_owned(),
+                allotment: "1,000".to_owned(),
+            }],
             ..Typed::new()
         }
     }

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_form_is_read_as_browsers_write_it() {
-        let form = Form::parse("name=%E7%A6%8F%E8%A2%8B+2026&sku=A&sku=B&empty=&reason=+a%26b+".as_bytes()).unwrap();
+        let form =
+            Form::parse("name=%E7%A6%8F%E8%A2%8B+2026&sku=A&sku=B&empty=&reason=+a%26b+".as_bytes()).unwrap();
         assert_eq!(form.text("name"), "福袋 2026");
         assert_eq!(form.texts("sku").collect::<Vec<_>>(), ["A", "B"]);
         assert_eq!((form.text("empty"), form.has("empty"), form.has("other")), ("", true, false));

@@ -107,9 +107,9 @@ fn text(words: &Words, place: &str, value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         Value::Bool(is) => (if *is { words.is_so } else { words.is_not_so }).to_owned(),
-        Value::String(text) if place == "status" => {
-            text.parse::<SaleStatus>().map_or_else(|_| text.clone(), |it| words.status(it.as_str()).to_owned())
-        }
+        Value::String(text) if place == "status" => text
+            .parse::<SaleStatus>()
+            .map_or_else(|_| text.clone(), |it| words.status(it.as_str()).to_owned()),
         Value::String(text) if place.ends_with("_at") => {
             text.parse::<Timestamp>().map_or_else(|_| text.clone(), japan::shown)
         }

@@ -161,11 +161,7 @@ impl LiveView {
             version: sale.version,
             is_everything_stopped: *is_everything_stopped,
             skus: skus.collect(),
-            totals: TallyView {
-                attempts: tally.attempts,
-                accepted: tally.accepted,
-                refused: tally.refused,
-            },
+            totals: TallyView { attempts: tally.attempts, accepted: tally.accepted, refused: tally.refused },
             seconds: SecondsView::of(seconds),
             light: seen.light.clone(),
             queue: seen.queue.clone(),
@@ -245,7 +241,8 @@ impl Watch {
         if self.gateway.streams.ended.load(Ordering::Acquire) || Instant::now() >= self.until {
             return None;
         }
-        let is_staff = (self.gateway.identify)(&self.token).is_ok_and(|identity| identity.role.may(Role::Staff));
+        let is_staff =
+            (self.gateway.identify)(&self.token).is_ok_and(|identity| identity.role.may(Role::Staff));
         let event = if is_staff {
             self.event().await
         } else {
@@ -290,9 +287,11 @@ pub async fn get_live(
     }
     // Refused as a whole when there is no such sale.
     look(&gateway, sale.0).await?;
-    let place = gateway.streams.open.admit().ok_or_else(|| {
-        Problem::new(503, "too-many-streams", "too many streams of figures are open")
-    })?;
+    let place = gateway
+        .streams
+        .open
+        .admit()
+        .ok_or_else(|| Problem::new(503, "too-many-streams", "too many streams of figures are open"))?;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watch = Watch {

@@ -15,10 +15,11 @@ mod words;
 
 pub use editor::{create_sale, plan_again, plan_sale, replan_sale};
 pub use live::{Streams, get_live};
-pub(super) use pages::{explain, is_for_people};
 pub use pages::get_asset;
+pub(super) use pages::{explain, is_for_people};
 pub use sales::{
-    change_item, confirm_everything, confirm_move, get_sale, list_sales, move_sale, switch_everything, switch_item,
+    change_item, confirm_everything, confirm_move, get_sale, list_sales, move_sale, switch_everything,
+    switch_item,
 };
 pub use session::{choose_language, sign_in, sign_out};
 

@@ -35,7 +35,12 @@ pub struct Frame {
 
 impl Frame {
     pub fn new(visitor: &Visitor, who: Option<String>) -> Self {
-        Self { words: visitor.language.words(), token: visitor.form_token.clone(), who, path: visitor.path.clone() }
+        Self {
+            words: visitor.language.words(),
+            token: visitor.form_token.clone(),
+            who,
+            path: visitor.path.clone(),
+        }
     }
 
     pub fn language(&self) -> &'static str {
@@ -180,7 +185,10 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1_000, -1_234_567].map(|number: i64| grouped(number)), ["0", "999", "1,000", "-1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, -1_234_567].map(|number: i64| grouped(number)),
+            ["0", "999", "1,000", "-1,234,567"]
+        );
     }
 
     #[test]

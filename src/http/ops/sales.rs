@@ -89,7 +89,11 @@ impl Calendar {
             date: date.to_string(),
             is_of_month: date.month() == first.month(),
             is_today: date == today,
-            sales: sales.iter().filter(|sale| is_on(sale, date)).map(|sale| SaleLine::of(words, sale)).collect(),
+            sales: sales
+                .iter()
+                .filter(|sale| is_on(sale, date))
+                .map(|sale| SaleLine::of(words, sale))
+                .collect(),
         };
         Self {
             title: first.strftime("%Y-%m").to_string(),
@@ -103,9 +107,9 @@ impl Calendar {
 fn is_on(sale: &Sale, date: Date) -> bool {
     let draft = &sale.draft;
     // What ends at midnight is not on the day that begins then.
-    let last = draft.closes_at.saturating_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(draft.closes_at);
-    sale.status != SaleStatus::Cancelled
-        && (japan::date(draft.opens_at)..=japan::date(last)).contains(&date)
+    let last =
+        draft.closes_at.saturating_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(draft.closes_at);
+    sale.status != SaleStatus::Cancelled && (japan::date(draft.opens_at)..=japan::date(last)).contains(&date)
 }
 
 #[derive(Template)]
@@ -120,11 +124,7 @@ struct SalesPage {
 }
 
 /// The list of sales and their calendar, or the page to sign in.
-pub async fn list_sales(
-    visitor: Visitor,
-    query: FromQuery<ListQuery>,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn list_sales(visitor: Visitor, query: FromQuery<ListQuery>, gateway: Data<Gateway>) -> Answer {
     let Some(identity) = visitor.identity else { return sign_in_page(&visitor, &query.0.back) };
     let operator = Operator { visitor, identity };
     let month = japan::month(&query.0.month);
@@ -260,7 +260,10 @@ struct SalePage {
 
 impl SalePage {
     fn light(&self) -> (bool, i64, i64, i64) {
-        self.live.light.as_ref().map_or((false, 0, 0, 0), |light| (light.is_green, light.stock, light.holds, light.orders))
+        self.live
+            .light
+            .as_ref()
+            .map_or((false, 0, 0, 0), |light| (light.is_green, light.stock, light.holds, light.orders))
     }
 
     fn queue(&self) -> (u64, u64, u64) {
@@ -287,7 +290,8 @@ pub struct SaleQuery {
 
 /// Says what was done, for actions that there are.
 fn done(words: &Words, action: Option<&str>) -> Option<Outcome> {
-    let action = action.filter(|action| !words.effect(action).is_empty() || matches!(*action, "create" | "replan"))?;
+    let action =
+        action.filter(|action| !words.effect(action).is_empty() || matches!(*action, "create" | "replan"))?;
     let text = fill(words.done, &[&words.action(action)]);
     Some(Outcome { is_refused: false, text, findings: Vec::new() })
 }
@@ -304,7 +308,10 @@ async fn show_sale(
     let sale = seen.live.sale.clone();
     let is_draft = sale.status == SaleStatus::Draft;
     let findings = match is_draft {
-        true => Some(findings_in_words(words, &gateway.ports.sales.validate_sale.ask(ValidateSale { sale: id }).await?)),
+        true => Some(findings_in_words(
+            words,
+            &gateway.ports.sales.validate_sale.ask(ValidateSale { sale: id }).await?,
+        )),
         false => None,
     };
     let changes = gateway.ports.sales.list_changes.ask(ListChanges { sale: id }).await?;
@@ -416,7 +423,10 @@ pub fn findings_in_words(words: &Words, findings: &[Finding]) -> Vec<String> {
     findings
         .iter()
         .map(|finding| {
-            fill(words.confirm_title, &[&words.field(&finding.field), &words.finding(&finding.field, &finding.problem)])
+            fill(
+                words.confirm_title,
+                &[&words.field(&finding.field), &words.finding(&finding.field, &finding.problem)],
+            )
         })
         .collect()
 }
@@ -434,7 +444,9 @@ fn refusal(words: &Words, error: SalesError, action: &str) -> Result<(StatusCode
         error => words.refusal(error.code()).map_or_else(|| error.to_string(), str::to_owned),
     };
     let findings = match &error {
-        SalesError::NotValid { findings } | SalesError::NotReady { findings } => findings_in_words(words, findings),
+        SalesError::NotValid { findings } | SalesError::NotReady { findings } => {
+            findings_in_words(words, findings)
+        }
         _ => Vec::new(),
     };
     let outcome = Outcome { is_refused: true, text: fill(words.refused_because, &[&why]), findings };
@@ -481,7 +493,11 @@ pub async fn confirm_move(
     let mut allotment = None;
     let to = match &sku {
         None => {
-            action.parse::<Action>().ok().filter(|action| *action != Action::Open).ok_or_else(Problem::not_found)?;
+            action
+                .parse::<Action>()
+                .ok()
+                .filter(|action| *action != Action::Open)
+                .ok_or_else(Problem::not_found)?;
             hidden.push(("action", action.clone()));
             "move"
         }
@@ -639,8 +655,9 @@ pub async fn change_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: 
     let words = submitted.operator.words();
     let form = &submitted.form;
     let sku: Sku = form.text("sku").parse()?;
-    let expected = pieces(form.text("expected"))
-        .ok_or_else(|| Problem::new(422, "invalid-form", "the form does not tell the allotment that is expected"))?;
+    let expected = pieces(form.text("expected")).ok_or_else(|| {
+        Problem::new(422, "invalid-form", "the form does not tell the allotment that is expected")
+    })?;
     let Some(allotment) = pieces(form.text("allotment")) else {
         return refuse_form(&submitted, &gateway, sale.0, words.allotment_wrong).await;
     };

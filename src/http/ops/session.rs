@@ -4,9 +4,7 @@
 //! form carries a token of its session besides, and a browser that says where a form comes from must say: from here.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{
-    COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE,
-};
+use actix_web::http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
@@ -64,8 +62,8 @@ impl Visitor {
             .and_then(|token| (gateway.identify)(token).ok())
             .filter(|identity| identity.role.may(Role::Staff));
         let known = cookie(request, VISIT_COOKIE).filter(|visit| visit.len() == 32);
-        let new_visit = (identity.is_none() && known.is_none())
-            .then(|| format!("{:032x}", rand::random::<u128>()));
+        let new_visit =
+            (identity.is_none() && known.is_none()).then(|| format!("{:032x}", rand::random::<u128>()));
         let bound_to = match identity {
             Some(identity) => identity.session.to_string(),
             None => new_visit.as_deref().or(known).unwrap_or_default().to_owned(),
@@ -117,10 +115,8 @@ impl Operator {
     /// What surrounds the content of a page.
     pub async fn frame(&self, gateway: &Gateway) -> Frame {
         let asked = gateway.ports.users.get_user.ask(GetUser { id: self.identity.customer }).await;
-        let who = asked.map_or_else(
-            |_| self.identity.role.as_str().to_owned(),
-            |user| user.email.as_str().to_owned(),
-        );
+        let who = asked
+            .map_or_else(|_| self.identity.role.as_str().to_owned(), |user| user.email.as_str().to_owned());
         Frame::new(&self.visitor, Some(who))
     }
 }
@@ -262,7 +258,8 @@ impl ResponseError for ToSignIn {
 /// Where to go after the sign-in: a place on this page and nowhere else.
 fn way_back(text: &str) -> &str {
     let is_inside = text == HOME || text.strip_prefix(HOME).is_some_and(|rest| rest.starts_with('/'));
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'?' | b'='));
+    let is_plain =
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'?' | b'='));
     if is_inside && is_plain && !text.contains("//") { text } else { HOME }
 }
 
@@ -345,7 +342,8 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_among_others() {
-        let request = TestRequest::default().insert_header((COOKIE, "a=1; shobai-ops=x.y; b=2")).to_http_request();
+        let request =
+            TestRequest::default().insert_header((COOKIE, "a=1; shobai-ops=x.y; b=2")).to_http_request();
         assert_eq!(cookie(&request, "shobai-ops"), Some("x.y"));
         assert_eq!(cookie(&request, "ops"), None);
     }
@@ -353,7 +351,8 @@ mod tests {
     #[test]
     fn a_browser_that_says_where_a_form_comes_from_must_say_from_here() {
         let from = |sent: &[(&'static str, &'static str)]| {
-            let request = sent.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
+            let request =
+                sent.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
             let request = request.insert_header((HOST, "shop.example:8080")).to_http_request();
             comes_from_here(request.headers(), "shop.example:8080")
         };
@@ -375,7 +374,16 @@ mod tests {
     #[test]
     fn nobody_is_led_away_from_the_page() {
         assert_eq!(way_back("/ops/sales/new"), "/ops/sales/new");
-        for text in ["", "/", "/opsx", "//evil.example", "/ops//evil.example", "https://evil.example", "/ops/\\x", "/ops/\r\n"] {
+        for text in [
+            "",
+            "/",
+            "/opsx",
+            "//evil.example",
+            "/ops//evil.example",
+            "https://evil.example",
+            "/ops/\\x",
+            "/ops/\r\n",
+        ] {
             assert_eq!(way_back(text), "/ops", "{text:?}");
         }
     }

@@ -133,9 +133,7 @@ impl Words {
 
     /// What a place in a plan is called, for example `items[2].allotment`.
     pub fn field(&self, field: &str) -> String {
-        let Some((number, part)) =
-            field.strip_prefix("items[").and_then(|rest| rest.split_once(']'))
-        else {
+        let Some((number, part)) = field.strip_prefix("items[").and_then(|rest| rest.split_once(']')) else {
             return self.coded(&format!("field {field}")).unwrap_or(field).to_owned();
         };
         let number = number.parse::<usize>().map_or_else(|_| number.to_owned(), |it| (it + 1).to_string());
