@@ -109,12 +109,10 @@ pub fn is_for_people(route: &str) -> bool {
     route.starts_with(HOME)
 }
 
+pub type Headers = Vec<(HeaderName, HeaderValue)>;
+
 /// A problem as a page, with the headers that make it one; nothing where even that is not possible.
-pub fn explain(
-    problem: &Problem,
-    request: &HttpRequest,
-    request_id: &str,
-) -> Option<(Vec<u8>, Vec<(HeaderName, HeaderValue)>)> {
+pub fn explain(problem: &Problem, request: &HttpRequest, request_id: &str) -> Option<(Vec<u8>, Headers)> {
     let words = Language::of(request).words();
     let is_failure = problem.status().is_server_error();
     let why = words.refusal(problem.code()).unwrap_or(words.failed);

@@ -213,8 +213,8 @@ words! {
     attempts: "Attempts", "試行";
     accepted: "Accepted", "受付";
     refused: "Refused", "拒否";
-    attempts_chart: "Attempts and accepted orders per second, the last two minutes", "毎秒の試行と受付（直近2分）";
-    refusals_chart: "Refusals per second by gate, the last two minutes", "毎秒の拒否・理由別（直近2分）";
+    attempts_chart: "Attempts and accepted per second", "毎秒の試行と受付";
+    refusals_chart: "Refusals per second, by gate", "毎秒の拒否（理由別）";
     totals: "Since the gates began to count", "計測開始からの合計";
     live: "Live", "ライブ";
     connecting: "Connecting …", "接続中…";
