@@ -15,15 +15,15 @@ use super::session::{Operator, Submitted, Visitor, sign_in_page};
 use super::words::{Words, fill};
 use super::{HOME, japan};
 use crate::actors::sales::{
-    Action, Actor, ChangeItem, Finding, GATES, GetLive, GetSale, ListChanges, ListSales, MoveSale, Sale,
-    SaleStatus, SalesError, SwitchEverything, SwitchItem, ValidateSale,
+    Action, ChangeItem, Finding, GATES, GetLive, GetSale, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
+    SalesError, SwitchEverything, SwitchItem, ValidateSale,
 };
 use crate::error::Fault as _;
 use crate::http::answer::Answer;
 use crate::http::input::{FromPath, FromQuery};
 use crate::http::ports::Gateway;
 use crate::http::problem::Problem;
-use crate::types::{Quantity, SaleId, Sku};
+use crate::types::{CustomerId, Quantity, SaleId, Sku};
 
 /// The latest sales that are listed.
 const LISTED_MAX: i64 = 500;
@@ -561,7 +561,7 @@ pub async fn confirm_everything(
 }
 
 impl Submitted {
-    fn by(&self) -> Actor {
+    fn by(&self) -> Option<CustomerId> {
         Some(self.operator.identity.customer)
     }
 
