@@ -183,6 +183,9 @@ async fn only_staff_enters_and_the_token_is_out_of_reach() {
     assert!(answer.header("set-cookie").unwrap().contains("Max-Age=0"));
     // The token itself has stopped working, whoever kept it.
     browser.cookies = session;
+    let answer =
+        browser.send("/ops/switch", &[("action", "kill")], &[("hx-request", "true")]).await.expect(200);
+    assert_eq!(answer.header("hx-redirect"), Some("/ops?back=/ops"));
     assert!(browser.get("/ops").await.expect(200).text.contains(r#"name="password""#));
     engine.stop().await;
 }

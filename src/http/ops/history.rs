@@ -110,6 +110,7 @@ fn text(words: &Words, place: &str, value: &Value) -> String {
         Value::String(text) if place == "status" => text
             .parse::<SaleStatus>()
             .map_or_else(|_| text.clone(), |it| words.status(it.as_str()).to_owned()),
+        Value::String(text) if place.ends_with("admission.mode") => words.admission(text).to_owned(),
         Value::String(text) if place.ends_with("_at") => {
             text.parse::<Timestamp>().map_or_else(|_| text.clone(), japan::shown)
         }

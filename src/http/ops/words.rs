@@ -122,7 +122,7 @@ impl Words {
         self.coded(&format!("gate {gate}")).unwrap_or(gate)
     }
 
-    pub fn admission(&self, mode: &'static str) -> &'static str {
+    pub fn admission<'a>(&self, mode: &'a str) -> &'a str {
         self.coded(&format!("admission {mode}")).unwrap_or(mode)
     }
 
