@@ -46,6 +46,7 @@ const ENTRIES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 
 pub struct Engine {
     pub domains: Domains,
     gateway: Server,
+    streams: http::Streams,
     internal: Server,
     upkeep: JoinHandle<()>,
     backing: Backing,
@@ -94,11 +95,12 @@ impl Engine {
                 })?;
         let internal = Server::run(internal);
         match Self::start_behind(&config, metrics, &readiness).await {
-            Ok((backing, domains, gateway, upkeep)) => {
+            Ok((backing, domains, (gateway, streams), upkeep)) => {
                 readiness.serving();
                 Ok(Self {
                     domains,
                     gateway,
+                    streams,
                     internal,
                     upkeep,
                     backing,
@@ -116,7 +118,7 @@ impl Engine {
         config: &Config,
         metrics: PrometheusHandle,
         readiness: &Readiness,
-    ) -> anyhow::Result<(Backing, Domains, Server, JoinHandle<()>)> {
+    ) -> anyhow::Result<(Backing, Domains, (Server, http::Streams), JoinHandle<()>)> {
         let backing = Backing::open_alone(config).await?;
         let served = async {
             let applied = migrations::run(&backing.database).await?;
@@ -126,9 +128,10 @@ impl Engine {
                 seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
             }
             let gateway = Arc::new(domains.gateway(config));
+            let streams = gateway.streams.clone();
             let served = http::serve(gateway, config)
                 .with_context(|| format!("http.listen = {} cannot be listened on", config.http.listen))?;
-            Ok::<_, anyhow::Error>((domains, Server::run(served)))
+            Ok::<_, anyhow::Error>((domains, (Server::run(served), streams)))
         };
         match served.await {
             Ok((domains, gateway)) => {
@@ -166,6 +169,7 @@ impl Engine {
 
     /// Stops in order: no new requests, the open ones answered, decisions durable, the pool, PostgreSQL.
     pub async fn stop(self) -> anyhow::Result<()> {
+        self.streams.end();
         self.gateway.stop().await;
         self.domains.stop(self.stop_within).await;
         self.upkeep.abort();

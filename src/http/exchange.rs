@@ -8,8 +8,8 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
@@ -17,6 +17,7 @@ use futures_util::future::{LocalBoxFuture, Ready, ready};
 use metrics::{Counter, Histogram};
 use uuid::Uuid;
 
+use super::ops;
 use super::problem::Problem;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -97,16 +98,21 @@ fn finish<B: MessageBody>(
     route: &'static str,
 ) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    // A page that was refused something says so itself.
+    let is_page = ops::is_for_people(route) && response.headers().contains_key(CONTENT_TYPE);
+    if is_page || !status.is_client_error() && !status.is_server_error() {
         return response.map_into_left_body();
     }
-    let (body, headers) = with_problem(response.response().error(), status, |problem| {
+    let request = response.request();
+    let (body, headers, page_headers) = with_problem(response.response().error(), status, |problem| {
         let request_id = id_text(request_id);
         problem.log(request_id, route);
-        (problem.render(request_id), problem.headers())
+        let page = ops::is_for_people(route).then(|| ops::explain(problem, request, request_id)).flatten();
+        let (body, page_headers) = page.unwrap_or_else(|| (problem.render(request_id), Vec::new()));
+        (body, problem.headers(), page_headers)
     });
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
-    for (name, value) in headers.into_iter().flatten() {
+    for (name, value) in headers.into_iter().flatten().chain(page_headers) {
         response.headers_mut().insert(name, value);
     }
     response
@@ -126,7 +132,9 @@ fn set_headers(headers: &mut HeaderMap, request_id: HeaderValue) {
     const API_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.insert(X_REQUEST_ID, request_id);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if !headers.contains_key(REFERRER_POLICY) {
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

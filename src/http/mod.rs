@@ -3,7 +3,7 @@
 //! A request passes `exchange.rs` (id, figures, headers, the shape of errors), CORS, `rate_limit.rs`, then the route
 //! that it matches (`route.rs`: a place, a deadline), then the handler, whose arguments read and check it
 //! (`auth.rs`, `input.rs`). The handler asks a port and shows the answer as a view (`answer.rs`), or the error
-//! becomes a problem (`problem.rs`). Nothing here knows an actor, a store or a rule of the business.
+//! becomes a problem (`problem.rs`). What people see in a browser is in `ops/`. Nothing here knows an actor, a store or a rule of the business.
 
 mod answer;
 mod auth;
@@ -13,6 +13,7 @@ mod input;
 pub mod internal;
 mod inventory;
 mod money;
+mod ops;
 mod orders;
 mod ports;
 mod problem;
@@ -31,6 +32,7 @@ mod why;
 
 use actix_web::web::ServiceConfig;
 
+pub use ops::Streams;
 pub use ports::{
     AuditPorts, CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports,
     SalesPorts, UsersPorts,
@@ -83,5 +85,21 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/.well-known/jwks.json").get(users::get_keys))
         .service(at("/openapi.json").get(docs::get_openapi))
         .service(at("/docs").get(docs::redirect_to_docs))
-        .service(at("/docs/{file:.*}").get(docs::get_docs));
+        .service(at("/docs/{file:.*}").get(docs::get_docs))
+        .service(at("/ops").get(ops::list_sales))
+        .service(at("/ops/assets/{file}").get(ops::get_asset))
+        .service(at("/ops/sign-in").post(ops::sign_in))
+        .service(at("/ops/sign-out").post(ops::sign_out))
+        .service(at("/ops/language").post(ops::choose_language))
+        .service(at("/ops/confirm").get(ops::confirm_everything))
+        .service(at("/ops/switch").post(ops::switch_everything))
+        .service(at("/ops/sales").post(ops::create_sale))
+        .service(at("/ops/sales/new").get(ops::plan_sale))
+        .service(at("/ops/sales/{id}").get(ops::get_sale))
+        .service(at("/ops/sales/{id}/edit").get(ops::plan_again).post(ops::replan_sale))
+        .service(at("/ops/sales/{id}/events").get(ops::get_live))
+        .service(at("/ops/sales/{id}/confirm").get(ops::confirm_move))
+        .service(at("/ops/sales/{id}/move").post(ops::move_sale))
+        .service(at("/ops/sales/{id}/switch").post(ops::switch_item))
+        .service(at("/ops/sales/{id}/allotment").post(ops::change_item));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use tokio::sync::Semaphore;
 
+use super::ops::Streams;
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
     AdjustStock, CommitReservation, GetStock, ListAvailable, ListHolds, ListMovements, ReceiveStock,
@@ -115,11 +116,13 @@ pub struct Gateway {
     /// What is asked of whoever joins a waiting room; nothing: nothing.
     pub challenge: Option<Box<dyn Challenge>>,
     pub limits: GatewayLimits,
+    /// Live figures that operators watch at the moment.
+    pub streams: Streams,
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
     pub(super) open: OpenRequests,
     /// Places for answers that go on for minutes.
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) event_streams: Arc<Semaphore>,
     /// The same for those who wait.
     pub(super) queue_streams: Arc<Semaphore>,
 }
@@ -142,9 +145,10 @@ impl Gateway {
             challenge: proof_of_work(&pass_key, config),
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            streams: Streams::default(),
+            event_streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             queue_streams: Arc::new(Semaphore::new(QUEUE_STREAMS_MAX)),
-            open: OpenRequests { count: Arc::default(), most: limits.requests_max },
+            open: OpenRequests::new(limits.requests_max),
             limits,
         }
     }
@@ -190,6 +194,10 @@ pub(super) struct OpenRequests {
 }
 
 impl OpenRequests {
+    pub(super) fn new(most: usize) -> Self {
+        Self { count: Arc::default(), most }
+    }
+
     /// A place among those being answered, given back when it is dropped; nothing when there is none left.
     pub(super) fn admit(&self) -> Option<OpenRequest> {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
@@ -212,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_request_was_answered() {
-        let open = OpenRequests { count: Arc::default(), most: 2 };
+        let open = OpenRequests::new(2);
         let first = open.admit();
         let second = open.admit();
         assert!(first.is_some() && second.is_some() && open.admit().is_none() && open.admit().is_none());

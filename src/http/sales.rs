@@ -922,7 +922,7 @@ pub async fn get_live(
     if !accepts_events(&request) {
         return answer::ok(&live_view(&gateway, &live).await);
     }
-    let Ok(place) = gateway.streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
+    let Ok(place) = gateway.event_streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
     Ok(event_stream(gateway, question, place))
 }
 

@@ -206,7 +206,9 @@ async fn every_kind_of_bad_input_is_refused_and_changes_nothing() {
     engine.sells("LAMP", 10).await;
     let staff = engine.staff().await;
     let before = (staff.get("/v1/admin/inventory/LAMP").await.body, engine.by_hand_count().await);
-    let posted: Vec<_> = routes::table().into_iter().filter(|(method, _)| *method == "POST").collect();
+    let posted = routes::table().into_iter().filter(|(method, _)| *method == "POST");
+    // What the operators' page takes are forms; its own tests send bad ones.
+    let posted: Vec<_> = posted.filter(|(_, path)| !path.starts_with("/ops")).collect();
     let without_body = [
         "/v1/auth/logout",
         "/v1/orders/{id}/cancel",
@@ -431,7 +433,12 @@ async fn a_path_that_is_not_there_is_404_and_a_method_that_is_not_is_405() {
                 continue;
             }
             let asked = anybody.request(method.parse().unwrap(), &path);
-            let answer = anybody.send(asked).await.expect_problem(405, "method-not-allowed");
+            let answer = anybody.send(asked).await.expect(405);
+            // People are told in words.
+            let answer = match path.starts_with("/ops") {
+                true => answer,
+                false => answer.expect_problem(405, "method-not-allowed"),
+            };
             let allow: Vec<_> =
                 answer.header("allow").unwrap().split(", ").filter(|method| *method != "HEAD").collect();
             assert_eq!(allow, allowed, "{method} {path}");

@@ -10,6 +10,7 @@ mod docs;
 mod http;
 mod inventory;
 mod metrics;
+mod ops;
 mod orders;
 mod payments;
 mod products;

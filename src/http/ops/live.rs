@@ -1,0 +1,371 @@
+//! The live view of a sale: what is shown of it at a moment, and the stream that shows it again twice a second.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::SESSION_COOKIE;
+use super::session::{Operator, cookie};
+use crate::actors::sales::{GATES, GetLive, GetRoom, Live, RoomFigures, SalesError, Tally};
+use crate::actors::users::Role;
+use crate::audit::{self, GetLight};
+use crate::http::answer::Answer;
+use crate::http::input::FromPath;
+use crate::http::ports::{Gateway, OpenRequest, OpenRequests};
+use crate::http::problem::Problem;
+use crate::types::SaleId;
+
+/// Streams at the same time: more than any shop has operators.
+const STREAMS_MAX: usize = 64;
+const EVERY: Duration = Duration::from_millis(500);
+/// Then the browser connects again, so that none is kept open by somebody who left long ago.
+const STREAM_WITHIN: Duration = Duration::from_secs(240);
+/// Over how long the rate is taken by which a SKU will sell out.
+const RATE_OVER: Duration = Duration::from_secs(20);
+
+/// A place for each stream, and the word that all of them end.
+#[derive(Clone)]
+pub struct Streams {
+    open: Arc<OpenRequests>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { open: Arc::new(OpenRequests::new(STREAMS_MAX)), ended: Arc::default() }
+    }
+}
+
+impl Streams {
+    /// Ends them all within half a second: a stream would otherwise be waited for when the engine stops.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+}
+
+/// Whether what is in stock, what is reserved and what was ordered say the same about a sale.
+#[derive(Debug, Clone, Serialize)]
+pub struct Light {
+    pub is_green: bool,
+    pub stock: i64,
+    pub holds: i64,
+    pub orders: i64,
+}
+
+/// How many wait for their turn in the waiting room, and how many had it.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueFigures {
+    pub waiting: u64,
+    pub admitted: u64,
+    pub per_second: u64,
+}
+
+impl Light {
+    /// The pieces that are promised, by each of the three who know.
+    fn of(light: &audit::Light) -> Self {
+        Self {
+            is_green: light.is_green,
+            stock: light.allotment - light.accounted + light.promised,
+            holds: light.promised,
+            orders: light.ordered + light.on_the_way,
+        }
+    }
+}
+
+impl QueueFigures {
+    fn of(room: RoomFigures) -> Self {
+        Self {
+            waiting: room.counts.waiting.into(),
+            admitted: room.counts.admitted.into(),
+            per_second: room.admissions_per_second as u64,
+        }
+    }
+}
+
+/// All that is known of a sale at a moment.
+pub struct Seen {
+    pub live: Live,
+    pub light: Option<Light>,
+    pub queue: Option<QueueFigures>,
+    pub at: Timestamp,
+}
+
+/// Looks at a sale; the one place where the page gets its live figures from.
+pub async fn look(gateway: &Gateway, sale: SaleId) -> Result<Seen, SalesError> {
+    let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
+    let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
+    let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
+    let (light, queue) = (light.map(|light| Light::of(&light)), room.map(QueueFigures::of));
+    Ok(Seen { live, light, queue, at: Timestamp::now() })
+}
+
+/// What the browser shows, as it is sent.
+#[derive(Serialize)]
+pub struct LiveView {
+    /// Milliseconds since 1970, by which the browser corrects its own clock for the countdown.
+    now: i64,
+    pub status: &'static str,
+    /// Counts the changes: when it moves, the browser loads what depends on the status.
+    pub version: i64,
+    is_everything_stopped: bool,
+    pub skus: Vec<SkuView>,
+    pub totals: TallyView,
+    seconds: SecondsView,
+    pub light: Option<Light>,
+    pub queue: Option<QueueFigures>,
+}
+
+#[derive(Serialize)]
+pub struct SkuView {
+    pub sku: String,
+    pub allotment: i64,
+    /// Nothing before the sale is armed.
+    pub figures: Option<Figures>,
+    pub is_stopped: bool,
+    /// Seconds, at the rate of the last moments; nothing where nobody buys.
+    pub sells_out_in: Option<i64>,
+}
+
+#[derive(Serialize, Clone, Copy)]
+pub struct Figures {
+    pub remaining: i64,
+    pub held: i64,
+    pub sold: i64,
+    pub lapsed: i64,
+}
+
+#[derive(Serialize)]
+pub struct TallyView {
+    pub attempts: u64,
+    pub accepted: u64,
+    /// In the order of [`GATES`].
+    pub refused: [u64; GATES.len()],
+}
+
+/// Column by column, as charts want it; the latest second last.
+#[derive(Serialize)]
+struct SecondsView {
+    attempts: Vec<u64>,
+    accepted: Vec<u64>,
+    /// Only gates that refused somebody in these seconds.
+    refused: Vec<(usize, Vec<u64>)>,
+}
+
+impl LiveView {
+    pub fn of(seen: &Seen, rates: &Rates) -> Self {
+        let Live { sale, is_everything_stopped, parts, tally, seconds } = &seen.live;
+        let skus = sale.draft.items.iter().map(|item| {
+            let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
+            SkuView {
+                sku: item.sku.to_string(),
+                allotment: part.map_or(item.allotment.get(), |part| part.allotment),
+                figures: part.map(|part| Figures {
+                    remaining: part.remaining(),
+                    held: part.held,
+                    sold: part.sold,
+                    lapsed: part.lapsed,
+                }),
+                is_stopped: sale.is_stopped || sale.stopped_skus.contains(&item.sku),
+                sells_out_in: part.and_then(|part| rates.sells_out_in(item.sku.as_str(), part.remaining())),
+            }
+        });
+        Self {
+            now: seen.at.as_millisecond(),
+            status: sale.status.as_str(),
+            version: sale.version,
+            is_everything_stopped: *is_everything_stopped,
+            skus: skus.collect(),
+            totals: TallyView { attempts: tally.attempts, accepted: tally.accepted, refused: tally.refused },
+            seconds: SecondsView::of(seconds),
+            light: seen.light.clone(),
+            queue: seen.queue.clone(),
+        }
+    }
+}
+
+impl SecondsView {
+    fn of(seconds: &[Tally]) -> Self {
+        let refused = (0..GATES.len()).filter_map(|gate| {
+            let column: Vec<u64> = seconds.iter().map(|second| second.refused[gate]).collect();
+            column.iter().any(|refused| *refused > 0).then_some((gate, column))
+        });
+        Self {
+            attempts: seconds.iter().map(|second| second.attempts).collect(),
+            accepted: seconds.iter().map(|second| second.accepted).collect(),
+            refused: refused.collect(),
+        }
+    }
+}
+
+/// How fast pieces were taken lately, for the forecast.
+#[derive(Default)]
+pub struct Rates {
+    /// Pieces held or sold of each SKU at each look, the latest last.
+    looks: VecDeque<(Instant, Vec<(String, i64)>)>,
+}
+
+impl Rates {
+    pub fn note(&mut self, live: &Live, now: Instant) {
+        let taken = live.parts.iter().map(|(sku, part)| (sku.to_string(), part.held + part.sold));
+        self.note_taken(taken.collect(), now);
+    }
+
+    fn note_taken(&mut self, taken: Vec<(String, i64)>, now: Instant) {
+        while self.looks.front().is_some_and(|(at, _)| now.duration_since(*at) > RATE_OVER) {
+            self.looks.pop_front();
+        }
+        self.looks.push_back((now, taken));
+    }
+
+    /// Seconds until the rest is taken, at the rate of the looks that are kept.
+    fn sells_out_in(&self, sku: &str, remaining: i64) -> Option<i64> {
+        let (first, last) = (self.looks.front()?, self.looks.back()?);
+        let taken_at = |look: &(Instant, Vec<(String, i64)>)| {
+            look.1.iter().find(|(other, _)| other == sku).map(|(_, taken)| *taken)
+        };
+        let seconds = last.0.duration_since(first.0).as_secs_f64();
+        let taken = taken_at(last)? - taken_at(first)?;
+        if remaining <= 0 || taken <= 0 || seconds < 1.0 {
+            return None;
+        }
+        Some((remaining as f64 * seconds / taken as f64).ceil() as i64)
+    }
+}
+
+/// One stream, from its first look to its last.
+struct Watch {
+    gateway: Arc<Gateway>,
+    sale: SaleId,
+    /// Asked again every time: a session that ended sees nothing more.
+    token: String,
+    rates: Rates,
+    ticks: tokio::time::Interval,
+    until: Instant,
+    is_over: bool,
+    _place: OpenRequest,
+}
+
+impl Watch {
+    /// The next event; nothing at the end.
+    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
+        if self.is_over {
+            return None;
+        }
+        self.ticks.tick().await;
+        if self.gateway.streams.ended.load(Ordering::Acquire) || Instant::now() >= self.until {
+            return None;
+        }
+        let is_staff =
+            (self.gateway.identify)(&self.token).is_ok_and(|identity| identity.role.may(Role::Staff));
+        let event = if is_staff {
+            self.event().await
+        } else {
+            self.is_over = true;
+            "event: ended\ndata: {}\n\n".to_owned()
+        };
+        Some((Ok(Bytes::from(event)), self))
+    }
+
+    async fn event(&mut self) -> String {
+        let seen = look(&self.gateway, self.sale).await;
+        let written = seen.map_err(|error| error.to_string()).and_then(|seen| {
+            self.rates.note(&seen.live, Instant::now());
+            serde_json::to_string(&LiveView::of(&seen, &self.rates)).map_err(|error| error.to_string())
+        });
+        match written {
+            // Whoever is cut off comes back at once.
+            Ok(view) => format!("retry: 500\ndata: {view}\n\n"),
+            Err(error) => {
+                tracing::debug!(sale = %self.sale, error, "a look at a sale failed");
+                "event: trouble\ndata: {}\n\n".to_owned()
+            }
+        }
+    }
+}
+
+/// The figures of a sale as server-sent events, until the stream's own end.
+pub async fn get_live(
+    sale: FromPath<SaleId>,
+    request: HttpRequest,
+    _operator: Operator,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // Proxies that know it pass on each event at once.
+        .insert_header(("X-Accel-Buffering", "no"));
+    if request.method() == Method::HEAD {
+        return Ok(answer.finish());
+    }
+    // Refused as a whole when there is no such sale.
+    look(&gateway, sale.0).await?;
+    let place = gateway
+        .streams
+        .open
+        .admit()
+        .ok_or_else(|| Problem::new(503, "too-many-streams", "too many streams of figures are open"))?;
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watch = Watch {
+        gateway: gateway.into_inner(),
+        sale: sale.0,
+        token: cookie(&request, SESSION_COOKIE).unwrap_or_default().to_owned(),
+        rates: Rates::default(),
+        ticks,
+        until: Instant::now() + STREAM_WITHIN,
+        is_over: false,
+        _place: place,
+    };
+    Ok(answer.streaming(stream::unfold(watch, Watch::next)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sku_sells_out_at_the_rate_of_the_last_moments() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        let mut note = |seconds: u64, taken| {
+            rates.note_taken(vec![("LAMP".to_owned(), taken)], start + Duration::from_secs(seconds));
+            rates.sells_out_in("LAMP", 100)
+        };
+        assert_eq!(note(0, 0), None);
+        assert_eq!(note(10, 50), Some(20));
+        // What was long ago no longer counts: fifty more in the twenty seconds since.
+        assert_eq!(note(30, 100), Some(40));
+        assert_eq!(note(60, 100), None);
+    }
+
+    #[test]
+    fn what_is_sold_out_or_unknown_has_no_forecast() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        rates.note_taken(vec![("LAMP".to_owned(), 0)], start);
+        rates.note_taken(vec![("LAMP".to_owned(), 9)], start + Duration::from_secs(2));
+        assert_eq!(rates.sells_out_in("LAMP", 0), None);
+        assert_eq!(rates.sells_out_in("VASE", 5), None);
+    }
+
+    #[test]
+    fn only_gates_that_refused_are_sent() {
+        let mut second = Tally { attempts: 3, accepted: 1, ..Tally::default() };
+        second.refused[8] = 2;
+        let view = SecondsView::of(&[Tally::default(), second]);
+        assert_eq!(view.attempts, [0, 3]);
+        assert_eq!(view.refused, [(8, vec![0, 2])]);
+    }
+}

@@ -1,0 +1,691 @@
+//! The list of sales, one sale as it goes, and everything that operators do to it, each after a question and a reason.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use askama::Template;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use super::history::{self, ChangeView};
+use super::live::{LiveView, Rates, look};
+use super::pages::{self, Frame, Outcome, grouped};
+use super::session::{Operator, Submitted, Visitor, sign_in_page};
+use super::words::{Words, fill};
+use super::{HOME, japan};
+use crate::actors::sales::{
+    Action, ChangeItem, Finding, GATES, GetLive, GetSale, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
+    SalesError, SwitchEverything, SwitchItem, ValidateSale,
+};
+use crate::error::Fault as _;
+use crate::http::answer::Answer;
+use crate::http::input::{FromPath, FromQuery};
+use crate::http::ports::Gateway;
+use crate::http::problem::Problem;
+use crate::types::{CustomerId, Quantity, SaleId, Sku};
+
+/// The latest sales that are listed.
+const LISTED_MAX: i64 = 500;
+const REASON_CHARACTERS_MAX: usize = 200;
+/// What is asked of one SKU, beside the actions of a sale.
+const ALLOT: &str = "allot";
+
+/// A sale on the list and on the calendar.
+struct SaleLine {
+    href: String,
+    name: String,
+    status: &'static str,
+    status_word: &'static str,
+    is_stopped: bool,
+    window: String,
+    skus: usize,
+    pieces: String,
+}
+
+impl SaleLine {
+    fn of(words: &Words, sale: &Sale) -> Self {
+        let draft = &sale.draft;
+        let pieces: i64 = draft.items.iter().map(|item| item.allotment.get()).sum();
+        Self {
+            href: format!("{HOME}/sales/{}", sale.id),
+            name: draft.name.clone(),
+            status: sale.status.as_str(),
+            status_word: words.status(sale.status.as_str()),
+            is_stopped: sale.is_stopped,
+            window: japan::window(draft.opens_at, draft.closes_at, words.to),
+            skus: draft.items.len(),
+            pieces: grouped(pieces),
+        }
+    }
+}
+
+struct Group {
+    title: &'static str,
+    sales: Vec<SaleLine>,
+}
+
+struct Day {
+    number: i8,
+    date: String,
+    is_of_month: bool,
+    is_today: bool,
+    sales: Vec<SaleLine>,
+}
+
+struct Calendar {
+    title: String,
+    before: String,
+    after: String,
+    weeks: Vec<Vec<Day>>,
+}
+
+impl Calendar {
+    fn of(words: &Words, sales: &[Sale], first: Date, today: Date) -> Self {
+        let month = jiff::Span::new().months(1);
+        let link = |date: Date| format!("{HOME}?month={}", date.strftime("%Y-%m"));
+        let day = |date: Date| Day {
+            number: date.day(),
+            date: date.to_string(),
+            is_of_month: date.month() == first.month(),
+            is_today: date == today,
+            sales: sales
+                .iter()
+                .filter(|sale| is_on(sale, date))
+                .map(|sale| SaleLine::of(words, sale))
+                .collect(),
+        };
+        Self {
+            title: first.strftime("%Y-%m").to_string(),
+            before: link(first.saturating_sub(month)),
+            after: link(first.saturating_add(month)),
+            weeks: japan::weeks(first).into_iter().map(|week| week.into_iter().map(day).collect()).collect(),
+        }
+    }
+}
+
+fn is_on(sale: &Sale, date: Date) -> bool {
+    let draft = &sale.draft;
+    // What ends at midnight is not on the day that begins then.
+    let last =
+        draft.closes_at.saturating_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(draft.closes_at);
+    sale.status != SaleStatus::Cancelled && (japan::date(draft.opens_at)..=japan::date(last)).contains(&date)
+}
+
+#[derive(Template)]
+#[template(path = "ops/sales.html")]
+struct SalesPage {
+    frame: Frame,
+    groups: Vec<Group>,
+    calendar: Calendar,
+    /// Unknown while there is no sale to ask about.
+    is_everything_stopped: Option<bool>,
+    outcome: Option<Outcome>,
+}
+
+/// The list of sales and their calendar, or the page to sign in.
+pub async fn list_sales(visitor: Visitor, query: FromQuery<ListQuery>, gateway: Data<Gateway>) -> Answer {
+    let Some(identity) = visitor.identity else { return sign_in_page(&visitor, &query.0.back) };
+    let operator = Operator { visitor, identity };
+    let month = japan::month(&query.0.month);
+    let outcome = done(operator.words(), query.0.done.as_deref());
+    show_sales(&operator, &gateway, month, StatusCode::OK, outcome).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    #[serde(default)]
+    back: String,
+    #[serde(default)]
+    month: String,
+    done: Option<String>,
+}
+
+async fn show_sales(
+    operator: &Operator,
+    gateway: &Gateway,
+    month: Option<Date>,
+    status: StatusCode,
+    outcome: Option<Outcome>,
+) -> Answer {
+    let words = operator.words();
+    let sales = gateway.ports.sales.list_sales.ask(ListSales { limit: LISTED_MAX }).await?;
+    // The switch is told with any sale.
+    let is_everything_stopped = match sales.first() {
+        Some(sale) => {
+            let live = gateway.ports.sales.get_live.ask(GetLive { sale: sale.id }).await?;
+            Some(live.is_everything_stopped)
+        }
+        None => None,
+    };
+    let today = japan::date(Timestamp::now());
+    let first = month.unwrap_or_else(|| today.first_of_month());
+    let group = |title, is_in: fn(SaleStatus) -> bool| Group {
+        title,
+        sales: sales.iter().filter(|sale| is_in(sale.status)).map(|sale| SaleLine::of(words, sale)).collect(),
+    };
+    let groups = vec![
+        group(words.running, |status| status.is_gated() && !status.is_over()),
+        group(words.planned, |status| matches!(status, SaleStatus::Draft | SaleStatus::Scheduled)),
+        group(words.over, SaleStatus::is_over),
+    ];
+    let page = SalesPage {
+        frame: operator.frame(gateway).await,
+        groups: groups.into_iter().filter(|group| !group.sales.is_empty()).collect(),
+        calendar: Calendar::of(words, &sales, first, today),
+        is_everything_stopped,
+        outcome,
+    };
+    pages::show(status, &page)
+}
+
+/// Something that can be done now.
+struct Control {
+    href: String,
+    label: String,
+    name: String,
+    tone: &'static str,
+}
+
+impl Control {
+    fn of(words: &Words, sale: SaleId, action: Action) -> Self {
+        let label = words.action(action.as_str());
+        Self {
+            href: format!("{HOME}/sales/{sale}/confirm?action={}", action.as_str()),
+            name: label.clone(),
+            label,
+            tone: tone(action.as_str()),
+        }
+    }
+}
+
+fn tone(action: &str) -> &'static str {
+    match action {
+        "kill" | "cancel" | "close" => "danger",
+        "schedule" | "resume" | "arm" | "settle" => "primary",
+        _ => "plain",
+    }
+}
+
+/// One row of the table of SKUs.
+struct SkuRow {
+    sku: String,
+    price: String,
+    allotment: String,
+    /// Remaining, held, sold, lapsed.
+    figures: [String; 4],
+    sold_share: i64,
+    is_stopped: bool,
+    forecast: String,
+    controls: Vec<Control>,
+}
+
+struct GateRow {
+    gate: &'static str,
+    label: &'static str,
+    count: String,
+}
+
+struct Condition {
+    name: &'static str,
+    value: String,
+}
+
+#[derive(Template)]
+#[template(path = "ops/sale.html")]
+struct SalePage {
+    frame: Frame,
+    id: SaleId,
+    name: String,
+    status: &'static str,
+    status_word: &'static str,
+    is_stopped: bool,
+    is_draft: bool,
+    window: String,
+    opens_at: i64,
+    closes_at: i64,
+    version: i64,
+    conditions: Vec<Condition>,
+    controls: Vec<Control>,
+    skus: Vec<SkuRow>,
+    gates: Vec<GateRow>,
+    is_everything_stopped: bool,
+    live: LiveView,
+    history: Vec<ChangeView>,
+    /// What keeps a draft from being scheduled; nothing when it is not a draft.
+    findings: Option<Vec<String>>,
+    outcome: Option<Outcome>,
+}
+
+impl SalePage {
+    fn light(&self) -> (bool, i64, i64, i64) {
+        self.live
+            .light
+            .as_ref()
+            .map_or((false, 0, 0, 0), |light| (light.is_green, light.stock, light.holds, light.orders))
+    }
+
+    fn queue(&self) -> (u64, u64, u64) {
+        self.live.queue.as_ref().map_or((0, 0, 0), |queue| (queue.waiting, queue.admitted, queue.per_second))
+    }
+}
+
+/// One sale: what can be done to it, how it goes, and what was done to it.
+pub async fn get_sale(
+    sale: FromPath<SaleId>,
+    query: FromQuery<SaleQuery>,
+    operator: Operator,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let outcome = done(operator.words(), query.0.done.as_deref());
+    show_sale(&operator, &gateway, sale.0, StatusCode::OK, outcome).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleQuery {
+    done: Option<String>,
+}
+
+/// Says what was done, for actions that there are.
+fn done(words: &Words, action: Option<&str>) -> Option<Outcome> {
+    let action =
+        action.filter(|action| !words.effect(action).is_empty() || matches!(*action, "create" | "replan"))?;
+    let text = fill(words.done, &[&words.action(action)]);
+    Some(Outcome { is_refused: false, text, findings: Vec::new() })
+}
+
+async fn show_sale(
+    operator: &Operator,
+    gateway: &Gateway,
+    id: SaleId,
+    status: StatusCode,
+    outcome: Option<Outcome>,
+) -> Answer {
+    let words = operator.words();
+    let seen = look(gateway, id).await?;
+    let sale = seen.live.sale.clone();
+    let is_draft = sale.status == SaleStatus::Draft;
+    let findings = match is_draft {
+        true => Some(findings_in_words(
+            words,
+            &gateway.ports.sales.validate_sale.ask(ValidateSale { sale: id }).await?,
+        )),
+        false => None,
+    };
+    let changes = gateway.ports.sales.list_changes.ask(ListChanges { sale: id }).await?;
+    let live = LiveView::of(&seen, &Rates::default());
+    let page = SalePage {
+        frame: operator.frame(gateway).await,
+        id,
+        name: sale.draft.name.clone(),
+        status: sale.status.as_str(),
+        status_word: words.status(sale.status.as_str()),
+        is_stopped: sale.is_stopped,
+        is_draft,
+        window: japan::window(sale.draft.opens_at, sale.draft.closes_at, words.to),
+        opens_at: sale.draft.opens_at.as_millisecond(),
+        closes_at: sale.draft.closes_at.as_millisecond(),
+        version: sale.version,
+        conditions: conditions(words, &sale),
+        controls: controls(words, &sale),
+        skus: sku_rows(words, &sale, &live),
+        gates: GATES
+            .into_iter()
+            .zip(live.totals.refused)
+            .map(|(gate, count)| GateRow { gate, label: words.gate(gate), count: grouped(count) })
+            .collect(),
+        is_everything_stopped: seen.live.is_everything_stopped,
+        live,
+        history: history::views(gateway, words, &changes).await,
+        findings,
+        outcome,
+    };
+    pages::show(status, &page)
+}
+
+fn controls(words: &Words, sale: &Sale) -> Vec<Control> {
+    let may = |action: &Action| {
+        *action != Action::Open && matches!(sale.after(*action, Timestamp::MAX), Ok(Some(_)))
+    };
+    Action::ALL.into_iter().filter(may).map(|action| Control::of(words, sale.id, action)).collect()
+}
+
+fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
+    let may_allot = matches!(sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused);
+    let rows = sale.draft.items.iter().zip(&live.skus).map(|(item, view)| {
+        let sku = view.sku.as_str();
+        let is_stopped = sale.stopped_skus.contains(&item.sku);
+        let link = |action: &str| format!("{HOME}/sales/{}/confirm?action={action}&sku={sku}", sale.id);
+        let mut controls = Vec::new();
+        if may_allot {
+            controls.push(Control {
+                href: link(ALLOT),
+                label: words.change_allotment.to_owned(),
+                name: fill(words.change_allotment_of, &[sku]),
+                tone: "plain",
+            });
+        }
+        if !sale.status.is_over() {
+            let (action, label, name) = match is_stopped {
+                true => ("resume", words.resume_sku, words.resume_sku_of),
+                false => ("kill", words.stop_sku, words.stop_sku_of),
+            };
+            controls.push(Control {
+                href: link(action),
+                label: label.to_owned(),
+                name: fill(name, &[sku]),
+                tone: tone(action),
+            });
+        }
+        let figure = |number: i64| grouped(number);
+        let sold_out = view.figures.is_some_and(|figures| figures.remaining == 0);
+        SkuRow {
+            sku: view.sku.clone(),
+            price: grouped(item.price.amount()),
+            allotment: grouped(view.allotment),
+            figures: view.figures.map_or_else(
+                || std::array::from_fn(|_| words.no_forecast.to_owned()),
+                |it| [it.remaining, it.held, it.sold, it.lapsed].map(figure),
+            ),
+            sold_share: view.figures.map_or(0, |it| (it.held + it.sold) * 100 / view.allotment.max(1)),
+            is_stopped,
+            forecast: if sold_out { words.sold_out } else { words.no_forecast }.to_owned(),
+            controls,
+        }
+    });
+    rows.collect()
+}
+
+fn conditions(words: &Words, sale: &Sale) -> Vec<Condition> {
+    let terms = &sale.draft.terms;
+    let limit = terms.limit_per_customer.map_or_else(|| words.any_limit.to_owned(), grouped);
+    let konbini = match terms.konbini.allowed {
+        true => format!("{} ({} %)", words.yes, (terms.konbini.share_max * 100.0).round()),
+        false => words.no.to_owned(),
+    };
+    let mut conditions = vec![
+        Condition { name: words.limit_per_customer, value: limit },
+        Condition { name: words.hold_card, value: grouped(terms.hold_seconds.card) },
+        Condition { name: words.hold_konbini, value: grouped(terms.hold_seconds.konbini) },
+        Condition { name: words.konbini_allowed, value: konbini },
+        Condition { name: words.admission, value: words.admission(terms.admission.mode.as_str()).to_owned() },
+    ];
+    if terms.admission.mode.as_str() != "none" {
+        let rate = terms.admission.per_second.map_or_else(|| words.automatic.to_owned(), grouped);
+        conditions.push(Condition { name: words.admission_rate, value: rate });
+    }
+    conditions
+}
+
+pub fn findings_in_words(words: &Words, findings: &[Finding]) -> Vec<String> {
+    findings
+        .iter()
+        .map(|finding| {
+            fill(
+                words.confirm_title,
+                &[&words.field(&finding.field), &words.finding(&finding.field, &finding.problem)],
+            )
+        })
+        .collect()
+}
+
+/// A refusal in words, with its status; what is none is a failure, and whose page it is not for nobody to see.
+fn refusal(words: &Words, error: SalesError, action: &str) -> Result<(StatusCode, Outcome), Problem> {
+    let status = error.kind().http_status();
+    if status >= 500 || matches!(error, SalesError::UnknownSale(_)) {
+        return Err(error.into());
+    }
+    let why = match &error {
+        SalesError::NotInStatus { status, .. } => {
+            fill(words.not_in_status, &[words.status(status.as_str()), &words.action(action)])
+        }
+        error => words.refusal(error.code()).map_or_else(|| error.to_string(), str::to_owned),
+    };
+    let findings = match &error {
+        SalesError::NotValid { findings } | SalesError::NotReady { findings } => {
+            findings_in_words(words, findings)
+        }
+        _ => Vec::new(),
+    };
+    let outcome = Outcome { is_refused: true, text: fill(words.refused_because, &[&why]), findings };
+    Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::CONFLICT), outcome))
+}
+
+/// The question before anything is done.
+#[derive(Template)]
+#[template(path = "ops/confirm.html")]
+struct ConfirmPage {
+    frame: Frame,
+    title: String,
+    effect: &'static str,
+    tone: &'static str,
+    label: String,
+    to: String,
+    back: String,
+    hidden: Vec<(&'static str, String)>,
+    /// The allotment as it is now, where it is to be changed.
+    allotment: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmQuery {
+    action: String,
+    #[serde(default, deserialize_with = "crate::http::input::optional_text")]
+    sku: Option<Sku>,
+}
+
+/// Asks whether something is to be done to a sale or to one of its SKUs, and why.
+pub async fn confirm_move(
+    sale: FromPath<SaleId>,
+    query: FromQuery<ConfirmQuery>,
+    operator: Operator,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let words = operator.words();
+    let ConfirmQuery { action, sku } = query.0;
+    let known = gateway.ports.sales.get_sale.ask(GetSale { sale: sale.0 }).await?;
+    let here = format!("{HOME}/sales/{}", sale.0);
+    let mut what = known.draft.name.clone();
+    let mut hidden = Vec::new();
+    let mut allotment = None;
+    let to = match &sku {
+        None => {
+            action
+                .parse::<Action>()
+                .ok()
+                .filter(|action| *action != Action::Open)
+                .ok_or_else(Problem::not_found)?;
+            hidden.push(("action", action.clone()));
+            "move"
+        }
+        Some(sku) => {
+            let item = known.item(sku).ok_or_else(Problem::not_found)?;
+            what = sku.to_string();
+            hidden.push(("sku", sku.to_string()));
+            match &*action {
+                "kill" | "resume" => {
+                    hidden.push(("action", action.clone()));
+                    "switch"
+                }
+                ALLOT => {
+                    hidden.push(("expected", item.allotment.get().to_string()));
+                    allotment = Some(item.allotment.get());
+                    "allotment"
+                }
+                _ => return Err(Problem::not_found()),
+            }
+        }
+    };
+    let page = ConfirmPage {
+        title: fill(words.confirm_title, &[&words.action(&action), &what]),
+        effect: words.effect(&action),
+        tone: tone(&action),
+        label: words.action(&action),
+        to: format!("{here}/{to}"),
+        back: here,
+        hidden,
+        allotment,
+        frame: operator.frame(&gateway).await,
+    };
+    pages::show(StatusCode::OK, &page)
+}
+
+/// Asks whether everything is to be stopped, or let in again.
+pub async fn confirm_everything(
+    query: FromQuery<ConfirmQuery>,
+    operator: Operator,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let words = operator.words();
+    let action = query.0.action;
+    let title = match &*action {
+        "kill" => words.stop_everything,
+        "resume" => words.resume_everything,
+        _ => return Err(Problem::not_found()),
+    };
+    let page = ConfirmPage {
+        title: title.to_owned(),
+        effect: words.effect(&action),
+        tone: tone(&action),
+        label: title.to_owned(),
+        to: format!("{HOME}/switch"),
+        back: HOME.to_owned(),
+        hidden: vec![("action", action)],
+        allotment: None,
+        frame: operator.frame(&gateway).await,
+    };
+    pages::show(StatusCode::OK, &page)
+}
+
+impl Submitted {
+    fn by(&self) -> Option<CustomerId> {
+        Some(self.operator.identity.customer)
+    }
+
+    /// Why something is done; nothing where that is not said as it must be.
+    fn reason(&self) -> Option<String> {
+        let reason = self.form.text("reason");
+        let is_told = (1..=REASON_CHARACTERS_MAX).contains(&reason.chars().count());
+        (is_told && !reason.chars().any(char::is_control)).then(|| reason.to_owned())
+    }
+}
+
+impl Operator {
+    pub fn words(&self) -> &'static Words {
+        self.visitor.language.words()
+    }
+
+    /// The status of a page that tells a refusal: a browser reports any other than 200 to a page's script as an error.
+    fn status(&self, refused: StatusCode) -> StatusCode {
+        if self.visitor.is_htmx { StatusCode::OK } else { refused }
+    }
+}
+
+fn is_stop(action: &str) -> Result<bool, Problem> {
+    match action {
+        "kill" => Ok(true),
+        "resume" => Ok(false),
+        _ => Err(Problem::new(422, "invalid-form", "the form asks for something that is not done here")),
+    }
+}
+
+/// Says what became of it: where it was done, at an address of its own, so that loading it again does nothing again.
+async fn answer(
+    submitted: &Submitted,
+    gateway: &Gateway,
+    sale: SaleId,
+    action: &str,
+    result: Result<Sale, SalesError>,
+) -> Answer {
+    let operator = &submitted.operator;
+    match result {
+        Ok(_) => Ok(pages::go_to(&format!("{HOME}/sales/{sale}?done={action}"))),
+        Err(error) => {
+            let (status, outcome) = refusal(operator.words(), error, action)?;
+            show_sale(operator, gateway, sale, operator.status(status), Some(outcome)).await
+        }
+    }
+}
+
+async fn refuse_form(submitted: &Submitted, gateway: &Gateway, sale: SaleId, why: &str) -> Answer {
+    let operator = &submitted.operator;
+    let outcome = refused_with(operator.words(), why);
+    show_sale(operator, gateway, sale, operator.status(StatusCode::UNPROCESSABLE_ENTITY), Some(outcome)).await
+}
+
+fn refused_with(words: &Words, why: &str) -> Outcome {
+    Outcome { is_refused: true, text: fill(words.refused_because, &[why]), findings: Vec::new() }
+}
+
+/// Does something to a sale.
+pub async fn move_sale(sale: FromPath<SaleId>, submitted: Submitted, gateway: Data<Gateway>) -> Answer {
+    submitted.form.check(&["token", "action", "reason"], &[])?;
+    let action: Action = submitted.form.text("action").parse()?;
+    if action == Action::Open {
+        return Err(Problem::new(422, "invalid-form", "the schedule alone opens a sale"));
+    }
+    let Some(reason) = submitted.reason() else {
+        return refuse_form(&submitted, &gateway, sale.0, submitted.operator.words().reason_needed).await;
+    };
+    let asked = MoveSale { sale: sale.0, action, by: submitted.by(), reason };
+    let result = gateway.ports.sales.move_sale.ask(asked).await;
+    answer(&submitted, &gateway, sale.0, action.as_str(), result).await
+}
+
+/// Turns the switch of one SKU.
+pub async fn switch_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: Data<Gateway>) -> Answer {
+    submitted.form.check(&["token", "action", "sku", "reason"], &[])?;
+    let action = submitted.form.text("action");
+    let stopped = is_stop(action)?;
+    let sku: Sku = submitted.form.text("sku").parse()?;
+    let Some(reason) = submitted.reason() else {
+        return refuse_form(&submitted, &gateway, sale.0, submitted.operator.words().reason_needed).await;
+    };
+    let asked = SwitchItem { sale: sale.0, sku, stopped, by: submitted.by(), reason };
+    let result = gateway.ports.sales.switch_item.ask(asked).await;
+    answer(&submitted, &gateway, sale.0, action, result).await
+}
+
+/// Gives the sale more or fewer pieces of a SKU, if it still has as many as the operator saw.
+pub async fn change_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: Data<Gateway>) -> Answer {
+    submitted.form.check(&["token", "sku", "expected", "allotment", "reason"], &[])?;
+    let words = submitted.operator.words();
+    let form = &submitted.form;
+    let sku: Sku = form.text("sku").parse()?;
+    let expected = pieces(form.text("expected")).ok_or_else(|| {
+        Problem::new(422, "invalid-form", "the form does not tell the allotment that is expected")
+    })?;
+    let Some(allotment) = pieces(form.text("allotment")) else {
+        return refuse_form(&submitted, &gateway, sale.0, words.allotment_wrong).await;
+    };
+    let Some(reason) = submitted.reason() else {
+        return refuse_form(&submitted, &gateway, sale.0, words.reason_needed).await;
+    };
+    let asked = ChangeItem { sale: sale.0, sku, allotment, expected, by: submitted.by(), reason };
+    let result = gateway.ports.sales.change_item.ask(asked).await;
+    answer(&submitted, &gateway, sale.0, ALLOT, result).await
+}
+
+pub fn pieces(text: &str) -> Option<Quantity> {
+    // Digits may be typed in groups.
+    Quantity::new(text.replace(',', "").parse().ok()?).ok()
+}
+
+/// Stops all orders of customers, or lets them in again.
+pub async fn switch_everything(submitted: Submitted, gateway: Data<Gateway>) -> Answer {
+    submitted.form.check(&["token", "action", "reason"], &[])?;
+    let action = submitted.form.text("action");
+    let stopped = is_stop(action)?;
+    let operator = &submitted.operator;
+    let Some(reason) = submitted.reason() else {
+        let outcome = refused_with(operator.words(), operator.words().reason_needed);
+        let status = operator.status(StatusCode::UNPROCESSABLE_ENTITY);
+        return show_sales(operator, &gateway, None, status, Some(outcome)).await;
+    };
+    let asked = SwitchEverything { stopped, by: submitted.by(), reason };
+    gateway.ports.sales.switch_everything.ask(asked).await?;
+    Ok::<HttpResponse, Problem>(pages::go_to(&format!("{HOME}?done={action}")))
+}

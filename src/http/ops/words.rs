@@ -1,0 +1,473 @@
+//! Every text of the operators' page, in English and in Japanese side by side.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::ACCEPT_LANGUAGE;
+
+use super::session::cookie;
+
+/// Where the choice of a language is kept.
+pub const LANGUAGE_COOKIE: &str = "shobai-ops-language";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    English,
+    Japanese,
+}
+
+impl Language {
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Japanese => "ja",
+        }
+    }
+
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::English, Self::Japanese].into_iter().find(|language| language.code() == code)
+    }
+
+    /// What was chosen; else what the browser prefers.
+    pub fn of(request: &HttpRequest) -> Self {
+        cookie(request, LANGUAGE_COOKIE).and_then(Self::from_code).unwrap_or_else(|| {
+            let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+            Self::preferred(accepted.unwrap_or_default())
+        })
+    }
+
+    /// The one of ours with the highest weight in an `Accept-Language` (RFC 9110, 12.5.4), the first among equals.
+    fn preferred(accepted: &str) -> Self {
+        let mut best = (0.0, Self::English);
+        for range in accepted.split(',') {
+            let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+            let primary = tag.trim().split('-').next().unwrap_or_default().to_ascii_lowercase();
+            let weight: f64 =
+                weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok()).unwrap_or(0.0);
+            if let Some(language) = Self::from_code(&primary)
+                && weight > best.0
+            {
+                best = (weight, language);
+            }
+        }
+        best.1
+    }
+
+    pub const fn words(self) -> &'static Words {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Japanese => &JAPANESE,
+        }
+    }
+}
+
+/// Puts values in the places of a text that are marked `{}`.
+pub fn fill(text: &str, values: &[&str]) -> String {
+    let mut parts = text.split("{}");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for (index, part) in parts.enumerate() {
+        filled.push_str(values.get(index).copied().unwrap_or_default());
+        filled.push_str(part);
+    }
+    filled
+}
+
+macro_rules! words {
+    ($($name:ident: $english:literal, $japanese:literal;)*) => {
+        /// The texts of one language, each under its name.
+        pub struct Words {
+            pub language: Language,
+            $(pub $name: &'static str,)*
+        }
+
+        static ENGLISH: Words = Words { language: Language::English, $($name: $english,)* };
+        static JAPANESE: Words = Words { language: Language::Japanese, $($name: $japanese,)* };
+
+        #[cfg(test)]
+        const NAMED: &[(&str, &str, &str)] = &[$((stringify!($name), $english, $japanese),)*];
+    };
+}
+
+macro_rules! coded {
+    ($($code:literal: $english:literal, $japanese:literal;)*) => {
+        impl Words {
+            /// The text of something that the domains name by a code, with what it is: `status draft`, `gate sold-out`.
+            fn coded(&self, code: &str) -> Option<&'static str> {
+                let (english, japanese) = match code {
+                    $($code => ($english, $japanese),)*
+                    _ => return None,
+                };
+                Some(if self.language == Language::English { english } else { japanese })
+            }
+        }
+
+        #[cfg(test)]
+        const CODED: &[(&str, &str, &str)] = &[$(($code, $english, $japanese),)*];
+    };
+}
+
+impl Words {
+    pub fn status(&self, status: &'static str) -> &'static str {
+        self.coded(&format!("status {status}")).unwrap_or(status)
+    }
+
+    pub fn action(&self, action: &str) -> String {
+        self.coded(&format!("action {action}")).unwrap_or(action).to_owned()
+    }
+
+    /// What an action brings about, for those who are about to confirm it.
+    pub fn effect(&self, action: &str) -> &'static str {
+        self.coded(&format!("effect {action}")).unwrap_or_default()
+    }
+
+    pub fn gate(&self, gate: &'static str) -> &'static str {
+        self.coded(&format!("gate {gate}")).unwrap_or(gate)
+    }
+
+    pub fn admission<'a>(&self, mode: &'a str) -> &'a str {
+        self.coded(&format!("admission {mode}")).unwrap_or(mode)
+    }
+
+    /// Why something was refused, by the refusal's code.
+    pub fn refusal(&self, code: &str) -> Option<&'static str> {
+        self.coded(&format!("refusal {code}"))
+    }
+
+    /// What a place in a plan is called, for example `items[2].allotment`.
+    pub fn field(&self, field: &str) -> String {
+        let Some((number, part)) = field.strip_prefix("items[").and_then(|rest| rest.split_once(']')) else {
+            return self.coded(&format!("field {field}")).unwrap_or(field).to_owned();
+        };
+        let number = number.parse::<usize>().map_or_else(|_| number.to_owned(), |it| (it + 1).to_string());
+        let row = fill(self.row_numbered, &[&number]);
+        match self.coded(&format!("field {}", part.trim_start_matches('.'))) {
+            Some(part) => format!("{row}, {part}"),
+            None => row,
+        }
+    }
+
+    /// What is wrong with a place in a plan. The domain says it in English; in Japanese, the rule is told.
+    pub fn finding(&self, field: &str, problem: &str) -> String {
+        let part = field.rsplit("].").next().unwrap_or(field);
+        match (self.language, self.coded(&format!("finding {part}"))) {
+            (Language::Japanese, Some(rule)) => rule.to_owned(),
+            _ => problem.to_owned(),
+        }
+    }
+}
+
+words! {
+    shop: "Shobai operations", "商売 オペレーション";
+    sales: "Sales", "セール一覧";
+    new_sale: "New sale", "新しいセール";
+    edit_sale: "Edit the plan", "計画を編集";
+    skip: "Skip to the content", "本文へ移動";
+    other_language: "日本語", "English";
+    japan_time: "Japan time", "日本時間";
+    sign_in: "Sign in", "ログイン";
+    sign_in_why: "Flash sales are planned, watched and stopped here. Only staff may enter.",
+        "セールの計画・監視・停止を行う画面です。スタッフのみ利用できます。";
+    sign_out: "Sign out", "ログアウト";
+    email: "Email address", "メールアドレス";
+    password: "Password", "パスワード";
+    bad_credentials: "The email address or the password is wrong.", "メールアドレスまたはパスワードが違います。";
+    not_staff: "This account is not staff. Ask an admin for access.",
+        "このアカウントはスタッフではありません。管理者に権限を依頼してください。";
+    session_ended: "The session has ended. Please sign in again.", "セッションが終了しました。もう一度ログインしてください。";
+    name: "Name", "名前";
+    skus: "SKUs", "SKU";
+    pieces: "Pieces", "個数";
+    no_sales: "No sale has been planned yet.", "まだセールがありません。";
+    running: "Running", "進行中";
+    planned: "Planned", "予定";
+    over: "Over", "終了";
+    calendar: "Calendar", "カレンダー";
+    month_before: "Previous month", "前の月";
+    month_after: "Next month", "次の月";
+    weekdays: "Sun Mon Tue Wed Thu Fri Sat", "日 月 火 水 木 金 土";
+    everything_runs: "Orders are being taken.", "注文を受け付けています。";
+    everything_stopped: "All orders of customers are stopped.", "お客様の注文をすべて停止しています。";
+    everything_unknown: "The switch for everything", "全体スイッチ";
+    stop_everything: "Stop everything", "すべて停止";
+    resume_everything: "Take orders again", "受付を再開";
+    is_stopped: "Stopped by its switch", "スイッチで停止中";
+    opens_in: "Opens in", "開始まで";
+    closes_in: "Closes in", "終了まで";
+    has_closed: "Has ended", "終了済み";
+    to: "to", "〜";
+    sku: "SKU", "SKU";
+    price: "Price (¥, tax included)", "価格（円・税込）";
+    allotment: "Allotment", "割当数";
+    remaining: "Remaining", "残り";
+    held: "Held", "確保中";
+    sold: "Sold", "販売済み";
+    lapsed: "Lapsed", "失効";
+    forecast: "Sells out in", "完売見込み";
+    sold_out: "Sold out", "完売";
+    no_forecast: "–", "–";
+    change_allotment: "Change", "変更";
+    change_allotment_of: "Change the allotment of {}", "{} の割当数を変更";
+    stop_sku: "Stop", "停止";
+    resume_sku: "Resume", "再開";
+    stop_sku_of: "Stop {}", "{} を停止";
+    resume_sku_of: "Resume {}", "{} を再開";
+    not_armed_yet: "The figures begin when the sale is armed.", "準備が完了すると数字が表示されます。";
+    attempts: "Attempts", "試行";
+    accepted: "Accepted", "受付";
+    refused: "Refused", "拒否";
+    attempts_chart: "Attempts and accepted per second", "毎秒の試行と受付";
+    refusals_chart: "Refusals per second, by gate", "毎秒の拒否（理由別）";
+    totals: "Since the gates began to count", "計測開始からの合計";
+    live: "Live", "ライブ";
+    connecting: "Connecting …", "接続中…";
+    reconnecting: "Connection lost, trying again …", "接続が切れました。再接続中…";
+    needs_script: "Live figures need JavaScript. Load the page again for new ones.",
+        "ライブ表示にはJavaScriptが必要です。再読み込みで更新できます。";
+    controls: "Controls", "操作";
+    no_controls: "Nothing more can be done to this sale.", "このセールに対する操作はもうありません。";
+    history: "History", "変更履歴";
+    who: "Who", "実行者";
+    when: "When", "日時";
+    what: "What", "内容";
+    why: "Why", "理由";
+    change: "Before → after", "変更前 → 変更後";
+    the_schedule: "the schedule", "スケジュール";
+    findings: "Before it can be scheduled", "予約の前に解決が必要";
+    is_ready: "The plan is complete and can be scheduled.", "計画に問題はなく、予約できます。";
+    light: "Invariants", "整合性";
+    light_green: "All three agree", "3つの数が一致";
+    light_red: "They do not agree", "一致していません";
+    light_stock: "Stock", "在庫";
+    light_holds: "Reservations", "予約";
+    light_orders: "Orders", "注文";
+    queue: "Waiting room", "待機室";
+    queue_waiting: "Waiting", "待機中";
+    queue_admitted: "Let in", "入場済み";
+    queue_rate: "Let in per second", "毎秒の入場数";
+    confirm_title: "{}: {}", "{}：{}";
+    reason: "Reason (kept in the history)", "理由（履歴に残ります）";
+    reason_needed: "A reason of 1 to 200 characters is needed.", "理由を1〜200文字で入力してください。";
+    cancel_confirm: "Back", "戻る";
+    allotment_now: "Allotment now", "現在の割当数";
+    allotment_new: "New allotment", "新しい割当数";
+    allotment_wrong: "The new allotment must be a whole number of at least 1.", "割当数は1以上の整数で入力してください。";
+    done: "Done: {}.", "完了：{}。";
+    refused_because: "Not done. {}", "実行されませんでした。{}";
+    not_in_status: "A sale that is “{}” cannot be told to “{}”.", "状態が「{}」のセールに「{}」は実行できません。";
+    failed_title: "That did not work", "処理できませんでした";
+    failed: "It is not known whether it was done. Look at the state below, then try again.",
+        "実行されたかどうか確認できません。状態を確認してからやり直してください。";
+    request_id: "Request id", "リクエストID";
+    back_to_sales: "Back to the sales", "セール一覧へ戻る";
+    opens_at: "Opens at", "開始日時";
+    closes_at: "Closes at", "終了日時";
+    items: "Items", "商品";
+    row_numbered: "row {}", "{}行目";
+    add_row: "Add a row", "行を追加";
+    remove_row: "Remove row", "行を削除";
+    limit_per_customer: "Pieces for each customer", "お一人様の上限";
+    limit_hint: "Empty: no limit.", "空欄：上限なし。";
+    hold_card: "Hold for card payments (seconds)", "カード決済の確保時間（秒）";
+    hold_konbini: "Hold for konbini payments (seconds)", "コンビニ決済の確保時間（秒）";
+    konbini_allowed: "Konbini payment is allowed", "コンビニ決済を許可する";
+    konbini_share: "Share that may be held for konbini slips (%)", "コンビニ支払い待ちの上限（%）";
+    admission: "Admission", "入場方式";
+    admission_rate: "Customers let in per second", "毎秒の入場人数";
+    admission_hint: "Empty: steered by how fast orders are placed.", "空欄：注文の処理速度に合わせて自動調整。";
+    conditions: "Conditions", "販売条件";
+    save_draft: "Save the draft", "下書きを保存";
+    problems_found: "Please look at these places:", "次の項目を確認してください。";
+    not_a_number: "must be a whole number", "整数で入力してください";
+    not_a_share: "must be a number from 0 to 100", "0〜100の数値で入力してください";
+    not_a_time: "must be a date and a time", "日付と時刻を入力してください";
+    not_a_mode: "must be one of the choices", "選択肢から選んでください";
+    not_a_sku: "must have 1 to 64 letters, digits, “-”, “_” or “.”", "英数字と「-」「_」「.」で1〜64文字にしてください";
+    not_pieces: "must be a whole number of at least 1", "1以上の整数で入力してください";
+    not_a_price: "must be a whole number of yen", "円の整数で入力してください";
+    control_characters: "may not have control characters", "制御文字は使えません";
+    any_limit: "no limit", "上限なし";
+    automatic: "automatic", "自動";
+    yes: "allowed", "可";
+    no: "not allowed", "不可";
+    is_so: "yes", "はい";
+    is_not_so: "no", "いいえ";
+    seconds_unit: "{} s", "{}秒";
+    minutes_unit: "{} min", "{}分";
+    hours_unit: "{} h", "{}時間";
+    days_short: "d", "日";
+}
+
+coded! {
+    "status draft": "Draft", "下書き";
+    "status scheduled": "Scheduled", "予約済み";
+    "status armed": "Armed", "準備完了";
+    "status open": "Open", "販売中";
+    "status paused": "Paused", "一時停止";
+    "status draining": "Draining", "受付終了・支払い待ち";
+    "status closed": "Closed", "終了";
+    "status settled": "Settled", "精算済み";
+    "status cancelled": "Cancelled", "中止";
+
+    "action schedule": "Schedule", "予約する";
+    "action arm": "Arm", "準備する";
+    "action open": "Open", "開始";
+    "action pause": "Pause", "一時停止";
+    "action resume": "Resume", "再開";
+    "action drain": "Drain", "受付を終える";
+    "action close": "Close", "終了する";
+    "action cancel": "Cancel the sale", "中止する";
+    "action settle": "Settle", "精算する";
+    "action kill": "Kill", "緊急停止";
+    "action allot": "Change the allotment", "割当数を変更";
+    "action change_item": "Allotment changed", "割当数の変更";
+    "action create": "Planned", "計画";
+    "action replan": "Planned anew", "計画の変更";
+
+    "effect schedule": "It will be armed by itself shortly before it opens, and opens at its time. The plan can no longer be edited.",
+        "開始直前に自動で準備され、開始時刻に販売が始まります。計画は編集できなくなります。";
+    "effect arm": "The pieces of every SKU are set apart from general stock now.", "すべてのSKUの個数を通常在庫から取り分けます。";
+    "effect pause": "No new orders until it is resumed. Those who hold pieces can still pay.",
+        "再開するまで新しい注文を受け付けません。確保済みの方は支払いできます。";
+    "effect resume": "Orders are taken again at once.", "ただちに注文の受付を再開します。";
+    "effect drain": "Nobody can order any more, and this cannot be taken back. Those who hold pieces can still pay.",
+        "以後の注文はできなくなり、取り消せません。確保済みの方は支払いできます。";
+    "effect close": "The sale ends now, and this cannot be taken back. What is left goes back to general stock.",
+        "セールをただちに終了し、取り消せません。残りは通常在庫へ戻ります。";
+    "effect cancel": "The sale is called off, and this cannot be taken back. What is left goes back to general stock.",
+        "セールを中止し、取り消せません。残りは通常在庫へ戻ります。";
+    "effect settle": "The sale is put on file. Nothing can be done to it afterwards.", "セールを精算済みにします。以後の操作はできません。";
+    "effect kill": "All orders of customers are stopped at once, until it is resumed. Staff can still order.",
+        "再開するまで、お客様の注文をただちにすべて停止します。スタッフは注文できます。";
+    "effect allot": "Pieces move between the sale and general stock at once. Pieces that are held or sold stay.",
+        "セールと通常在庫の間でただちに個数を移します。確保中・販売済みの個数は変わりません。";
+
+    "gate sale-not-open": "Not open", "販売時間外";
+    "gate sale-paused": "Paused", "一時停止中";
+    "gate stopped": "Stopped", "停止中";
+    "gate not-admitted": "Not admitted", "未入場";
+    "gate limit-reached": "Limit reached", "上限到達";
+    "gate konbini-not-allowed": "Konbini not allowed", "コンビニ不可";
+    "gate konbini-share-reached": "Konbini share reached", "コンビニ枠超過";
+    "gate two-sales": "Two sales", "複数セール";
+    "gate sold-out": "Sold out", "完売";
+    "gate too-fast": "Too fast", "間隔不足";
+
+    "admission none": "Open to all", "制限なし";
+    "admission queue": "Queue", "先着順（待機列）";
+    "admission lottery": "Lottery", "抽選";
+
+    "refusal unknown-sale": "There is no such sale.", "そのセールはありません。";
+    "refusal unknown-item": "The sale has no such SKU.", "このセールにそのSKUはありません。";
+    "refusal unknown-sku": "There is no such SKU.", "そのSKUはありません。";
+    "refusal not-a-draft": "Only drafts can be edited.", "編集できるのは下書きだけです。";
+    "refusal sale-not-valid": "The plan cannot be run as it is.", "計画に問題があります。";
+    "refusal sale-not-ready": "Not all of its SKUs are ready.", "準備できていないSKUがあります。";
+    "refusal overtaken": "Somebody else changed the sale at the same time.", "同時に別の人が変更しました。";
+    "refusal below-promised": "More pieces than that are held or sold already.", "すでに確保・販売された数を下回ります。";
+    "refusal allotment-differs": "The allotment has changed meanwhile. Look at it and try again.",
+        "割当数がその間に変わりました。確認してやり直してください。";
+    "refusal too-few-to-allot": "General stock has not as many pieces.", "通常在庫が足りません。";
+    "refusal not-allotted": "Nothing of this SKU is set apart for the sale.", "このSKUはセールに割り当てられていません。";
+    "refusal foreign-request": "This request did not come from this page, so nothing was changed. Load the page again and repeat it.",
+        "この画面からの操作ではないため、何も変更していません。再読み込みしてやり直してください。";
+    "refusal staff-only": "Only staff may enter.", "スタッフのみ利用できます。";
+    "refusal not-found": "There is nothing at this address.", "このアドレスには何もありません。";
+    "refusal method-not-allowed": "This cannot be asked here.", "この操作はここではできません。";
+    "refusal body-too-large": "The form is too large.", "フォームが大きすぎます。";
+    "refusal invalid-form": "The form cannot be understood, so nothing was changed.", "フォームを読み取れないため、何も変更していません。";
+    "refusal too-many-streams": "Too many people are watching. Try again later.", "閲覧者が多すぎます。後でもう一度お試しください。";
+    "refusal busy": "There is too much to do at this moment. Try again soon.", "混み合っています。少し待ってやり直してください。";
+    "refusal too-many-requests": "Too many requests from this address. Try again soon.", "リクエストが多すぎます。少し待ってやり直してください。";
+
+    "field name": "Name", "名前";
+    "field opens_at": "Opens at", "開始日時";
+    "field closes_at": "Closes at", "終了日時";
+    "field items": "Items", "商品";
+    "field sku": "SKU", "SKU";
+    "field price": "Price", "価格";
+    "field allotment": "Allotment", "割当数";
+    "field limit_per_customer": "Pieces for each customer", "お一人様の上限";
+    "field hold_seconds.card": "Hold for card payments", "カード決済の確保時間";
+    "field hold_seconds.konbini": "Hold for konbini payments", "コンビニ決済の確保時間";
+    "field konbini.share_max": "Share for konbini slips", "コンビニ支払い待ちの上限";
+    "field admission.mode": "Admission", "入場方式";
+    "field admission.per_second": "Customers let in per second", "毎秒の入場人数";
+    "field status": "Status", "状態";
+    "field stopped": "Stopped", "停止";
+
+    "finding name": "1〜100 characters", "1〜100文字で入力してください";
+    "finding opens_at": "a time", "日時を確認してください";
+    "finding closes_at": "after the opening, in the future", "開始より後の、未来の日時にしてください";
+    "finding items": "1 to 1,000 rows", "商品を1〜1,000行で入力してください";
+    "finding sku": "a SKU of the catalogue, once, in no other sale then", "カタログにあり、重複せず、同時期の他のセールにないSKUにしてください";
+    "finding allotment": "as many pieces as are available", "在庫を超えない個数にしてください";
+    "finding limit_per_customer": "at least 1", "1以上にしてください";
+    "finding hold_seconds.card": "at least 1 second, at most what stock may be held", "1秒以上、確保できる最長時間以下にしてください";
+    "finding hold_seconds.konbini": "at least 1 second, at most what stock may be held", "1秒以上、確保できる最長時間以下にしてください";
+    "finding konbini.share_max": "0 to 100 %", "0〜100%にしてください";
+    "finding admission.per_second": "at least 1", "1以上にしてください";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::sales::{Action, AdmissionMode, GATES, SaleStatus};
+
+    #[test]
+    fn no_word_is_missing_in_either_language() {
+        for (name, english, japanese) in NAMED.iter().chain(CODED) {
+            assert!(!english.trim().is_empty() && !japanese.trim().is_empty(), "{name}");
+            let places = |text: &str| text.matches("{}").count();
+            assert_eq!(places(english), places(japanese), "{name}");
+            // What is the same in both is a name or a sign.
+            if english == japanese {
+                assert!(["sku", "no_forecast", "field sku", "skus"].contains(name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_the_domain_names_has_a_word() {
+        for words in [&ENGLISH, &JAPANESE] {
+            let codes = SaleStatus::ALL
+                .map(|status| format!("status {}", status.as_str()))
+                .into_iter()
+                .chain(Action::ALL.map(|action| format!("action {}", action.as_str())))
+                .chain(GATES.map(|gate| format!("gate {gate}")))
+                .chain(
+                    [AdmissionMode::None, AdmissionMode::Queue, AdmissionMode::Lottery]
+                        .map(|mode| format!("admission {}", mode.as_str())),
+                );
+            for code in codes {
+                assert!(words.coded(&code).is_some(), "{code}");
+            }
+            // Opening is the schedule's alone.
+            for action in Action::ALL.into_iter().filter(|action| *action != Action::Open) {
+                assert!(!words.effect(action.as_str()).is_empty(), "{action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_in_a_plan_has_a_name() {
+        assert_eq!(ENGLISH.field("items[1].allotment"), "row 2, Allotment");
+        assert_eq!(JAPANESE.field("items[0]"), "1行目");
+        assert_eq!(ENGLISH.field("hold_seconds.card"), "Hold for card payments");
+        assert_eq!(ENGLISH.finding("items[0].sku", "LAMP is named before"), "LAMP is named before");
+        assert!(JAPANESE.finding("items[0].sku", "LAMP is named before").contains("重複"));
+    }
+
+    #[test]
+    fn the_language_is_what_the_browser_prefers() {
+        assert_eq!(Language::preferred("ja"), Language::Japanese);
+        assert_eq!(Language::preferred("fr, ja-JP;q=0.8, en;q=0.5"), Language::Japanese);
+        assert_eq!(Language::preferred("en-GB,en;q=0.9,ja;q=0.8"), Language::English);
+        for other in ["", "*", "fr", "ja;q=0", "ja;q=x"] {
+            assert_eq!(Language::preferred(other), Language::English, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_filled_in_its_places() {
+        assert_eq!(fill("{}: {}", &["a", "b"]), "a: b");
+        assert_eq!(fill("{}: {}.", &["{}"]), "{}: .");
+    }
+}

@@ -1,0 +1,574 @@
+//! The operators' page, asked as a browser asks it: cookies, forms, and a stream of figures.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::client::PASSWORD;
+use crate::support::{Answer, Client, TestEngine, eventually};
+
+/// A browser that keeps the cookies of the page by hand.
+struct Browser {
+    client: Client,
+    cookies: Vec<(String, String)>,
+    /// What the forms of the last page carry.
+    token: String,
+}
+
+impl Browser {
+    fn of(engine: &TestEngine) -> Self {
+        Self { client: engine.anybody(), cookies: Vec::new(), token: String::new() }
+    }
+
+    /// Signed in as a member of staff.
+    async fn of_staff(engine: &TestEngine) -> Self {
+        let mut browser = Self::of(engine);
+        let email = email_of(&engine.staff().await).await;
+        browser.get("/ops").await.expect(200);
+        let answer = browser.signs_in(&email, PASSWORD).await.expect(200);
+        assert!(answer.text.contains(&email), "{answer:?}");
+        browser
+    }
+
+    fn header(&self) -> String {
+        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        cookies.collect::<Vec<_>>().join("; ")
+    }
+
+    async fn get(&mut self, path: &str) -> Answer {
+        let request = self.client.request(reqwest::Method::GET, path).header("cookie", self.header());
+        let answer = self.client.send(request.header("accept-language", "en")).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Sends a form with the page's token; what leads elsewhere is answered as it is.
+    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let token = self.token.clone();
+        self.send(path, &[&[("token", &*token)], fields].concat(), &[]).await
+    }
+
+    async fn send(&mut self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+        let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let mut request = self
+            .client
+            .request(reqwest::Method::POST, path)
+            .header("cookie", self.header())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept-language", "en");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        // Without following, so that the cookies of the answer itself are seen.
+        let request = request.body(body.join("&")).build().expect("a request");
+        let alone = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        let answer = alone.expect("a client").execute(request).await.expect("an answer");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await.expect("a text");
+        let answer = Answer { status, headers, body: Value::Null, text };
+        self.keep(&answer);
+        answer
+    }
+
+    /// Goes where an answer leads.
+    async fn follow(&mut self, answer: Answer) -> Answer {
+        let answer = answer.expect(303);
+        let to = answer.header("location").expect("a place").to_owned();
+        self.get(&to).await
+    }
+
+    async fn signs_in(&mut self, email: &str, password: &str) -> Answer {
+        let fields = [("email", email), ("password", password), ("back", "/ops")];
+        let answer = self.post("/ops/sign-in", &fields).await;
+        if answer.status == 303 { self.follow(answer).await } else { answer }
+    }
+
+    fn keep(&mut self, answer: &Answer) {
+        for cookie in answer.headers.get_all("set-cookie") {
+            let cookie = cookie.to_str().expect("a text");
+            let (name, value) = cookie.split(';').next().and_then(|it| it.split_once('=')).expect("a cookie");
+            self.cookies.retain(|(other, _)| other != name);
+            if !value.is_empty() {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        if let Some((_, rest)) = answer.text.split_once(r#"name="token" value=""#) {
+            self.token = rest.split('"').next().expect("a token").to_owned();
+        }
+    }
+
+    /// Plans a sale of ten pieces of one SKU that may begin at once; answers with its id.
+    async fn plans(&mut self, name: &str, sku: &str) -> String {
+        let answer = self.post("/ops/sales", &plan(name, sku)).await.expect(303);
+        let to = answer.header("location").expect("a place");
+        let id = to.strip_prefix("/ops/sales/").and_then(|rest| rest.split('?').next());
+        id.expect("an id").to_owned()
+    }
+
+    /// Does something to a sale.
+    async fn moves(&mut self, sale: &str, action: &str) -> Answer {
+        let fields = [("action", action), ("reason", "for a test")];
+        let answer = self.post(&format!("/ops/sales/{sale}/move"), &fields).await;
+        if answer.status == 303 { self.follow(answer).await } else { answer }
+    }
+}
+
+async fn email_of(client: &Client) -> String {
+    client.get("/v1/users/me").await.expect(200).body["email"].as_str().expect("an email").to_owned()
+}
+
+fn plan<'a>(name: &'a str, sku: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("name", name),
+        ("opens_at", "2020-01-01T10:00"),
+        ("closes_at", "2099-01-01T12:00"),
+        ("sku", sku),
+        ("price", "1,500"),
+        ("allotment", "10"),
+        ("limit", "2"),
+        ("card", "600"),
+        ("konbini", "3600"),
+        ("konbini_allowed", "yes"),
+        ("share", "100"),
+        ("mode", "none"),
+        ("per_second", ""),
+    ]
+}
+
+fn status_of(page: &Answer) -> &str {
+    let (_, rest) = page.text.split_once(r#"<p class="badges">"#).expect("badges");
+    let (_, rest) = rest.split_once("<span class=\"badge ").expect("a badge");
+    rest.split('"').next().expect("a status")
+}
+
+async fn sale_is(browser: &mut Browser, sale: &str) -> (String, bool) {
+    let page = browser.get(&format!("/ops/sales/{sale}")).await.expect(200);
+    (status_of(&page).to_owned(), page.text.contains("badge stopped"))
+}
+
+#[actix::test]
+async fn only_staff_enters_and_the_token_is_out_of_reach() {
+    let engine = TestEngine::start().await;
+    let mut browser = Browser::of(&engine);
+
+    let page = browser.get("/ops").await.expect(200);
+    assert!(page.text.contains(r#"name="password""#), "{page:?}");
+    // Other pages lead to the sign-in, and back from there.
+    let led = browser.client.request(reqwest::Method::GET, "/ops/sales/new");
+    let led = browser.client.send(led).await.expect(200);
+    assert!(led.text.contains(r#"name="back" value="/ops/sales/new""#), "{led:?}");
+
+    let wrong = browser.signs_in("nobody@example.jp", PASSWORD).await.expect(401);
+    assert!(wrong.text.contains("is wrong") && wrong.text.contains("nobody@example.jp"), "{wrong:?}");
+    let customer = email_of(&engine.customer().await).await;
+    let refused = browser.signs_in(&customer, PASSWORD).await.expect(403);
+    assert!(refused.text.contains("not staff"), "{refused:?}");
+    assert!(!browser.header().contains("shobai-ops="), "{}", browser.header());
+
+    let staff = email_of(&engine.staff().await).await;
+    let fields = [("email", &*staff), ("password", PASSWORD), ("back", "/ops/sales/new")];
+    let answer = browser.post("/ops/sign-in", &fields).await.expect(303);
+    assert_eq!(answer.header("location"), Some("/ops/sales/new"));
+    let cookie = answer.header("set-cookie").unwrap();
+    for part in ["shobai-ops=", "; Path=/ops;", "HttpOnly", "SameSite=Strict", "Max-Age=3600"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure"), "{cookie}");
+    let page = browser.follow(answer).await.expect(200);
+    assert!(page.text.contains("New sale"), "{page:?}");
+
+    let session = browser.cookies.clone();
+    let answer = browser.post("/ops/sign-out", &[]).await.expect(303);
+    assert!(answer.header("set-cookie").unwrap().contains("Max-Age=0"));
+    // The token itself has stopped working, whoever kept it.
+    browser.cookies = session;
+    let answer =
+        browser.send("/ops/switch", &[("action", "kill")], &[("hx-request", "true")]).await.expect(200);
+    assert_eq!(answer.header("hx-redirect"), Some("/ops?back=/ops"));
+    assert!(browser.get("/ops").await.expect(200).text.contains(r#"name="password""#));
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_cookie_that_came_over_https_stays_there() {
+    let engine = TestEngine::start().await;
+    let mut browser = Browser::of(&engine);
+    let staff = email_of(&engine.staff().await).await;
+    browser.get("/ops").await;
+    let token = browser.token.clone();
+    let fields = [("token", &*token), ("email", &*staff), ("password", PASSWORD), ("back", "/ops")];
+    let answer = browser.send("/ops/sign-in", &fields, &[("x-forwarded-proto", "https")]).await.expect(303);
+    assert!(answer.header("set-cookie").unwrap().contains("; Secure"));
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn pages_need_nothing_from_elsewhere_and_allow_no_script_of_their_own() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+
+    for path in [
+        "/ops",
+        "/ops/sales/new",
+        &format!("/ops/sales/{sale}"),
+        &format!("/ops/sales/{sale}/edit"),
+        &format!("/ops/sales/{sale}/confirm?action=cancel"),
+    ] {
+        let page = browser.get(path).await.expect(200);
+        let policy = page.header("content-security-policy").unwrap();
+        for part in [
+            "default-src 'none'",
+            "script-src 'self';",
+            "style-src 'self';",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        ] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.header("referrer-policy"), Some("same-origin"), "{path}");
+        assert_eq!(page.header("cache-control"), Some("no-store"), "{path}");
+        for inline in ["<script>", " style=", " onclick=", "://", "hx-on"] {
+            assert!(!page.text.contains(inline), "{path} has {inline}");
+        }
+        let files: Vec<_> =
+            page.text.split('"').filter(|part| part.starts_with("/ops/assets/")).map(str::to_owned).collect();
+        assert!(files.len() >= 4, "{files:?}");
+        for file in files {
+            let name = file.rsplit('/').next().unwrap();
+            let answer = browser.get(&format!("/ops/assets/{name}")).await.expect(200);
+            assert!(!answer.text.is_empty(), "{file}");
+        }
+    }
+    browser.get("/ops/assets/..%2fCargo.toml").await.expect(404);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn what_did_not_come_from_the_page_changes_nothing() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    let token = browser.token.clone();
+    let mut other = Browser::of_staff(&engine).await;
+    other.get("/ops").await;
+    let foreign = other.token.clone();
+    let path = format!("/ops/sales/{sale}/move");
+    let kill = [("action", "kill"), ("reason", "for a test")];
+
+    let evil = [("origin", "https://evil.example")];
+    for (token, headers) in [
+        (None, &[][..]),
+        (Some(""), &[]),
+        (Some("ops-form:AAAAAAAAAAAAAAAAAAAAAA"), &[]),
+        (Some(&*foreign), &[]),
+        (Some(&*token), &evil),
+        (Some(&*token), &[("origin", "null")]),
+        (Some(&*token), &[("sec-fetch-site", "cross-site")]),
+        (Some(&*token), &[("sec-fetch-site", "same-site")]),
+    ] {
+        let fields: Vec<_> = token.map(|token| ("token", token)).into_iter().chain(kill).collect();
+        let answer = browser.send(&path, &fields, headers).await.expect(403);
+        assert!(answer.header("content-type").unwrap().starts_with("text/html"), "{answer:?}");
+        assert!(answer.text.contains("did not come from this page"), "{headers:?} {answer:?}");
+        assert_eq!(sale_is(&mut browser, &sale).await, ("draft".to_owned(), false), "{fields:?} {headers:?}");
+    }
+    // A JSON body is no form, and a form with something added is refused as a whole.
+    let json = browser.client.request(reqwest::Method::POST, &path).header("cookie", browser.header());
+    browser.client.send(json.json(&serde_json::json!({"action": "kill"}))).await.expect(415);
+    browser.post(&path, &[kill[0], kill[1], ("status", "open")]).await.expect(422);
+    assert_eq!(sale_is(&mut browser, &sale).await, ("draft".to_owned(), false));
+
+    // As the browser sends it, it is done.
+    let fields = [("token", &*token), kill[0], kill[1]];
+    let own = [("origin", &*engine.base()), ("sec-fetch-site", "same-origin")];
+    browser.send(&path, &fields, &own).await.expect(303);
+    assert_eq!(sale_is(&mut browser, &sale).await, ("draft".to_owned(), true));
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_is_planned_and_planned_anew() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+
+    let sale = browser.plans("<b>Night</b> & day", "LAMP").await;
+
+    let list = browser.get("/ops").await.expect(200);
+    assert!(list.text.contains("2020-01-01 10:00 to 2099-01-01 12:00"), "{}", list.text);
+    assert!(!list.text.contains("<b>Night"), "{}", list.text);
+    let editor = browser.get(&format!("/ops/sales/{sale}/edit")).await.expect(200);
+    for value in [r#"value="2020-01-01T10:00""#, r#"value="LAMP""#, r#"value="1500""#, r#"value="100""#] {
+        assert!(editor.text.contains(value), "{value}");
+    }
+    let mut fields = plan("Day", "LAMP");
+    fields.extend([
+        ("sku", "VASE"),
+        ("price", "700"),
+        ("allotment", "3"),
+        ("sku", ""),
+        ("price", ""),
+        ("allotment", ""),
+    ]);
+    let answer = browser.post(&format!("/ops/sales/{sale}/edit"), &fields).await;
+    let page = browser.follow(answer).await.expect(200);
+    assert!(page.text.contains(r#"data-sku="VASE""#) && page.text.contains("<h1>Day</h1>"), "{}", page.text);
+    // The catalogue has no vase, so it cannot be scheduled as it is.
+    assert!(page.text.contains("row 2, SKU"), "{}", page.text);
+    let refused = browser.moves(&sale, "schedule").await.expect(422);
+    assert!(refused.text.contains("outcome refused"), "{}", refused.text);
+
+    browser.post(&format!("/ops/sales/{sale}/edit"), &plan("Day", "LAMP")).await.expect(303);
+    browser.moves(&sale, "schedule").await.expect(200);
+    browser.get(&format!("/ops/sales/{sale}/edit")).await.expect(409);
+    browser.post(&format!("/ops/sales/{sale}/edit"), &plan("Night", "LAMP")).await.expect(409);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn every_problem_is_shown_at_its_field_and_what_was_typed_is_kept() {
+    let engine = TestEngine::start().await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let mut fields = plan("", "a b");
+    for (name, value) in [
+        ("opens_at", "soon"),
+        ("price", "free"),
+        ("allotment", "0"),
+        ("limit", "0"),
+        ("card", "x"),
+        ("share", "120"),
+    ] {
+        fields.iter_mut().filter(|field| field.0 == name).for_each(|field| field.1 = value);
+    }
+
+    let page = browser.post("/ops/sales", &fields).await.expect(422);
+
+    let fields = ["name", "opens_at", "sku-0", "price-0", "allotment-0", "limit", "card", "share"];
+    for id in fields {
+        assert!(page.text.contains(&format!(r#"id="{id}-problem""#)), "{id}: {}", page.text);
+        assert!(page.text.contains(&format!(r#"aria-describedby="{id}-problem""#)), "{id}");
+    }
+    assert_eq!(page.text.matches(r#"class="problem""#).count(), fields.len(), "{}", page.text);
+    for typed in ["soon", "free", "a b", "120"] {
+        assert!(page.text.contains(&format!(r#"value="{typed}""#)), "{typed}");
+    }
+    assert!(browser.get("/ops").await.text.contains("No sale has been planned yet"));
+    // Without JavaScript, a row is added by the server.
+    let more = browser
+        .post("/ops/sales", &[plan("Night", "LAMP"), vec![("more", "row")]].concat())
+        .await
+        .expect(200);
+    assert!(
+        more.text.contains(r#"id="sku-1""#) && !more.text.contains(r#"class="problem""#),
+        "{}",
+        more.text
+    );
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_buttons_move_the_sale_and_the_history_tells_who_and_why() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 20).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    browser.moves(&sale, "schedule").await.expect(200);
+    browser_sees(&mut browser, &sale, "open").await;
+
+    // The question comes first, with what it will do.
+    let question = browser.get(&format!("/ops/sales/{sale}/confirm?action=pause")).await.expect(200);
+    assert!(
+        question.text.contains("No new orders until it is resumed") && question.text.contains("required")
+    );
+    let page = browser.moves(&sale, "pause").await.expect(200);
+    assert!(status_of(&page) == "paused" && page.text.contains("Done: Pause."), "{}", page.text);
+    assert!(page.text.contains("for a test") && page.text.contains("Open → <strong>Paused"), "{}", page.text);
+    let customer = engine.customer().await;
+    customer.orders("LAMP", 1).await.expect_problem(409, "sale-paused");
+    browser.moves(&sale, "resume").await.expect(200);
+    customer.orders("LAMP", 1).await.expect(201);
+
+    browser.moves(&sale, "kill").await.expect(200);
+    customer.orders("LAMP", 1).await.expect_problem(409, "stopped");
+    browser.moves(&sale, "resume").await.expect(200);
+
+    // One SKU, and its pieces.
+    let switch = |action| [("action", action), ("sku", "LAMP"), ("reason", "for a test")];
+    browser.post(&format!("/ops/sales/{sale}/switch"), &switch("kill")).await.expect(303);
+    customer.orders("LAMP", 1).await.expect_problem(409, "stopped");
+    browser.post(&format!("/ops/sales/{sale}/switch"), &switch("resume")).await.expect(303);
+    let allot =
+        |to, expected| [("sku", "LAMP"), ("expected", expected), ("allotment", to), ("reason", "more")];
+    browser.post(&format!("/ops/sales/{sale}/allotment"), &allot("12", "10")).await.expect(303);
+    let late = browser.post(&format!("/ops/sales/{sale}/allotment"), &allot("15", "10")).await.expect(409);
+    assert!(late.text.contains("has changed meanwhile"), "{}", late.text);
+    let page = browser.get(&format!("/ops/sales/{sale}")).await.expect(200);
+    assert!(page.text.contains("10 → <strong>12"), "{}", page.text);
+
+    // Without a reason nothing is done; nor what the status does not allow.
+    let unsaid = browser
+        .post(&format!("/ops/sales/{sale}/move"), &[("action", "close"), ("reason", " ")])
+        .await
+        .expect(422);
+    assert!(unsaid.text.contains("A reason of 1 to 200"), "{}", unsaid.text);
+    assert_eq!(status_of(&unsaid), "open");
+    let refused = browser.moves(&sale, "settle").await.expect(409);
+    assert!(refused.text.contains("cannot be told to"), "{}", refused.text);
+    browser.moves(&sale, "open").await.expect(422);
+    // A script is answered 200, with the same words.
+    let token = browser.token.clone();
+    let fields = [("token", &*token), ("action", "settle"), ("reason", "for a test")];
+    let answer = browser
+        .send(&format!("/ops/sales/{sale}/move"), &fields, &[("hx-request", "true")])
+        .await
+        .expect(200);
+    assert!(answer.text.contains("cannot be told to"), "{}", answer.text);
+    engine.stop().await;
+}
+
+async fn browser_sees(browser: &mut Browser, sale: &str, status: &str) {
+    let browser = tokio::sync::Mutex::new(browser);
+    eventually("the sale is in its status", async || {
+        let mut browser = browser.lock().await;
+        let (now, _) = sale_is(&mut browser, sale).await;
+        (now == status).then_some(())
+    })
+    .await;
+}
+
+#[actix::test]
+async fn everything_is_stopped_with_one_switch() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    engine.sells("VASE", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    browser.plans("Night", "LAMP").await;
+    let customer = engine.customer().await;
+
+    let question = browser.get("/ops/confirm?action=kill").await.expect(200);
+    assert!(question.text.contains(r#"name="reason""#));
+    let stop = [("action", "kill"), ("reason", "for a test")];
+    let answer = browser.post("/ops/switch", &stop).await;
+    let page = browser.follow(answer).await.expect(200);
+
+    assert!(page.text.contains("All orders of customers are stopped"), "{}", page.text);
+    customer.orders("VASE", 1).await.expect_problem(409, "stopped");
+    browser.post("/ops/switch", &[("action", "resume"), ("reason", "for a test")]).await.expect(303);
+    customer.orders("VASE", 1).await.expect(201);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_stream_tells_a_changed_figure_within_a_second() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    browser.moves(&sale, "schedule").await.expect(200);
+    browser_sees(&mut browser, &sale, "open").await;
+    let customer = engine.customer().await;
+
+    let path = format!("/ops/sales/{sale}/events");
+    let request = browser.client.request(reqwest::Method::GET, &path).header("cookie", browser.header());
+    let mut stream = request.send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let first = next_view(&mut stream).await;
+    assert_eq!(first["skus"][0]["figures"]["remaining"], 10, "{first}");
+
+    customer.orders("LAMP", 2).await.expect(201);
+    let changed = tokio::time::timeout(Duration::from_secs(1), async {
+        loop {
+            let view = next_view(&mut stream).await;
+            if view["skus"][0]["figures"]["remaining"] == 8 {
+                return view;
+            }
+        }
+    });
+    let changed = changed.await.expect("within a second");
+    assert_eq!(changed["skus"][0]["figures"]["held"], 2, "{changed}");
+    assert_eq!(changed["totals"]["accepted"], 1, "{changed}");
+
+    // It ends with the session, and does not keep the engine from stopping.
+    let again = browser.client.request(reqwest::Method::GET, &path).header("cookie", browser.header());
+    let open = again.send().await.unwrap();
+    browser.post("/ops/sign-out", &[]).await.expect(303);
+    let rest = tokio::time::timeout(Duration::from_secs(5), stream.text()).await.expect("it ends").unwrap();
+    assert!(rest.contains("event: ended"), "{rest}");
+    drop(open);
+    // Without a session, the stream leads to the sign-in page.
+    let answer = browser.get(&format!("/ops/sales/{sale}/events")).await.expect(200);
+    assert!(answer.text.contains(r#"name="password""#), "{answer:?}");
+    engine.stop().await;
+}
+
+/// The data of the next event.
+async fn next_view(stream: &mut reqwest::Response) -> Value {
+    let mut text = String::new();
+    loop {
+        let part = stream.chunk().await.expect("a part").expect("more");
+        text.push_str(std::str::from_utf8(&part).expect("a text"));
+        if text.ends_with("\n\n") {
+            let data = text.trim_end().rsplit("data: ").next().expect("data");
+            return serde_json::from_str(data).expect("a view");
+        }
+    }
+}
+
+#[actix::test]
+async fn an_open_stream_does_not_keep_the_engine_from_stopping() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    let request = browser.client.request(reqwest::Method::GET, &format!("/ops/sales/{sale}/events"));
+    let mut stream = request.header("cookie", browser.header()).send().await.unwrap();
+    next_view(&mut stream).await;
+
+    let began = std::time::Instant::now();
+    engine.stop().await;
+    // Less than the five seconds that requests are waited for.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[actix::test]
+async fn the_language_is_the_browsers_until_it_is_chosen() {
+    let engine = TestEngine::start().await;
+    let mut browser = Browser::of(&engine);
+    let japanese =
+        browser.client.request(reqwest::Method::GET, "/ops").header("accept-language", "ja,en;q=0.5");
+    let page = browser.client.send(japanese).await.expect(200);
+    assert!(page.text.contains(r#"<html lang="ja">"#) && page.text.contains("ログイン"), "{page:?}");
+
+    let page = browser.get("/ops").await.expect(200);
+    assert!(page.text.contains(r#"<html lang="en">"#));
+    let answer = browser.post("/ops/language", &[("language", "ja"), ("back", "/ops")]).await;
+    let page = browser.follow(answer).await.expect(200);
+    assert!(page.text.contains(r#"<html lang="ja">"#), "{page:?}");
+    // Nobody is led away from the page.
+    let away =
+        browser.post("/ops/language", &[("language", "en"), ("back", "//evil.example")]).await.expect(303);
+    assert_eq!(away.header("location"), Some("/ops"));
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn what_is_not_there_is_told_in_words() {
+    let engine = TestEngine::start().await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let unknown = uuid::Uuid::now_v7();
+    let page = browser.get(&format!("/ops/sales/{unknown}")).await.expect(404);
+    assert!(page.text.contains("There is no such sale."), "{page:?}");
+    assert!(page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
+    browser.get(&format!("/ops/sales/{unknown}/events")).await.expect(404);
+    browser.get("/ops/sales/LAMP").await.expect(404);
+    browser.get("/ops?nonsense=1").await.expect(422);
+    browser.get("/ops/sign-in").await.expect(405);
+    engine.stop().await;
+}
