@@ -4,6 +4,7 @@ pub mod audit;
 mod customers;
 mod load;
 mod migrate;
+mod sale;
 mod serve;
 
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ enum Command {
     /// Visits a shop as many customers do, measures honestly, and compares what they saw with what the shop says.
     #[command(subcommand)]
     Load(load::Load),
+    /// Flash sales: plan, watch and steer them at a running engine.
+    #[command(subcommand)]
+    Sale(sale::Sale),
     /// Customers, for tests.
     #[command(subcommand)]
     Customers(Customers),
@@ -66,6 +70,7 @@ impl Cli {
             Command::Audit => audit::audit(&config).await,
             Command::Migrate => migrate::migrate(&config).await,
             Command::Load(load) => load.carry_out(&config).await,
+            Command::Sale(sale) => sale.carry_out(&config).await,
             Command::Customers(Customers::Create(wanted)) => customers::create(&config, wanted).await,
         }
     }
