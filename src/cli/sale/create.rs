@@ -16,7 +16,7 @@ use super::times::When;
 const PLAN_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(in crate::cli) struct Create {
     /// The plan, as the body of `POST /v1/admin/sales`; `-` is the standard input.
     #[arg(
         long,

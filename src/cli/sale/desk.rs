@@ -21,7 +21,7 @@ use crate::config::Config;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
-pub(super) struct Access {
+pub(in crate::cli) struct Access {
     /// Where the engine serves.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,

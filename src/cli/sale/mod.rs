@@ -57,7 +57,7 @@ pub(super) enum Sale {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct One {
+pub(in crate::cli) struct One {
     /// The sale's id.
     sale: Uuid,
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub(super) struct One {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Move {
+pub(in crate::cli) struct Move {
     /// The sale's id.
     sale: Uuid,
     #[command(flatten)]
@@ -82,7 +82,7 @@ struct Why {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Switch {
+pub(in crate::cli) struct Switch {
     /// The sale's id.
     #[arg(required_unless_present = "everything", conflicts_with = "everything")]
     sale: Option<Uuid>,
@@ -99,7 +99,7 @@ pub(super) struct Switch {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Allot {
+pub(in crate::cli) struct Allot {
     /// The sale's id.
     sale: Uuid,
     sku: String,

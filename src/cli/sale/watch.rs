@@ -19,7 +19,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Args)]
-pub(super) struct Watch {
+pub(in crate::cli) struct Watch {
     /// The sale's id.
     sale: Uuid,
     /// Ends after so many seconds; with Ctrl-C otherwise.
