@@ -154,7 +154,7 @@ async fn a_plan_may_come_from_a_file_and_what_is_wrong_is_told() {
         (&["watch", nobody, "--for", "1"], "there is no sale"),
         (&["show", "midnight"], "invalid value 'midnight'"),
         (&["create", "--file", "nowhere.json"], "the plan nowhere.json"),
-        (&["create", "--file", &write("bad.json", "{")], "invalid-body"),
+        (&["create", "--file", &write("bad.json", "{")], "malformed-json"),
         (&["create", "--name", "X", "--opens-at", "noon", "--closes-at", "+1h", "--item", "A:1:1"], "'noon'"),
         (
             &["create", "--name", "X", "--opens-at", "+1m", "--closes-at", "+1h", "--item", "A:1"],

@@ -291,10 +291,11 @@ async fn panics_of_the_sales_actor_let_nobody_have_more_than_the_limit() {
     for round in 0..4 {
         let panicking = format!("sales {}", id_of(&customers[round]).await);
         faults::arm(&panicking);
+        let sku = &*sku;
         let rush = customers.iter().enumerate().flat_map(|(number, buyer)| {
-            let order = |attempt: usize| match attempt % 2 {
-                0 => card_order(&sku, 1, "tok_ok"),
-                _ => held_order(&sku, 1, number),
+            let order = move |attempt: usize| match attempt % 2 {
+                0 => card_order(sku, 1, "tok_ok"),
+                _ => held_order(sku, 1, number),
             };
             let attempts = 0..4;
             attempts.map(move |attempt| {
