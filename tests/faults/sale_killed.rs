@@ -291,22 +291,31 @@ async fn panics_of_the_sales_actor_let_nobody_have_more_than_the_limit() {
 
     for round in 0..4 {
         let panicking = format!("sales {}", id_of(&customers[round]).await);
-        faults::arm(&panicking);
-        let sku = &*sku;
+        let (sku, answered) = (&*sku, Cell::new(0));
+        // Everybody at four doors at once, one order after the other at each, so that some are past the gates whenever
+        // the actor dies.
         let rush = customers.iter().enumerate().flat_map(|(number, buyer)| {
-            let order = move |attempt: usize| match attempt % 2 {
-                0 => card_order(sku, 1, "tok_ok"),
-                _ => held_order(sku, 1, number),
-            };
-            let attempts = 0..4;
-            attempts.map(move |attempt| {
-                let key = format!("{round}-{attempt}");
-                async move { buyer.orders_with(&key, order(attempt)).await }
+            let answered = &answered;
+            (0..4).map(move |door| async move {
+                let mut answers = Vec::new();
+                for attempt in 0..4 {
+                    let order = match attempt % 2 {
+                        0 => card_order(sku, 1, "tok_ok"),
+                        _ => held_order(sku, 1, number),
+                    };
+                    answers.push(buyer.orders_with(&format!("{round}-{door}-{attempt}"), order).await);
+                    answered.set(answered.get() + 1);
+                }
+                answers
             })
         });
-        let answers = join_all(rush).await;
+        let arming = async {
+            eventually("the rush has begun", async || (answered.get() >= 16).then_some(())).await;
+            faults::arm(&panicking);
+        };
+        let (answers, ()) = tokio::join!(join_all(rush), arming);
         assert!(!faults::is_armed(&panicking), "nothing panicked, so this shows nothing");
-        for answer in &answers {
+        for answer in answers.iter().flatten() {
             match answer.status {
                 201 => {}
                 409 => assert_eq!(answer.code(), "limit-reached", "{answer:?}"),

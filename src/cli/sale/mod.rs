@@ -202,7 +202,7 @@ impl Move {
     async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<()> {
         let desk = self.access.open(config).await?;
         let path = format!("/v1/admin/sales/{}/{action}", self.sale);
-        desk.post::<SaleShown>(&path, self.why.body()).await?.tell();
+        desk.post::<SaleShown>(&path, self.why.body()).await?.tell_with(SaleShown::heading);
         Ok(())
     }
 }
@@ -219,7 +219,11 @@ impl Switch {
             Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", desk::in_a_path(sku)?),
             None => format!("/v1/admin/sales/{sale}/{action}"),
         };
-        desk.post::<SaleShown>(&path, self.why.body()).await?.tell();
+        let sale = desk.post::<SaleShown>(&path, self.why.body()).await?;
+        match self.sku {
+            Some(_) => sale.tell(),
+            None => sale.tell_with(SaleShown::heading),
+        }
         Ok(())
     }
 }

@@ -129,6 +129,15 @@ impl SaleShown {
         text
     }
 
+    /// Where it stands, in a line.
+    pub(super) fn heading(&self) -> String {
+        let heading = format!("{}  {}: {}", self.id, self.name, self.standing());
+        match self.waits(Timestamp::now()) {
+            Some(waits) => format!("{heading}, {waits}"),
+            None => heading,
+        }
+    }
+
     /// The status, and whether its kill switch is on.
     fn standing(&self) -> String {
         match self.stopped {
@@ -150,11 +159,7 @@ impl SaleShown {
 
 impl Display for SaleShown {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}  {}: {}", self.id, self.name, self.standing())?;
-        match self.waits(Timestamp::now()) {
-            Some(waits) => writeln!(formatter, ", {waits}")?,
-            None => writeln!(formatter)?,
-        }
+        writeln!(formatter, "{}", self.heading())?;
         writeln!(formatter, "  {} to {}", in_japan(self.opens_at), in_japan(self.closes_at))?;
         for item in &self.items {
             let (pieces, price) = (grouped(item.allotment), grouped(item.price));
