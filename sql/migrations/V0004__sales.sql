@@ -29,8 +29,8 @@ create table inventory.allotments (
     constraint allotments_pkey primary key (sale_id, sku),
     constraint allotments_figures_not_negative check (held >= 0 and sold >= 0 and returned >= 0 and lapsed >= 0),
     constraint allotments_not_exceeded check (sold + held + returned <= allotment),
-    constraint allotments_closed_without_remainder -- late payers take pieces from general stock into it
-        check (closed_at is null or sold + held + returned = allotment)
+    -- Late payers take pieces from general stock into it.
+    constraint allotments_closed_without_remainder check (closed_at is null or sold + held + returned = allotment)
 ) with (fillfactor = 50);
 -- A SKU belongs to one sale at a time.
 create unique index allotments_open_unique on inventory.allotments (sku) where closed_at is null;
