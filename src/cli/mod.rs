@@ -36,7 +36,7 @@ enum Command {
     /// Visits a shop as many customers do, measures honestly, and compares what they saw with what the shop says.
     #[command(subcommand)]
     Load(load::Load),
-    /// Flash sales.
+    /// Flash sales: plan, watch and steer them at a running engine.
     #[command(subcommand)]
     Sale(sale::Sale),
     /// Customers, for tests.
@@ -70,7 +70,7 @@ impl Cli {
             Command::Audit => audit::audit(&config).await,
             Command::Migrate => migrate::migrate(&config).await,
             Command::Load(load) => load.carry_out(&config).await,
-            Command::Sale(sale) => sale.carry_out(&config),
+            Command::Sale(sale) => sale.carry_out(&config).await,
             Command::Customers(Customers::Create(wanted)) => customers::create(&config, wanted).await,
         }
     }

@@ -15,5 +15,6 @@ mod database_away;
 mod killed;
 mod last_pieces;
 mod panics;
+mod sale_killed;
 mod stopped;
 mod too_much;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, HeaderValue};
-use hyper::{HeaderMap, Request};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -20,11 +20,11 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// The longest answer that is read; a shop's are far below.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-pub(super) type Body = Full<Bytes>;
+pub(in crate::cli) type Body = Full<Bytes>;
 
 /// Where a shop is.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(in crate::cli) struct Target {
     /// As it was given, without a slash at the end.
     pub url: String,
     pub host: String,
@@ -34,7 +34,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn parse(url: &str) -> anyhow::Result<Self> {
         let url = url.trim_end_matches('/');
         let uri: hyper::Uri = url.parse().map_err(|error| anyhow::anyhow!("target {url}: {error}"))?;
         let is_tls = match uri.scheme_str() {
@@ -56,7 +56,7 @@ impl Target {
         })
     }
 
-    pub(super) fn is_loopback(&self) -> bool {
+    pub(in crate::cli) fn is_loopback(&self) -> bool {
         self.host == "localhost"
             || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
@@ -64,7 +64,7 @@ impl Target {
 
 /// An answer in full.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(in crate::cli) struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -72,7 +72,7 @@ pub(super) struct Answer {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
+pub(in crate::cli) enum Trouble {
     /// The request never left: the shop has not seen it.
     #[error("no-connection")]
     NoConnection,
@@ -84,7 +84,7 @@ pub(super) enum Trouble {
 }
 
 /// The connections of one generator thread.
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     target: Target,
     timeout: Duration,
     places: Semaphore,
@@ -93,7 +93,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(target: Target, connections: usize, timeout: Duration) -> Self {
+    pub(in crate::cli) fn new(target: Target, connections: usize, timeout: Duration) -> Self {
         Self {
             target,
             timeout,
@@ -109,12 +109,26 @@ impl Client {
     }
 
     /// Sends the request on a connection of its own for that time, and waits for the whole answer.
-    pub(super) async fn send(&self, request: Request<Body>) -> Result<Answer, Trouble> {
+    pub(in crate::cli) async fn send(&self, request: Request<Body>) -> Result<Answer, Trouble> {
         match tokio::time::timeout(self.timeout, self.send_unhurried(request)).await {
             Ok(answer) => answer,
             // The connection went away with the future, since its answer may still come.
             Err(_) => Err(Trouble::TimedOut),
         }
+    }
+
+    /// Sends the request on a connection of its own, and answers as soon as the answer begins; its body may go on for as
+    /// long as it likes.
+    pub(in crate::cli) async fn open_stream(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, Trouble> {
+        request.headers_mut().insert(HOST, self.target.authority.clone());
+        let answer = async {
+            let mut connection = self.open().await?;
+            connection.send_request(request).await.map_err(|_| Trouble::Broken)
+        };
+        tokio::time::timeout(self.timeout, answer).await.map_err(|_| Trouble::TimedOut)?
     }
 
     async fn send_unhurried(&self, mut request: Request<Body>) -> Result<Answer, Trouble> {

@@ -31,7 +31,7 @@ const RETRY_AFTER_SECONDS_MAX: u64 = 60;
 
 /// One customer, signed in.
 #[derive(Debug, Clone)]
-pub(super) struct Session {
+pub(in crate::cli) struct Session {
     pub bearer: Bearer,
     renewal: Option<Renewal>,
 }
@@ -45,13 +45,13 @@ struct Renewal {
 
 /// What somebody signs in with.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct SignIn {
+pub(in crate::cli) struct SignIn {
     pub email: String,
     pub password: String,
 }
 
 impl SignIn {
-    pub(super) async fn session(&self, client: &Client) -> anyhow::Result<Session> {
+    pub(in crate::cli) async fn session(&self, client: &Client) -> anyhow::Result<Session> {
         let body = json!({"email": self.email, "password": self.password}).to_string();
         let shown = shop::ask(client, shop::post("/v1/auth/login", None, body.into())).await?;
         Session::of(shown, self.clone())

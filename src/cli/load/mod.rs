@@ -19,11 +19,11 @@
 
 mod attempts;
 mod audit;
-mod client;
+pub(super) mod client;
 mod clock;
 mod collect;
 mod compare;
-mod customers;
+pub(super) mod customers;
 mod generator;
 mod histograms;
 mod machine;
@@ -35,7 +35,7 @@ mod run;
 mod scenario;
 mod schedule;
 mod scrape;
-mod shop;
+pub(super) mod shop;
 mod tally;
 mod visit;
 mod wanted;

@@ -22,9 +22,9 @@ const HUGE_BODY_BYTES: usize = 1024 * 1024;
 const CODE_CHARACTERS_MAX: usize = 64;
 
 /// A customer's access token, as it is sent.
-pub(super) type Bearer = HeaderValue;
+pub(in crate::cli) type Bearer = HeaderValue;
 
-pub(super) fn bearer(token: &str) -> anyhow::Result<Bearer> {
+pub(in crate::cli) fn bearer(token: &str) -> anyhow::Result<Bearer> {
     let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
     value.set_sensitive(true);
     Ok(value)
@@ -231,21 +231,25 @@ pub(super) fn report_payment(order: uuid::Uuid, secret: &[u8], now: i64) -> anyh
     Ok(request)
 }
 
-pub(super) fn get(path: &str, customer: Option<&Bearer>) -> Request<Body> {
+pub(in crate::cli) fn get(path: &str, customer: Option<&Bearer>) -> Request<Body> {
     request("GET", path, customer, Bytes::new())
 }
 
-pub(super) fn post(path: &str, customer: Option<&Bearer>, body: Bytes) -> Request<Body> {
+pub(in crate::cli) fn post(path: &str, customer: Option<&Bearer>, body: Bytes) -> Request<Body> {
+    request("POST", path, customer, body)
+}
+
+pub(in crate::cli) fn request(
+    method: &str,
+    path: &str,
+    customer: Option<&Bearer>,
+    body: Bytes,
+) -> Request<Body> {
     let has_body = !body.is_empty();
-    let mut request = request("POST", path, customer, body);
+    let mut request = Request::new(Body::new(body));
     if has_body {
         request.headers_mut().insert(CONTENT_TYPE, JSON);
     }
-    request
-}
-
-fn request(method: &str, path: &str, customer: Option<&Bearer>, body: Bytes) -> Request<Body> {
-    let mut request = Request::new(Body::new(body));
     *request.method_mut() = method.parse().unwrap_or_default();
     // Paths are made here and of parts that the shop gave out.
     *request.uri_mut() = path.parse().unwrap_or_default();

@@ -1,27 +1,265 @@
-//! `shobai sale`: what operators do about flash sales from a shell.
+//! `shobai sale`: what operators do about flash sales from a shell, by the REST API of a running engine; documents are
+//! verified without one.
+//!
+//! The exit code is 0 when it is done, 1 when a document is not what it says, and 2 when something was refused, could not
+//! be asked or makes no sense.
 
+mod create;
+mod desk;
+mod documents;
+mod shown;
+mod times;
 mod verify_report;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
+use self::create::Create;
+use self::desk::{Access, Desk, Refused};
+use self::documents::{Report, VerifyDraw, Why as WhyAsked};
+use self::shown::{ChangeShown, PageShown, SaleShown};
+use self::watch::Watch;
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sale {
+    /// Plans a sale; answers with a draft, whose id the other commands need.
+    Create(Box<Create>),
+    /// Tells everything that keeps a sale from being run as it is planned; exit code 2 if there is something.
+    Validate(One),
+    /// Makes a draft final: it is armed and opens by itself, at its time.
+    Schedule(Move),
+    /// Sets the pieces of a scheduled sale apart now, instead of shortly before it opens.
+    Arm(Move),
+    /// Keeps buyers out for a while.
+    Pause(Move),
+    /// Lets buyers in again after a pause or a kill: into a sale, to one of its SKUs, or everywhere.
+    Resume(Switch),
+    /// Ends a sale; those who hold pieces can still pay.
+    Drain(Move),
+    /// Ends a sale and gives back what is left.
+    Close(Move),
+    /// Gives a sale up.
+    Cancel(Move),
+    /// Makes a closed sale final: its SKUs are sold as always again.
+    Settle(Move),
+    /// Stops orders at once: of a sale, of one of its SKUs, or all orders of customers.
+    Kill(Switch),
+    /// Gives an armed, open or paused sale more or fewer pieces of a SKU.
+    Allot(Allot),
+    /// Shows live how a sale is going, until Ctrl-C.
+    Watch(Watch),
+    /// Lists the sales, the latest opening first.
+    List(Access),
+    /// Shows a sale with its plan.
+    Show(One),
+    /// Tells what was done to a sale, by whom and why.
+    Changes(One),
+    /// The settlement of a sale: every order explained, chained and signed.
+    Report(Report),
+    /// Every decision about an order or a customer, in its order.
+    Why(WhyAsked),
     /// Checks that the settlement of a sale (its JSON form) is as it was signed; exit code 1 and what does not fit if not.
     VerifyReport {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Checks that the order of a waiting room is the one that its seed gives; exit code 1 if not.
+    VerifyDraw(VerifyDraw),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct One {
+    /// The sale's id.
+    sale: Uuid,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Move {
+    /// The sale's id.
+    sale: Uuid,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
+struct Why {
+    /// Why; it stands in the sale's history.
+    #[arg(long, value_name = "TEXT", default_value = "not given")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Switch {
+    /// The sale's id.
+    #[arg(required_unless_present = "everything", conflicts_with = "everything")]
+    sale: Option<Uuid>,
+    /// Only this SKU of the sale.
+    #[arg(long, value_name = "SKU", requires = "sale")]
+    sku: Option<String>,
+    /// All orders of customers, in a sale or not.
+    #[arg(long)]
+    everything: bool,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Allot {
+    /// The sale's id.
+    sale: Uuid,
+    sku: String,
+    /// What the SKU's allotment shall be, sold and held pieces included.
+    #[arg(value_parser = clap::value_parser!(i64).range(1..))]
+    pieces: i64,
+    /// What it is now; refused if it is not.
+    #[arg(long, value_name = "PIECES", value_parser = clap::value_parser!(i64).range(1..))]
+    expected: i64,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    access: Access,
 }
 
 impl Sale {
-    pub(super) fn carry_out(self, config: &Config) -> anyhow::Result<ExitCode> {
-        match self {
-            Self::VerifyReport { file } => verify_report::verify_report(config, &file),
+    pub(super) async fn carry_out(self, config: &Config) -> anyhow::Result<ExitCode> {
+        let is_raw = self.access().is_some_and(|access| access.json);
+        match self.carry_out_or_tell(config).await {
+            Err(error) => {
+                let refused = error.downcast::<Refused>()?;
+                match is_raw {
+                    true => println!("{}", refused.raw),
+                    false => eprintln!("{refused}"),
+                }
+                Ok(ExitCode::from(2))
+            }
+            code => code,
         }
+    }
+
+    /// How it asks an engine; nothing for what needs none.
+    fn access(&self) -> Option<&Access> {
+        Some(match self {
+            Self::Create(create) => &create.access,
+            Self::Validate(one) | Self::Show(one) | Self::Changes(one) => &one.access,
+            Self::Schedule(wanted)
+            | Self::Arm(wanted)
+            | Self::Pause(wanted)
+            | Self::Drain(wanted)
+            | Self::Close(wanted)
+            | Self::Cancel(wanted)
+            | Self::Settle(wanted) => &wanted.access,
+            Self::Resume(switch) | Self::Kill(switch) => &switch.access,
+            Self::Allot(allot) => &allot.access,
+            Self::Watch(watch) => &watch.access,
+            Self::List(access) => access,
+            Self::Report(report) => &report.access,
+            Self::Why(why) => &why.access,
+            Self::VerifyReport { .. } | Self::VerifyDraw(_) => return None,
+        })
+    }
+
+    async fn carry_out_or_tell(self, config: &Config) -> anyhow::Result<ExitCode> {
+        match &self {
+            Self::Create(create) => {
+                // A plan that makes no sense is told before anybody signs in.
+                let plan = create.plan()?;
+                create.access.open(config).await?.post::<SaleShown>("/v1/admin/sales", plan).await?.tell();
+            }
+            Self::Validate(one) => {
+                let desk = one.access.open(config).await?;
+                let path = format!("/v1/admin/sales/{}/validate", one.sale);
+                let sale = desk.post::<SaleShown>(&path, json!({}).to_string()).await?;
+                sale.tell_with(SaleShown::text_of_findings);
+                return Ok(ExitCode::from(if sale.value.has_findings() { 2 } else { 0 }));
+            }
+            Self::Schedule(wanted) => wanted.carry_out("schedule", config).await?,
+            Self::Arm(wanted) => wanted.carry_out("arm", config).await?,
+            Self::Pause(wanted) => wanted.carry_out("pause", config).await?,
+            Self::Drain(wanted) => wanted.carry_out("drain", config).await?,
+            Self::Close(wanted) => wanted.carry_out("close", config).await?,
+            Self::Cancel(wanted) => wanted.carry_out("cancel", config).await?,
+            Self::Settle(wanted) => wanted.carry_out("settle", config).await?,
+            Self::Resume(switch) => switch.carry_out("resume", config).await?,
+            Self::Kill(switch) => switch.carry_out("kill", config).await?,
+            Self::Allot(allot) => allot.carry_out(config).await?,
+            Self::Watch(watch) => watch.carry_out(config).await?,
+            Self::Report(report) => report.carry_out(config).await?,
+            Self::Why(why) => why.carry_out(config).await?,
+            Self::VerifyReport { file } => return verify_report::verify_report(config, file),
+            Self::VerifyDraw(draw) => return draw.carry_out(),
+            Self::List(access) => {
+                let desk = access.open(config).await?;
+                desk.get::<PageShown<SaleShown>>("/v1/admin/sales").await?.tell_with(shown::list);
+            }
+            Self::Show(one) => {
+                let desk = one.access.open(config).await?;
+                desk.get::<SaleShown>(&format!("/v1/admin/sales/{}", one.sale)).await?.tell();
+            }
+            Self::Changes(one) => {
+                let desk = one.access.open(config).await?;
+                let path = format!("/v1/admin/sales/{}/changes", one.sale);
+                desk.get::<PageShown<ChangeShown>>(&path).await?.tell_with(shown::history);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Why {
+    fn body(&self) -> String {
+        json!({"reason": self.reason}).to_string()
+    }
+}
+
+impl Move {
+    async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<()> {
+        let desk = self.access.open(config).await?;
+        let path = format!("/v1/admin/sales/{}/{action}", self.sale);
+        desk.post::<SaleShown>(&path, self.why.body()).await?.tell_with(SaleShown::heading);
+        Ok(())
+    }
+}
+
+impl Switch {
+    async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<()> {
+        let desk = self.access.open(config).await?;
+        let Some(sale) = self.sale else {
+            let path = format!("/v1/admin/{action}");
+            desk.post::<Value>(&path, self.why.body()).await?.tell_with(shown::switch);
+            return Ok(());
+        };
+        let path = match &self.sku {
+            Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", desk::in_a_path(sku)?),
+            None => format!("/v1/admin/sales/{sale}/{action}"),
+        };
+        let sale = desk.post::<SaleShown>(&path, self.why.body()).await?;
+        match self.sku {
+            Some(_) => sale.tell(),
+            None => sale.tell_with(SaleShown::heading),
+        }
+        Ok(())
+    }
+}
+
+impl Allot {
+    async fn carry_out(&self, config: &Config) -> anyhow::Result<()> {
+        let Self { sale, pieces, expected, .. } = self;
+        let path = format!("/v1/admin/sales/{sale}/items/{}", desk::in_a_path(&self.sku)?);
+        let desk: Desk = self.access.open(config).await?;
+        let body = json!({"allotment": pieces, "expected": expected, "reason": self.why.reason});
+        desk.patch::<SaleShown>(&path, body.to_string()).await?.tell();
+        Ok(())
     }
 }

@@ -1,0 +1,228 @@
+//! An operator's way to a running engine: who asks, how it is asked, and what a refusal says.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, HeaderValue};
+use hyper::{Request, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli::load::client::{Body, Client, Target};
+use crate::cli::load::customers::SignIn;
+use crate::cli::load::shop::{self, Bearer};
+use crate::config::Config;
+
+/// Longer than the engine lets any request take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Access {
+    /// Where the engine serves.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// A file with the access token of a member of staff. Without it the demo's admin of `<data_dir>/demo.json` signs in,
+    /// at an engine on this machine.
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+    /// Prints the engine's answer as it is.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Access {
+    /// Signs in, where there is no token.
+    pub(super) async fn open(&self, config: &Config) -> anyhow::Result<Desk> {
+        let target = Target::parse(&self.url).context("--url")?;
+        let client = Client::new(target.clone(), 1, ANSWERED_WITHIN);
+        let staff = match &self.token {
+            Some(file) => {
+                let token = std::fs::read_to_string(file)
+                    .with_context(|| format!("the token file {}", file.display()))?;
+                shop::bearer(token.trim()).with_context(|| format!("{} is no token", file.display()))?
+            }
+            None => {
+                // The demo's password is of the engine that made it, and nobody else's business.
+                anyhow::ensure!(target.is_loopback(), "{} is not on this machine: give a --token", self.url);
+                let session = demo_admin(config)?.session(&client).await;
+                session.with_context(|| format!("no sign-in at {}", self.url))?.bearer
+            }
+        };
+        Ok(Desk { client, staff, url: self.url.clone(), is_raw: self.json })
+    }
+}
+
+fn demo_admin(config: &Config) -> anyhow::Result<SignIn> {
+    #[derive(Deserialize)]
+    struct SignIns {
+        admin: SignIn,
+    }
+
+    let path = config.storage.data_dir.join("demo.json");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("a --token is needed, since there is no {}", path.display()))?;
+    let SignIns { admin } =
+        serde_json::from_str(&text).with_context(|| format!("{} has no sign-in", path.display()))?;
+    Ok(admin)
+}
+
+/// Where an operator asks, signed in.
+pub(super) struct Desk {
+    client: Client,
+    staff: Bearer,
+    url: String,
+    is_raw: bool,
+}
+
+/// What the engine answered.
+pub(super) struct Told<T> {
+    pub value: T,
+    raw: String,
+    is_raw: bool,
+}
+
+impl<T> Told<T> {
+    pub(super) fn tell(&self)
+    where
+        T: Display,
+    {
+        self.tell_with(T::to_string);
+    }
+
+    /// Prints it as it is where that is wanted, or else as this text.
+    pub(super) fn tell_with(&self, text: impl FnOnce(&T) -> String) {
+        match self.is_raw {
+            true => println!("{}", self.raw),
+            false => println!("{}", text(&self.value).trim_end()),
+        }
+    }
+}
+
+/// The engine said no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub status: u16,
+    pub raw: String,
+}
+
+impl std::error::Error for Refused {}
+
+impl Display for Refused {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        #[derive(Deserialize)]
+        struct Problem {
+            code: String,
+            detail: String,
+            #[serde(default)]
+            findings: Vec<super::shown::FindingShown>,
+        }
+
+        let Ok(problem) = serde_json::from_str::<Problem>(&self.raw) else {
+            return write!(formatter, "refused: {} {}", self.status, self.raw);
+        };
+        write!(formatter, "{} ({})", problem.detail, problem.code)?;
+        problem.findings.iter().try_for_each(|finding| write!(formatter, "\n  {finding}"))
+    }
+}
+
+impl Desk {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Told<T>> {
+        self.ask(shop::get(path, Some(&self.staff))).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Told<T>> {
+        self.ask(shop::post(path, Some(&self.staff), body.into())).await
+    }
+
+    pub(super) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Told<T>> {
+        self.ask(shop::request("PATCH", path, Some(&self.staff), body.into())).await
+    }
+
+    /// A document in the form that is asked for, as it is sent.
+    pub(super) async fn fetch(&self, path: &str, media_type: &'static str) -> anyhow::Result<Bytes> {
+        let mut request = shop::get(path, Some(&self.staff));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(media_type));
+        let what = format!("GET {}{path}", self.url);
+        let answer = self.client.send(request).await.with_context(|| what)?;
+        if answer.status >= 300 {
+            let raw = String::from_utf8_lossy(&answer.body).into_owned();
+            return Err(Refused { status: answer.status, raw }.into());
+        }
+        Ok(answer.body)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: Request<Body>) -> anyhow::Result<Told<T>> {
+        let what = format!("{} {}{}", request.method(), self.url, request.uri());
+        let answer = self.client.send(request).await.with_context(|| what.clone())?;
+        let raw = String::from_utf8_lossy(&answer.body).into_owned();
+        if answer.status >= 300 {
+            return Err(Refused { status: answer.status, raw }.into());
+        }
+        let value = serde_json::from_str(&raw)
+            .with_context(|| format!("{what}: an answer that is not understood: {raw}"))?;
+        Ok(Told { value, raw, is_raw: self.is_raw })
+    }
+
+    /// The beginning of a stream of events.
+    pub(super) async fn listen(&self, path: &str) -> anyhow::Result<Response<Incoming>> {
+        use http_body_util::BodyExt as _;
+
+        let mut request = shop::get(path, Some(&self.staff));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let answer =
+            self.client.open_stream(request).await.with_context(|| format!("GET {}{path}", self.url))?;
+        let status = answer.status().as_u16();
+        if status >= 300 {
+            let body = answer.into_body().collect().await?.to_bytes();
+            return Err(Refused { status, raw: String::from_utf8_lossy(&body).into_owned() }.into());
+        }
+        Ok(answer)
+    }
+}
+
+/// A SKU where a path takes it; one that could mean another path is none.
+pub(super) fn in_a_path(sku: &str) -> anyhow::Result<&str> {
+    let is_sku = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_' || byte == b'-';
+    let is_dots = sku.bytes().all(|byte| byte == b'.');
+    anyhow::ensure!(!is_dots && sku.bytes().all(is_sku), "{sku:?} is not a SKU");
+    Ok(sku)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_its_detail_and_every_finding() {
+        let raw = r#"{"detail": "the sale cannot be run as it is planned", "code": "sale-not-valid",
+            "findings": [{"field": "closes_at", "problem": "must be after opens_at"}]}"#;
+        let refused = Refused { status: 422, raw: raw.to_owned() };
+        let text =
+            "the sale cannot be run as it is planned (sale-not-valid)\n  closes_at: must be after opens_at";
+        assert_eq!(refused.to_string(), text);
+        let other = Refused { status: 502, raw: "<html>".to_owned() };
+        assert_eq!(other.to_string(), "refused: 502 <html>");
+    }
+
+    #[test]
+    fn what_could_lead_elsewhere_is_no_sku() {
+        for sku in ["SHOBAI-HOT-1", "a.b_c"] {
+            assert_eq!(in_a_path(sku).unwrap(), sku);
+        }
+        for other in ["", "..", "a/kill", "a?b", "あ", "a b"] {
+            assert!(in_a_path(other).is_err(), "{other}");
+        }
+    }
+}

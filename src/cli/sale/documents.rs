@@ -1,0 +1,146 @@
+//! The documents of a sale: its settlement, its draw, and why a customer got what they got.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::desk::Access;
+use crate::actors::sales::{PublishedDraw, TicketNumber};
+use crate::config::Config;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Report {
+    /// The sale's id.
+    sale: Uuid,
+    /// The JSON is signed, and checked with `verify-report`.
+    #[arg(long, value_enum, default_value_t = Form::Json)]
+    form: Form,
+    /// Where it goes; standard output if it is not given.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Json,
+    Csv,
+    Html,
+}
+
+impl Report {
+    pub(super) async fn carry_out(&self, config: &Config) -> anyhow::Result<()> {
+        let media_type = match self.form {
+            Form::Json => "application/json",
+            Form::Csv => "text/csv",
+            Form::Html => "text/html",
+        };
+        let path = format!("/v1/admin/sales/{}/report", self.sale);
+        let report = self.access.open(config).await?.fetch(&path, media_type).await?;
+        match &self.out {
+            Some(file) => {
+                std::fs::write(file, &report)
+                    .with_context(|| format!("{} cannot be written", file.display()))?;
+                println!("{} bytes in {}", report.len(), file.display());
+            }
+            None => std::io::stdout().write_all(&report)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Why {
+    /// The sale's id.
+    sale: Uuid,
+    /// The order that is asked about.
+    #[arg(long, value_name = "ID", conflicts_with = "customer", required_unless_present = "customer")]
+    order: Option<Uuid>,
+    /// Or the customer.
+    #[arg(long, value_name = "ID")]
+    customer: Option<Uuid>,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+#[derive(Deserialize)]
+struct Decisions {
+    customer: Uuid,
+    items: Vec<Decision>,
+}
+
+#[derive(Deserialize)]
+struct Decision {
+    at: String,
+    part: String,
+    what: String,
+}
+
+impl Why {
+    pub(super) async fn carry_out(&self, config: &Config) -> anyhow::Result<()> {
+        let (name, id) = match (self.order, self.customer) {
+            (Some(order), _) => ("order", order),
+            (None, customer) => ("customer", customer.unwrap_or_default()),
+        };
+        let path = format!("/v1/admin/sales/{}/why?{name}={id}", self.sale);
+        let why = self.access.open(config).await?.get::<Decisions>(&path).await?;
+        why.tell_with(|why| {
+            let line =
+                |decision: &Decision| format!("{}  {:<5}  {}\n", decision.at, decision.part, decision.what);
+            let lines: String = why.items.iter().map(line).collect();
+            format!("customer {}\n{lines}", why.customer)
+        });
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct VerifyDraw {
+    /// What `GET /v1/sales/{id}/draw` answered.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The commitment that was published before the draw; without it nobody knows that the seed was not chosen after.
+    #[arg(long, value_name = "SHA256")]
+    commitment: Option<String>,
+    /// A ticket whose place is wanted.
+    #[arg(long, value_name = "NUMBER")]
+    ticket: Option<u32>,
+}
+
+impl VerifyDraw {
+    /// Needs neither an engine nor its database.
+    pub(super) fn carry_out(&self) -> anyhow::Result<ExitCode> {
+        let file = self.file.display();
+        let text = std::fs::read_to_string(&self.file).with_context(|| format!("{file} cannot be read"))?;
+        let draw: PublishedDraw =
+            serde_json::from_str(&text).with_context(|| format!("{file} is not a draw"))?;
+        if let Err(problem) = draw.verify() {
+            println!("the draw of sale {} is not fair: {problem}", draw.sale);
+            return Ok(ExitCode::FAILURE);
+        }
+        if let Some(commitment) = &self.commitment
+            && *commitment != draw.commitment.to_string()
+        {
+            println!("the draw of sale {} is by another seed than was committed to", draw.sale);
+            return Ok(ExitCode::FAILURE);
+        }
+        println!(
+            "the draw of sale {}: {} tickets, in the order that the seed gives them",
+            draw.sale, draw.tickets
+        );
+        if let Some(number) = self.ticket {
+            let place = TicketNumber::new(number).and_then(|ticket| draw.place_of(ticket));
+            match place {
+                Some(place) => println!("ticket {number} has place {place}"),
+                None => println!("ticket {number} was not drawn"),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

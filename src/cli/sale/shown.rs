@@ -1,0 +1,387 @@
+//! What the engine tells operators about sales, as short text.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::times::{countdown, in_japan, time_in_japan};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PageShown<T> {
+    items: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SaleShown {
+    id: Uuid,
+    name: String,
+    status: String,
+    stopped: bool,
+    opens_at: Timestamp,
+    closes_at: Timestamp,
+    items: Vec<ItemShown>,
+    limit_per_customer: Option<i64>,
+    hold_seconds: HoldSecondsShown,
+    konbini: KonbiniShown,
+    admission: AdmissionShown,
+    drains_until: Option<Timestamp>,
+    #[serde(default)]
+    findings: Vec<FindingShown>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ItemShown {
+    sku: String,
+    price: i64,
+    allotment: i64,
+    stopped: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct HoldSecondsShown {
+    card: i64,
+    konbini: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct KonbiniShown {
+    allowed: bool,
+    share_max: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct AdmissionShown {
+    mode: String,
+    per_second: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FindingShown {
+    field: String,
+    problem: String,
+}
+
+impl Display for FindingShown {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.field, self.problem)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ChangeShown {
+    action: String,
+    sku: Option<String>,
+    actor: Option<Uuid>,
+    reason: String,
+    before: Value,
+    after: Value,
+    at: Timestamp,
+}
+
+/// How a sale is going.
+#[derive(Debug, Deserialize)]
+pub(super) struct LiveShown {
+    sale: SaleShown,
+    everything_stopped: bool,
+    items: Vec<PartShown>,
+    decisions: DecisionsShown,
+    per_second: DecisionsShown,
+    sold_out_in_seconds: Option<i64>,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+struct PartShown {
+    sku: String,
+    allotment: i64,
+    remaining: i64,
+    held: i64,
+    sold: i64,
+    returned: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct DecisionsShown {
+    attempts: u64,
+    accepted: u64,
+    refused: BTreeMap<String, u64>,
+}
+
+impl SaleShown {
+    pub(super) fn has_findings(&self) -> bool {
+        !self.findings.is_empty()
+    }
+
+    pub(super) fn text_of_findings(&self) -> String {
+        let mut text = match self.has_findings() {
+            false => {
+                format!("{}  {}: nothing keeps it from being run as it is planned\n", self.id, self.name)
+            }
+            true => format!("{}  {}: it cannot be run as it is planned\n", self.id, self.name),
+        };
+        for finding in &self.findings {
+            let _ = writeln!(text, "  {finding}");
+        }
+        text
+    }
+
+    /// Where it stands, in a line.
+    pub(super) fn heading(&self) -> String {
+        let heading = format!("{}  {}: {}", self.id, self.name, self.standing());
+        match self.waits(Timestamp::now()) {
+            Some(waits) => format!("{heading}, {waits}"),
+            None => heading,
+        }
+    }
+
+    /// The status, and whether its kill switch is on.
+    fn standing(&self) -> String {
+        match self.stopped {
+            true => format!("{}, STOPPED", self.status),
+            false => self.status.clone(),
+        }
+    }
+
+    /// What it waits for.
+    fn waits(&self, now: Timestamp) -> Option<String> {
+        match (&*self.status, self.drains_until) {
+            ("scheduled" | "armed", _) => Some(format!("opens in {}", countdown(now, self.opens_at))),
+            ("open" | "paused", _) => Some(format!("closes in {}", countdown(now, self.closes_at))),
+            ("draining", Some(until)) => Some(format!("drains for {} more", countdown(now, until))),
+            _ => None,
+        }
+    }
+}
+
+impl Display for SaleShown {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.heading())?;
+        writeln!(formatter, "  {} to {}", in_japan(self.opens_at), in_japan(self.closes_at))?;
+        for item in &self.items {
+            let (pieces, price) = (grouped(item.allotment), grouped(item.price));
+            let stopped = if item.stopped { ", STOPPED" } else { "" };
+            writeln!(formatter, "  {}: {pieces} pieces at ¥{price}{stopped}", item.sku)?;
+        }
+        let limit = match self.limit_per_customer {
+            Some(limit) => format!("{} for each customer", grouped(limit)),
+            None => "no limit for a customer".to_owned(),
+        };
+        let konbini = match &self.konbini {
+            KonbiniShown { allowed: false, .. } => "no konbini".to_owned(),
+            KonbiniShown { share_max, .. } if *share_max >= 1.0 => {
+                format!("konbini {} s", grouped(self.hold_seconds.konbini))
+            }
+            KonbiniShown { share_max, .. } => {
+                let share = share_max * 100.0;
+                format!(
+                    "konbini {} s for {share:.0} % of the pieces at most",
+                    grouped(self.hold_seconds.konbini)
+                )
+            }
+        };
+        let card = grouped(self.hold_seconds.card);
+        write!(formatter, "  {limit}; held: card {card} s, {konbini}; admission: {}", self.admission.mode)?;
+        match self.admission.per_second {
+            Some(per_second) => writeln!(formatter, ", {per_second} a second"),
+            None => writeln!(formatter),
+        }
+    }
+}
+
+pub(super) fn list(sales: &PageShown<SaleShown>) -> String {
+    let mut text = String::new();
+    for sale in &sales.items {
+        let opens_at = in_japan(sale.opens_at);
+        let _ = writeln!(text, "{}  {opens_at}  {:<9}  {}", sale.id, sale.standing(), sale.name);
+    }
+    if text.is_empty() { "no sales".to_owned() } else { text }
+}
+
+pub(super) fn history(changes: &PageShown<ChangeShown>) -> String {
+    let mut text = String::new();
+    for change in &changes.items {
+        let ChangeShown { action, sku, actor, reason, before, after, at } = change;
+        let sku = sku.as_ref().map(|sku| format!(" {sku}")).unwrap_or_default();
+        let actor = actor.map_or_else(|| "the schedule".to_owned(), |actor| actor.to_string());
+        let _ = writeln!(text, "{}  {action}{sku}  by {actor}: {reason}", in_japan(*at));
+        for (member, now) in differences(before, after) {
+            let _ = writeln!(text, "    {member}: {now}");
+        }
+    }
+    text
+}
+
+/// What a change changed, member by member.
+fn differences<'a>(before: &'a Value, after: &'a Value) -> Vec<(&'a str, String)> {
+    let (Some(was), Some(is)) = (before.as_object(), after.as_object()) else { return Vec::new() };
+    let changed = is.iter().filter(|(member, is)| was.get(*member) != Some(*is));
+    let told = changed.map(|(member, is)| match was.get(member) {
+        Some(was) => (&**member, format!("{} → {}", plain(was), plain(is))),
+        None => (&**member, plain(is)),
+    });
+    told.collect()
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+pub(super) fn switch(switch: &Value) -> String {
+    match switch["stopped"] == true {
+        true => "all orders of customers are STOPPED".to_owned(),
+        false => "orders pass".to_owned(),
+    }
+}
+
+impl LiveShown {
+    fn heading(&self) -> String {
+        let mut text = self.sale.standing();
+        if let Some(waits) = self.sale.waits(self.at) {
+            let _ = write!(text, ", {waits}");
+        }
+        if self.everything_stopped {
+            text.push_str(", EVERYTHING STOPPED");
+        }
+        text
+    }
+
+    fn forecast(&self) -> Option<String> {
+        let seconds = self.sold_out_in_seconds?;
+        let at = self.at.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()?;
+        Some(format!("sold out in {} s ({})", grouped(seconds), time_in_japan(at)))
+    }
+
+    /// For a terminal: a table that is drawn over and over.
+    pub(super) fn table(&self) -> String {
+        let Self { sale, decisions, per_second, .. } = self;
+        let mut text = format!("{}  {}\n{}\n\n", in_japan(self.at), sale.name, self.heading());
+        let _ = writeln!(
+            text,
+            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>12}",
+            "SKU", "allotment", "remaining", "held", "sold", "returned"
+        );
+        for part in &self.items {
+            let PartShown { sku, allotment, remaining, held, sold, returned } = part;
+            let stopped = sale.items.iter().any(|item| item.sku == *sku && item.stopped);
+            let [allotment, remaining, held, sold, returned] =
+                [*allotment, *remaining, *held, *sold, *returned].map(grouped);
+            let stopped = if stopped { "  STOPPED" } else { "" };
+            let _ = writeln!(
+                text,
+                "{sku:<24} {allotment:>12} {remaining:>12} {held:>12} {sold:>12} {returned:>12}{stopped}"
+            );
+        }
+        let _ = writeln!(text, "\n{:<24} {:>12} {:>12}", "orders", "per second", "in all");
+        let mut row = |name: &str, per_second: u64, all: u64| {
+            let _ = writeln!(text, "{name:<24} {per_second:>12} {all:>12}");
+        };
+        row("attempts", per_second.attempts, decisions.attempts);
+        row("accepted", per_second.accepted, decisions.accepted);
+        for (gate, all) in &decisions.refused {
+            row(gate, per_second.refused.get(gate).copied().unwrap_or(0), *all);
+        }
+        if let Some(forecast) = self.forecast() {
+            let _ = write!(text, "\n{forecast}");
+        }
+        text
+    }
+
+    /// For a log: all of it in one line.
+    pub(super) fn line(&self) -> String {
+        let mut text = format!("{}  {}", time_in_japan(self.at), self.heading());
+        for PartShown { sku, remaining, held, sold, .. } in &self.items {
+            let _ = write!(text, "  {sku} {remaining} remaining {held} held {sold} sold");
+        }
+        let DecisionsShown { attempts, accepted, refused } = &self.per_second;
+        let _ = write!(text, "  {attempts} attempts/s {accepted} accepted/s");
+        for (gate, count) in refused {
+            let _ = write!(text, " {count} {gate}/s");
+        }
+        if let Some(forecast) = self.forecast() {
+            let _ = write!(text, "  {forecast}");
+        }
+        text
+    }
+}
+
+/// 1,234,567.
+fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = if number < 0 { "-".to_owned() } else { String::new() };
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn live() -> LiveShown {
+        serde_json::from_value(json!({
+            "sale": {
+                "id": "019b0000-0000-7000-8000-000000000000", "name": "Midnight", "status": "open",
+                "stopped": false, "opens_at": "2026-11-24T15:00:00Z", "closes_at": "2026-11-24T16:00:00Z",
+                "items": [{"sku": "LAMP", "price": 2_200, "allotment": 1_500, "stopped": true}],
+                "limit_per_customer": 2, "hold_seconds": {"card": 600, "konbini": 3_600},
+                "konbini": {"allowed": true, "share_max": 0.3},
+                "admission": {"mode": "queue", "per_second": 50}, "drains_until": null,
+            },
+            "everything_stopped": false,
+            "items": [{
+                "sku": "LAMP", "allotment": 1_500, "remaining": 1_200, "held": 100, "sold": 200, "returned": 0,
+            }],
+            "decisions": {"attempts": 900, "accepted": 300, "refused": {"limit-reached": 600}},
+            "per_second": {"attempts": 90, "accepted": 30, "refused": {"limit-reached": 60}},
+            "sold_out_in_seconds": 40,
+            "at": "2026-11-24T15:55:03Z",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_line_tells_all_that_matters() {
+        assert_eq!(
+            live().line(),
+            "00:55:03 JST  open, closes in 4:57  LAMP 1200 remaining 100 held 200 sold  \
+             90 attempts/s 30 accepted/s 60 limit-reached/s  sold out in 40 s (00:55:43 JST)"
+        );
+        let table = live().table();
+        for part in ["Midnight", "1,200", "STOPPED", "limit-reached", "closes in 4:57", "sold out in 40 s"] {
+            assert!(table.contains(part), "{table}");
+        }
+    }
+
+    #[test]
+    fn a_sale_is_a_few_lines() {
+        assert_eq!(
+            live().sale.to_string().split_once('\n').unwrap().1,
+            "  2026-11-25 00:00:00 JST to 2026-11-25 01:00:00 JST\n  \
+             LAMP: 1,500 pieces at ¥2,200, STOPPED\n  \
+             2 for each customer; held: card 600 s, konbini 3,600 s for 30 % of the pieces at most; \
+             admission: queue, 50 a second\n"
+        );
+    }
+
+    #[test]
+    fn a_change_tells_what_it_changed() {
+        let (before, after) =
+            (json!({"status": "open", "stopped": false}), json!({"status": "paused", "stopped": false}));
+        assert_eq!(differences(&before, &after), [("status", "open → paused".to_owned())]);
+        assert_eq!(differences(&Value::Null, &after), []);
+        assert_eq!(
+            (grouped(-1_234_567), grouped(999), grouped(1_000)),
+            ("-1,234,567".to_owned(), "999".to_owned(), "1,000".to_owned())
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! `shobai sale watch`: how a sale is going, live, from the engine's stream of events (HTML, 9.2).
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use http_body_util::BodyExt as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use uuid::Uuid;
+
+use super::desk::{Access, Desk, Refused};
+use super::shown::LiveShown;
+use crate::config::Config;
+
+/// Between two attempts to hear from an engine that is away.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The longest event that is read.
+const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Watch {
+    /// The sale's id.
+    sale: Uuid,
+    /// Ends after so many seconds; with Ctrl-C otherwise.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    seconds: Option<u64>,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+impl Watch {
+    pub(super) async fn carry_out(&self, config: &Config) -> anyhow::Result<()> {
+        let ends = async {
+            match self.seconds {
+                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut view = View::new(self.access.json);
+        let watched = tokio::select! {
+            watched = self.follow(config, &mut view) => watched,
+            () = ends => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted.context("Ctrl-C"),
+        };
+        view.end();
+        watched
+    }
+
+    /// Follows the sale over the ends of streams and the restarts of the engine; ends when it is refused.
+    async fn follow(&self, config: &Config, view: &mut View) -> anyhow::Result<()> {
+        // Whoever is told nothing at all has the wrong address or no token; afterwards the engine may be away.
+        let desk = self.access.open(config).await?;
+        let mut ended = self.listen(&desk, view).await;
+        loop {
+            match ended {
+                Err(error) if !view.has_shown || is_final(&error) => return Err(error),
+                Err(error) => view.say(&format!("no news: {error:#}")),
+                // The engine ends every stream after some minutes.
+                Ok(()) => {}
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+            ended = match self.access.open(config).await {
+                Ok(desk) => self.listen(&desk, view).await,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// Shows one stream to its end.
+    async fn listen(&self, desk: &Desk, view: &mut View) -> anyhow::Result<()> {
+        let stream = desk.listen(&format!("/v1/admin/sales/{}/live", self.sale)).await?;
+        let mut body = stream.into_body();
+        let mut events = Events::default();
+        while let Some(frame) = body.frame().await {
+            let Ok(bytes) = frame.context("the stream broke")?.into_data() else { continue };
+            for data in events.take(&bytes)? {
+                view.show(&data)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether asking again would bring the same.
+fn is_final(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| matches!(refused.status, 400 | 403 | 404))
+}
+
+/// Puts the data of events together, which come in pieces.
+#[derive(Default)]
+struct Events {
+    begun: Vec<u8>,
+}
+
+impl Events {
+    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<String>> {
+        self.begun.extend_from_slice(bytes);
+        anyhow::ensure!(self.begun.len() <= EVENT_BYTES_MAX, "an event is too long");
+        let mut whole = Vec::new();
+        while let Some(end) = self.begun.windows(2).position(|two| two == b"\n\n") {
+            let event: Vec<u8> = self.begun.drain(..end + 2).collect();
+            let text = String::from_utf8(event).context("an event is not text")?;
+            let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+            let data: Vec<&str> = data.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+            // A comment has no data.
+            if !data.is_empty() {
+                whole.push(data.join("\n"));
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// A table that is drawn in place on a terminal, lines elsewhere.
+struct View {
+    is_raw: bool,
+    table: Option<ProgressBar>,
+    has_shown: bool,
+    /// The second of the last line.
+    told: Option<i64>,
+}
+
+impl View {
+    fn new(is_raw: bool) -> Self {
+        let table = (!is_raw && std::io::stdout().is_terminal()).then(|| {
+            let table = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+            // The template is a constant; if it were broken, the plain style would serve.
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+                table.set_style(style);
+            }
+            table
+        });
+        Self { is_raw, table, has_shown: false, told: None }
+    }
+
+    fn show(&mut self, data: &str) -> anyhow::Result<()> {
+        if self.is_raw {
+            println!("{data}");
+            self.has_shown = true;
+            return Ok(());
+        }
+        let live: LiveShown =
+            serde_json::from_str(data).with_context(|| format!("an event that is not understood: {data}"))?;
+        self.has_shown = true;
+        // One line a second is enough.
+        let is_due = self.told.replace(live.at.as_second()) != Some(live.at.as_second());
+        match &self.table {
+            Some(table) => {
+                table.set_message(live.table());
+                table.tick();
+            }
+            None if is_due => println!("{}", live.line()),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn say(&self, text: &str) {
+        match &self.table {
+            Some(table) => table.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn end(&self) {
+        if let Some(table) = &self.table {
+            table.abandon();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_whole_however_they_come() {
+        let stream = b": hello\n\ndata: {\"a\": 1}\n\ndata: two\ndata: lines\n\ndata: begun";
+        for size in [1, 2, 3, 7, stream.len()] {
+            let mut events = Events::default();
+            let mut found = Vec::new();
+            for bytes in stream.chunks(size) {
+                found.extend(events.take(bytes).unwrap());
+            }
+            assert_eq!(found, ["{\"a\": 1}", "two\nlines"], "{size}");
+        }
+    }
+}

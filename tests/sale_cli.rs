@@ -1,0 +1,189 @@
+//! `shobai sale` as an operator uses it: the real binary against a real engine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's way to say that this must not happen")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::shop::Shop;
+
+const SKU: &str = "SHOBAI-HOT-1";
+
+/// An operator at a shell.
+struct Operator<'a> {
+    shop: &'a Shop,
+}
+
+impl Operator<'_> {
+    async fn says(&self, words: &[&str]) -> Output {
+        let url = self.shop.base();
+        self.shop.run(&[&["sale"], words, &["--url", &url]].concat()).await
+    }
+
+    /// What is printed when it is done.
+    async fn does(&self, words: &[&str]) -> String {
+        let output = self.says(words).await;
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}\n{}", self.shop.last_words());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    async fn gets(&self, words: &[&str]) -> Value {
+        let text = self.does(&[words, &["--json"]].concat()).await;
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// What the engine answered when it refused.
+    async fn is_refused(&self, words: &[&str]) -> Value {
+        let output = self.says(&[words, &["--json"]].concat()).await;
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    async fn sees(&self, sale: &str, status: &str) {
+        eventually(&format!("the sale is {status}"), async || {
+            (self.gets(&["show", sale]).await["status"] == status).then_some(())
+        })
+        .await;
+    }
+}
+
+#[actix_web::test]
+async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
+    let shop = Shop::open(&[]).await;
+    let operator = Operator { shop: &shop };
+    let item = format!("{SKU}:2200:500");
+    let plan =
+        ["create", "--name", "Midnight drop", "--opens-at", "+8s", "--closes-at", "+1h", "--item", &item];
+
+    let created = operator.does(&[&plan[..], &["--limit", "2", "--konbini-share", "0.3"]].concat()).await;
+    let sale = created.split(' ').next().unwrap();
+    assert!(created.contains("Midnight drop: draft"), "{created}");
+    assert!(created.contains("SHOBAI-HOT-1: 500 pieces at ¥2,200"), "{created}");
+    assert!(created.contains("2 for each customer") && created.contains("30 %"), "{created}");
+    assert_eq!(operator.gets(&["show", sale]).await["konbini"], json!({"allowed": true, "share_max": 0.3}));
+    assert!(operator.does(&["list"]).await.contains(sale));
+
+    assert!(operator.does(&["validate", sale]).await.contains("nothing keeps it"));
+    let scheduled = operator.does(&["schedule", sale, "--reason", "as planned"]).await;
+    assert!(scheduled.contains("scheduled, opens in 0:0"), "{scheduled}");
+    operator.does(&["arm", sale]).await;
+    operator.sees(sale, "open").await;
+    operator.does(&["pause", sale, "--reason", "too fast"]).await;
+    let buyer = shop.anybody().with_token(shop.customers(1).await.remove(0));
+    buyer.orders(SKU, 1).await.expect_problem(409, "sale-paused");
+    operator.does(&["resume", sale]).await;
+    buyer.orders(SKU, 1).await.expect(201);
+
+    assert!(operator.does(&["allot", sale, SKU, "400", "--expected", "500"]).await.contains("400 pieces"));
+    let refused = operator.is_refused(&["allot", sale, SKU, "300", "--expected", "500"]).await;
+    assert_eq!(refused["code"], "allotment-differs");
+
+    // One switch for a SKU, one for the sale, one for everything.
+    for (which, killed) in [
+        (&[sale, "--sku", SKU][..], "2,200, STOPPED"),
+        (&[sale], "open, STOPPED"),
+        (&["--everything"], "all orders of customers are STOPPED"),
+    ] {
+        let kill = operator.does(&[&["kill"], which, &["--reason", "a test"]].concat()).await;
+        assert!(kill.contains(killed), "{kill}");
+        buyer.orders(SKU, 1).await.expect_problem(409, "stopped");
+        operator.does(&[&["resume"], which].concat()).await;
+    }
+    buyer.orders_by_card(SKU, 1).await.expect(201);
+
+    let watched = operator.does(&["watch", sale, "--for", "2"]).await;
+    let lines: Vec<&str> = watched.lines().collect();
+    assert!((1..=3).contains(&lines.len()), "{watched}");
+    for part in ["JST  open, closes in 59:", "SHOBAI-HOT-1 398 remaining 1 held 1 sold", "attempts/s"] {
+        assert!(lines.last().unwrap().contains(part), "{watched}");
+    }
+    let raw = operator.does(&["watch", sale, "--for", "1", "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(raw.lines().next().unwrap()).unwrap()["sale"]["id"], sale);
+
+    operator.does(&["drain", sale]).await;
+    operator.sees(sale, "draining").await;
+    operator.does(&["close", sale, "--reason", "it is late"]).await;
+    assert!(operator.does(&["settle", sale]).await.contains(": settled"));
+    let refused = operator.is_refused(&["cancel", sale]).await;
+    assert_eq!(refused["code"], "not-in-status");
+
+    let changes = operator.does(&["changes", sale]).await;
+    for part in ["pause  by ", "too fast", "status: open → paused", "open  by the schedule", "it is late"] {
+        assert!(changes.contains(part), "{part} is not in {changes}");
+    }
+    shop.expect_clean_audit().await;
+}
+
+#[actix_web::test]
+async fn a_plan_may_come_from_a_file_and_what_is_wrong_is_told() {
+    let shop = Shop::open(&[]).await;
+    let operator = Operator { shop: &shop };
+    let write = |name: &str, text: &str| {
+        let path = shop.data_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let plan = json!({
+        "name": "From a file", "opens_at": "2036-11-25T00:00:00+09:00", "closes_at": "2036-11-25T01:00:00+09:00",
+        "items": [{"sku": SKU, "price": 1, "allotment": 999_999_999}, {"sku": "GHOST", "price": 1, "allotment": 1}],
+    });
+    let created = operator.gets(&["create", "--file", &write("plan.json", &plan.to_string())]).await;
+    let sale = created["id"].as_str().unwrap();
+    assert_eq!(created["opens_at"], "2036-11-24T15:00:00Z");
+    let invalid = operator.says(&["validate", sale]).await;
+    assert_eq!(invalid.status.code(), Some(2), "{invalid:?}");
+    let text = String::from_utf8(invalid.stdout).unwrap();
+    assert!(text.contains("items[0].allotment: ") && text.contains("items[1].sku: "), "{text}");
+    let refused = operator.is_refused(&["schedule", sale]).await;
+    assert_eq!(
+        (&refused["code"], refused["findings"].as_array().unwrap().len()),
+        (&json!("sale-not-valid"), 3)
+    );
+
+    // A refusal and a line that makes no sense: 2, with what is wrong on standard error.
+    let nobody = "019b0000-0000-7000-8000-000000000000";
+    let no_token = shop.data_dir().join("none").to_str().unwrap().to_owned();
+    let bad_token = write("token", "not-a-token\n");
+    for (words, said) in [
+        (&["show", nobody][..], "there is no sale"),
+        (&["watch", nobody, "--for", "1"], "there is no sale"),
+        (&["show", "midnight"], "invalid value 'midnight'"),
+        (&["create", "--file", "nowhere.json"], "the plan nowhere.json"),
+        (&["create", "--file", &write("bad.json", "{")], "malformed-json"),
+        (&["create", "--name", "X", "--opens-at", "noon", "--closes-at", "+1h", "--item", "A:1:1"], "'noon'"),
+        (
+            &["create", "--name", "X", "--opens-at", "+1m", "--closes-at", "+1h", "--item", "A:1"],
+            "SKU:PRICE:PIECES",
+        ),
+        (
+            &["create", "--name", "X", "--opens-at", "+2h", "--closes-at", "+1h", "--item", "A:1:1"],
+            "closes_at: ",
+        ),
+        (&["kill"], "required"),
+        (&["kill", sale, "--everything"], "cannot be used with"),
+        (&["kill", sale, "--sku", "../kill"], "is not a SKU"),
+        (&["allot", sale, SKU, "5"], "--expected"),
+        (&["list", "--token", &no_token], "the token file"),
+        (&["list", "--token", &bad_token], "token-malformed"),
+    ] {
+        let mut command = shop.command(&[&["sale"], words, &["--url", &shop.base()]].concat());
+        let output = command.stderr(std::process::Stdio::piped()).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {told}");
+        assert!(told.contains(said), "{words:?}: {told}");
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+    // Nobody there, and no demo's password for anybody else.
+    for (url, said) in [("http://127.0.0.1:1", "no-connection"), ("http://shop.example", "give a --token")] {
+        let mut command = shop.command(&["sale", "list", "--url", url]);
+        let output = command.stderr(std::process::Stdio::piped()).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{url}: {told}");
+        assert!(told.contains(said), "{url}: {told}");
+    }
+}
