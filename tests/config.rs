@@ -205,6 +205,7 @@ fn shown(value: &Value) -> String {
             .to_i128()
             .map(|it| it.to_string())
             .or_else(|| number.to_u128().map(|it| it.to_string()))
+            .or_else(|| number.to_f64().map(|it| it.to_string()))
             .unwrap(),
         Value::String(_, text) => text.clone(),
         Value::Bool(_, it) => it.to_string(),

@@ -109,6 +109,21 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     operator.sees(sale, "draining").await;
     operator.does(&["close", sale, "--reason", "it is late"]).await;
     assert!(operator.does(&["settle", sale]).await.contains(": settled"));
+
+    let file = shop.data_dir().join("report.json");
+    let path = file.to_str().unwrap();
+    operator.does(&["report", sale, "--out", path]).await;
+    let verified = shop.run(&["sale", "verify-report", path]).await;
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let order: Value = serde_json::from_str::<Value>(&text).unwrap()["rows"][0]["row"]["order"].clone();
+    std::fs::write(&file, text.replacen("Midnight", "Midday", 1)).unwrap();
+    let changed = shop.run(&["sale", "verify-report", path]).await;
+    assert_eq!(changed.status.code(), Some(1), "{changed:?}");
+    let order = order.as_str().map_or_else(|| panic!("{text}"), str::to_owned);
+    let why = operator.does(&["why", sale, "--order", &order]).await;
+    assert!(why.contains("set aside") && why.contains("placed"), "{why}");
+    assert!(operator.does(&["report", sale, "--form", "csv"]).await.contains(&order));
     let refused = operator.is_refused(&["cancel", sale]).await;
     assert_eq!(refused["code"], "not-in-status");
 
