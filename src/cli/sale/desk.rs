@@ -150,17 +150,25 @@ impl Desk {
         self.ask(shop::request("PATCH", path, Some(&self.staff), body.into())).await
     }
 
-    /// A document in the form that is asked for, as it is sent.
-    pub(super) async fn fetch(&self, path: &str, media_type: &'static str) -> anyhow::Result<Bytes> {
-        let mut request = shop::get(path, Some(&self.staff));
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(media_type));
-        let what = format!("GET {}{path}", self.url);
-        let answer = self.client.send(request).await.with_context(|| what)?;
-        if answer.status >= 300 {
-            let raw = String::from_utf8_lossy(&answer.body).into_owned();
-            return Err(Refused { status: answer.status, raw }.into());
+    /// A document in the form that is asked for, written as it comes, however long it is. Answers with its bytes.
+    pub(super) async fn fetch(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        mut to: impl std::io::Write,
+    ) -> anyhow::Result<usize> {
+        use http_body_util::BodyExt as _;
+
+        let mut body = self.open(path, media_type).await?.into_body();
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                bytes += data.len();
+                to.write_all(&data)?;
+            }
         }
-        Ok(answer.body)
+        to.flush()?;
+        Ok(bytes)
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: Request<Body>) -> anyhow::Result<Told<T>> {
@@ -177,10 +185,15 @@ impl Desk {
 
     /// The beginning of a stream of events.
     pub(super) async fn listen(&self, path: &str) -> anyhow::Result<Response<Incoming>> {
+        self.open(path, "text/event-stream").await
+    }
+
+    /// The beginning of an answer of any length.
+    async fn open(&self, path: &str, media_type: &'static str) -> anyhow::Result<Response<Incoming>> {
         use http_body_util::BodyExt as _;
 
         let mut request = shop::get(path, Some(&self.staff));
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(media_type));
         let answer =
             self.client.open_stream(request).await.with_context(|| format!("GET {}{path}", self.url))?;
         let status = answer.status().as_u16();

@@ -1,6 +1,7 @@
 //! The documents of a sale: its settlement, its draw, and why a customer got what they got.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,14 +43,15 @@ impl Report {
             Form::Html => "text/html",
         };
         let path = format!("/v1/admin/sales/{}/report", self.sale);
-        let report = self.access.open(config).await?.fetch(&path, media_type).await?;
+        let desk = self.access.open(config).await?;
         match &self.out {
-            Some(file) => {
-                std::fs::write(file, &report)
-                    .with_context(|| format!("{} cannot be written", file.display()))?;
-                println!("{} bytes in {}", report.len(), file.display());
+            Some(out) => {
+                let file =
+                    File::create(out).with_context(|| format!("{} cannot be written", out.display()))?;
+                let bytes = desk.fetch(&path, media_type, BufWriter::new(file)).await?;
+                println!("{bytes} bytes in {}", out.display());
             }
-            None => std::io::stdout().write_all(&report)?,
+            None => drop(desk.fetch(&path, media_type, std::io::stdout()).await?),
         }
         Ok(())
     }
