@@ -29,7 +29,6 @@ create table inventory.allotments (
     constraint allotments_pkey primary key (sale_id, sku),
     constraint allotments_figures_not_negative check (held >= 0 and sold >= 0 and returned >= 0 and lapsed >= 0),
     constraint allotments_not_exceeded check (sold + held + returned <= allotment),
-    -- Late payers take pieces from general stock into it.
     constraint allotments_closed_without_remainder check (closed_at is null or sold + held + returned = allotment)
 ) with (fillfactor = 50);
 -- A SKU belongs to one sale at a time.
@@ -75,7 +74,6 @@ create table sales.sales (
     stopped    boolean     not null default false,    -- the kill switch of the whole sale
     version    bigint      not null default 1,        -- counts the changes
     seed       bytea       not null,                  -- of the draw: its SHA-256 is published before, itself after
-    drawn_at   timestamptz,
     drains_until timestamptz,                         -- when draining ends though holds are left
     stock_returned boolean not null default false,    -- what it did not sell has gone back to general stock
     created_at timestamptz not null,
@@ -140,6 +138,15 @@ create table sales.entries (
     admitted_until timestamptz,
     constraint entries_pkey primary key (sale_id, number)
 ) with (fillfactor = 80);
+create index entries_customer_index on sales.entries (customer_id, sale_id);
+
+-- The draw of a waiting room as it is published, seed and all.
+create table sales.draws (
+    sale_id  uuid        not null,
+    record   json        not null,
+    drawn_at timestamptz not null,
+    constraint draws_pkey primary key (sale_id)
+);
 
 -- Refusals, summed up for each customer and gate; written behind the answers.
 create table sales.refusals (
