@@ -448,6 +448,7 @@ impl Domains {
             void_payment: payments.port(),
             pass_gates: sales.port(),
             end_passage: sales.port(),
+            abandon_order: sales.port(),
             follow_order: sales.port(),
         };
         // The lanes of orders are spread over the shards' threads: writing a batch is work, and the coordinators have enough.
@@ -470,10 +471,14 @@ impl Domains {
 
         let ports = WatchPorts { get_figures: inventory.port(), switch_item: sales.port() };
         let watch = Watch::new(database.clone(), ports, config);
+        // Settling a large sale is work, and the coordinators have enough.
+        let audits = Arbiter::new();
         let bench = Bench::new(database.clone(), ReportKey::load_or_create(data_dir)?, config);
         let asks = AskLimits { answer_within: SETTLED_WITHIN, ..asks };
         let audit =
-            supervise("audit", &coordinators, asks, move || AuditActor::new(watch.clone(), bench.clone()));
+            supervise("audit", &audits.handle(), asks, move || AuditActor::new(watch.clone(), bench.clone()));
+
+        arbiters.push(audits);
 
         Ok(Self {
             audit,

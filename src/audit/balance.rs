@@ -7,6 +7,8 @@
 //! orders        pieces ordered + on their way = sold + held
 //! ```
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::claims::Finding;
@@ -38,6 +40,16 @@ pub struct Light {
     pub parts: Vec<Part>,
     /// What does not hold; the subject is the SKU.
     pub breaches: Vec<Finding>,
+}
+
+/// How old a look may be that still says something; a large sale is looked at every few seconds.
+const FRESH_FOR: Duration = Duration::from_secs(15);
+
+impl Light {
+    /// Whether it was looked at lately: a light that nobody tends is not green.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        self.checked_at.checked_add(FRESH_FOR).is_ok_and(|until| now < until)
+    }
 }
 
 /// The pieces of one SKU of a sale.

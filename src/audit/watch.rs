@@ -98,6 +98,9 @@ impl Watch {
             Err(error) => {
                 // A transaction that was left in the middle ends with its connection.
                 memory.connection = None;
+                // What was left undone while nobody could look is given its time, as after a start.
+                memory.began = None;
+                memory.suspected.clear();
                 metrics::counter!("shobai_sale_audit_failures_total").increment(1);
                 if !std::mem::replace(&mut memory.is_failing, true) {
                     tracing::warn!(%error, "the open sales cannot be audited");

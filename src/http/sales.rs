@@ -332,7 +332,7 @@ impl LightView {
     fn of(light: &Light) -> Self {
         let breach = |found: &crate::audit::Finding| format!("{}: {}", found.subject, found.finding);
         Self {
-            green: light.is_green,
+            green: light.is_green && light.is_fresh(Timestamp::now()),
             allotment: light.allotment,
             accounted: light.accounted,
             promised: light.promised,

@@ -490,6 +490,22 @@ async fn a_plan_is_told_all_its_problems_and_what_cannot_be_is_refused() {
     assert_eq!(operator.status(&sale).await, "scheduled");
     operator.staff.send(replan().json(&items)).await.expect_problem(409, "not-a-draft");
 
+    // Where one SKU is short, the parts of the others go back, and it arms once that one is there again.
+    engine.sells("CHAIR", 5).await;
+    let mut both = plan("CHAIR", 5);
+    both["items"].as_array_mut().expect("items").push(json!({"sku": "TABLE", "price": 1, "allotment": 5}));
+    both["opens_at"] = json!(soon(90_000));
+    engine.sells("TABLE", 5).await;
+    let pair = operator.plans(both).await;
+    operator.tells(&pair, "schedule").await.expect(200);
+    let bought = engine.customer().await;
+    let order = bought.orders("TABLE", 1).await.expect(201);
+    operator.tells(&pair, "arm").await.expect_problem(409, "sale-not-ready");
+    assert_eq!(operator.staff.get("/v1/inventory/CHAIR").await.expect(200).body["available"], 5);
+    bought.cancels(order.id()).await.expect(200);
+    operator.tells(&pair, "arm").await.expect(200);
+    assert_eq!(operator.staff.get("/v1/inventory/CHAIR").await.expect(200).body["available"], 0);
+
     // Another sale of the same SKU at the same time is not scheduled.
     let rival = operator.plans({
         let mut rival = plan("LAMP", 1);

@@ -16,6 +16,8 @@
   });
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.elt instanceof HTMLFormElement && dialog.contains(event.detail.elt)) {
+      // Without an answer nothing is known, so the question stays where it was.
+      if (!event.detail.xhr || event.detail.xhr.status === 0) return;
       dialog.close();
       const outcome = document.getElementById("outcome");
       if (outcome) outcome.scrollIntoView({ block: "nearest" });

@@ -19,7 +19,7 @@ use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{CommitReservation, ListHeldForOrders, ReleaseReservation, ReserveStock};
 use crate::actors::payments::{OpenPayment, Payment, PaymentStatus, VoidPayment};
 use crate::actors::runtime::{CommitError, Journal, Port, faults};
-use crate::actors::sales::{EndPassage, FollowOrder, PassGates};
+use crate::actors::sales::{AbandonOrder, EndPassage, FollowOrder, PassGates};
 use crate::storage::StorageError;
 use crate::types::{CustomerId, OrderId, Page};
 
@@ -35,6 +35,7 @@ pub struct OrdersPorts {
     pub void_payment: Port<VoidPayment>,
     pub pass_gates: Port<PassGates>,
     pub end_passage: Port<EndPassage>,
+    pub abandon_order: Port<AbandonOrder>,
     pub follow_order: Port<FollowOrder>,
 }
 

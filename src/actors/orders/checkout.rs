@@ -29,13 +29,19 @@ use crate::actors::inventory::{
     InventoryError, Line, Purpose, ReleaseReservation, ReserveStock, SaleClaim, SaleLines,
 };
 use crate::actors::payments::{OpenPayment, Payment, PaymentMethod, VoidPayment};
-use crate::actors::sales::{Arrival, EndPassage, PassGates, Passage, PassageOutcome};
+use crate::actors::sales::{
+    AbandonOrder, Arrival, EndPassage, PassGates, Passage, PassageOutcome, SalesError,
+};
 use crate::storage::StorageError;
 use crate::types::{Money, OrderId, Quantity, ReservationId, Sku};
 
 /// How much longer stock is held than the customer may pay: the order lapses first and gives the stock back itself,
 /// and a payment in the last second still finds its pieces.
 const HOLD_BEYOND_PAYMENT: Duration = Duration::from_secs(15 * 60);
+
+/// How often, and how many times, sales is told what it must hear.
+const TELLS_EVERY: Duration = Duration::from_millis(500);
+const TELLS_MAX: usize = 240;
 
 pub(super) async fn place_order(
     desk: &Desk,
@@ -89,8 +95,12 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
     let mut quotes = desk.ports.quote_skus.ask(QuoteSkus { skus: skus.clone() }).await?;
     let id = OrderId::generate();
     let arrival = arrival(id, wanted, &lines);
-    let passage = desk.ports.pass_gates.ask(PassGates { arrival: arrival.clone() }).await?;
-    let Some(passage) = passage else {
+    let passed = desk.ports.pass_gates.ask(PassGates { arrival: arrival.clone() }).await;
+    if let Err(SalesError::Asking(_)) = &passed {
+        // It may pass yet, and then count for the customer.
+        give_up_passage(desk, id);
+    }
+    let Some(passage) = passed? else {
         return place_at(desk, wanted, request, id, lines, quotes, None).await;
     };
     for (line, quote) in lines.iter().zip(&mut quotes) {
@@ -107,15 +117,36 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
         quotes,
         Some(Admitted { arrival: &arrival, passage: &passage }),
     );
-    let placed = placed.await;
+    let mut placed = placed.await;
+    // It passed, and the sale ended before it got its pieces.
+    if let Err(OrdersError::Inventory(InventoryError::NotAllotted { .. })) = &placed {
+        placed = Err(SalesError::over().into());
+    }
     let outcome = match &placed {
         // What may be there counts; the sweep gives it back if it never appears.
         Ok(_) | Err(OrdersError::Unknown) => return placed,
         Err(OrdersError::Inventory(InventoryError::SoldOut { .. })) => PassageOutcome::SoldOut,
         Err(_) => PassageOutcome::CameToNothing,
     };
-    desk.ports.end_passage.ask(EndPassage { arrival, passage, outcome }).await?;
+    let end = EndPassage { arrival, passage, outcome };
+    if desk.ports.end_passage.ask(end).await.is_err() {
+        give_up_passage(desk, id);
+    }
     placed
+}
+
+/// Tells sales until it hears it that an order came to nothing, so that it does not count for its customer for ever.
+fn give_up_passage(desk: &Desk, order: OrderId) {
+    let abandon = desk.ports.abandon_order.clone();
+    actix_rt::spawn(async move {
+        for _ in 0..TELLS_MAX {
+            if abandon.ask(AbandonOrder { order }).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(TELLS_EVERY).await;
+        }
+        tracing::warn!(%order, "sales was not told that an order came to nothing; it counts until sales starts again");
+    });
 }
 
 /// An order that passed the gates of a sale.

@@ -28,6 +28,7 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
                 // If that was because it was cancelled meanwhile, there is nothing left to give up.
                 Err(
                     InventoryError::OutOfStock { .. }
+                    | InventoryError::SoldOut { .. }
                     | InventoryError::UnknownReservation(_)
                     | InventoryError::ReservationEnded { .. },
                 ) => return give_up(desk, order).await,

@@ -14,12 +14,15 @@ use super::model::{Action, AdmissionMode, Changed, Finding, Sale, SaleStatus};
 use super::moves::Office;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::faults;
+use crate::storage::StorageError;
 use crate::types::{SaleId, Sku};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// How old figures may be that people look at.
 const PARTS_EVERY: Duration = Duration::from_millis(250);
+/// Refusals in one statement.
+const REFUSALS_AT_ONCE: usize = 5_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The gates live here; everything else is written and read by the office.
@@ -30,6 +33,11 @@ pub struct SalesActor {
     busy: HashSet<SaleId>,
     /// The parts of gated sales as they were read last, so that many may look at them.
     parts: HashMap<SaleId, PartsRead>,
+    /// Counts the turns of the switch for everything.
+    switch_turn: u64,
+    is_reading_parts: bool,
+    is_looking_again: bool,
+    is_writing_refusals: bool,
 }
 
 /// The parts of a sale, and when they were asked for.
@@ -45,7 +53,16 @@ impl SalesActor {
         // Every life of the gates has another number than the one before.
         let epoch = u64::try_from(Timestamp::now().as_nanosecond() & i128::from(u64::MAX)).unwrap_or(0);
         let gates = Gates::new(epoch, office.key.clone(), office.pacing());
-        Self { office, gates, busy: HashSet::new(), parts: HashMap::new() }
+        Self {
+            office,
+            gates,
+            busy: HashSet::new(),
+            parts: HashMap::new(),
+            switch_turn: 0,
+            is_reading_parts: false,
+            is_looking_again: false,
+            is_writing_refusals: false,
+        }
     }
 
     /// Keeps every question waiting until the sales and all that was claimed in them are loaded.
@@ -113,9 +130,10 @@ impl SalesActor {
         let gated: Vec<SaleId> =
             self.gates.sales().filter(|sale| sale.status.is_gated()).map(|sale| sale.id).collect();
         self.parts.retain(|sale, _| gated.contains(sale));
-        if gated.is_empty() {
+        if gated.is_empty() || self.is_reading_parts {
             return;
         }
+        self.is_reading_parts = true;
         let (office, actor) = (self.office.clone(), context.address());
         actix_rt::spawn(async move {
             for sale in gated {
@@ -125,21 +143,64 @@ impl SalesActor {
                     Err(error) => tracing::debug!(%sale, %error, "the parts of a sale could not be read"),
                 }
             }
+            actor.do_send(Done { work: Work::Parts });
+        });
+    }
+
+    /// Reads the sales and the switch once more: what was written by a life of this actor that ended meanwhile, or by
+    /// another engine, is in effect within a second.
+    fn look_again(&mut self, context: &mut Context<Self>) {
+        if self.is_looking_again {
+            return;
+        }
+        self.is_looking_again = true;
+        let (store, actor, turn) = (self.office.store.clone(), context.address(), self.switch_turn);
+        actix_rt::spawn(async move {
+            let read = async {
+                Ok::<_, StorageError>((store.list_sales(true, i64::MAX).await?, store.find_switch().await?))
+            };
+            match read.await {
+                Ok((sales, stopped)) => {
+                    sales.into_iter().for_each(|sale| actor.do_send(Enter { sale }));
+                    actor.do_send(EnterSwitch { stopped, turn });
+                }
+                Err(error) => tracing::debug!(%error, "the sales could not be read once more"),
+            }
+            actor.do_send(Done { work: Work::LookingAgain });
         });
     }
 
     /// Behind the answers: what is lost with the engine was told to whoever asked all the same.
-    fn write_refusals_down(&mut self) {
-        let refusals = self.gates.take_refusals();
+    fn write_refusals_down(&mut self, context: &mut Context<Self>) {
+        if self.is_writing_refusals {
+            return;
+        }
+        let mut refusals = self.gates.take_refusals();
         if refusals.is_empty() {
             return;
         }
-        let store = self.office.store.clone();
+        // Rows are locked in one order, whoever writes them.
+        refusals.sort_unstable_by_key(|(sale, customer, refused)| (*sale, *customer, refused.gate));
+        self.is_writing_refusals = true;
+        let (store, actor) = (self.office.store.clone(), context.address());
         actix_rt::spawn(async move {
-            if let Err(error) = store.count_refusals(&refusals).await {
-                tracing::warn!(%error, count = refusals.len(), "refusals could not be written down");
+            for some in refusals.chunks(REFUSALS_AT_ONCE) {
+                if let Err(error) = store.count_refusals(some).await {
+                    tracing::warn!(%error, count = some.len(), "refusals could not be written down");
+                }
             }
+            actor.do_send(Done { work: Work::Refusals });
         });
+    }
+
+    /// A sale that is over and has returned its stock takes no more memory.
+    fn forget_if_done(&mut self, sale: SaleId) {
+        let is_done = self.gates.sale(sale).is_some_and(|sale| {
+            matches!(sale.status, SaleStatus::Settled | SaleStatus::Cancelled) && sale.is_stock_returned
+        });
+        if is_done {
+            self.gates.forget(sale);
+        }
     }
 
     /// Carries something out, then takes the sale in as it is now.
@@ -179,9 +240,10 @@ impl Actor for SalesActor {
         self.load(context);
         context.run_interval(self.office.schedule_every, Self::keep_schedule);
         context.run_interval(PARTS_EVERY, Self::read_parts);
-        context.run_interval(SECOND, |actor, _| {
+        context.run_interval(SECOND, |actor, context| {
             actor.gates.end_second();
-            actor.write_refusals_down();
+            actor.write_refusals_down(context);
+            actor.look_again(context);
         });
     }
 }
@@ -242,25 +304,26 @@ impl Handler<MoveSale> for SalesActor {
     fn handle(&mut self, message: MoveSale, context: &mut Context<Self>) -> Self::Result {
         let MoveSale { sale, action, by, reason } = message;
         // In effect before it is written: a database that hangs keeps nobody from stopping a sale.
-        match action {
+        let bar = match action {
             Action::Kill => self.gates.bar(sale, Refusal::Stopped("the sale".to_owned())),
             Action::Pause => self.gates.bar(sale, Refusal::Paused),
             action if action.keeps_out() => self.gates.bar(sale, Refusal::NotOpen { opens_in: None }),
-            _ => {}
-        }
+            // What resumes a sale lifts what was set before it.
+            Action::Resume => self.gates.last_bar(),
+            _ => 0,
+        };
         let (office, actor) = (self.office.clone(), context.address());
         Box::pin(async move {
             let moved = office.carry_out(sale, action, by, &reason).await;
             match &moved {
-                Ok(sale) => {
-                    let _ = actor.send(Enter { sale: sale.clone() }).await;
+                Ok(moved) => {
+                    let _ = actor.send(Enter { sale: moved.clone() }).await;
+                    actor.do_send(Lift { sale, bar });
                 }
                 // It is as it was, and whoever was kept out may come in again. After a failure nobody may: who wanted
                 // it stopped does not know that it is not.
-                Err(error) if is_refusal(error) => {
-                    if let Ok(sale) = office.sale(sale).await {
-                        let _ = actor.send(Enter { sale }).await;
-                    }
+                Err(error) if is_refusal(error) && action != Action::Resume => {
+                    actor.do_send(Lift { sale, bar })
                 }
                 Err(_) => {}
             }
@@ -279,16 +342,55 @@ impl Handler<SwitchItem> for SalesActor {
 
     fn handle(&mut self, message: SwitchItem, context: &mut Context<Self>) -> Self::Result {
         // In effect before it is written, as above.
-        if message.stopped
-            && let Some(sale) = self.gates.sale(message.sale)
-            && !sale.stopped_skus.contains(&message.sku)
-        {
-            let mut stopped = Sale::clone(sale);
-            stopped.stopped_skus.push(message.sku.clone());
-            self.gates.enter(stopped);
+        let (id, sku) = (message.sale, message.sku.clone());
+        if message.stopped {
+            self.gates.bar_sku(id, &sku);
         }
-        let office = self.office.clone();
-        self.carry_out(context, async move { office.switch_item(message).await })
+        let (office, actor) = (self.office.clone(), context.address());
+        Box::pin(async move {
+            let switched = office.switch_item(message).await;
+            match &switched {
+                Ok(sale) => {
+                    let _ = actor.send(Enter { sale: sale.clone() }).await;
+                    actor.do_send(LiftSku { sale: id, sku });
+                }
+                Err(error) if is_refusal(error) => actor.do_send(LiftSku { sale: id, sku }),
+                Err(_) => {}
+            }
+            switched
+        })
+    }
+}
+
+/// Tells the actor itself that what kept buyers out stands in the sale by now, or does not.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Lift {
+    sale: SaleId,
+    bar: u64,
+}
+
+impl Handler<Lift> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, Lift { sale, bar }: Lift, _: &mut Context<Self>) {
+        self.gates.lift(sale, bar);
+    }
+}
+
+/// The same for one SKU.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct LiftSku {
+    sale: SaleId,
+    sku: Sku,
+}
+
+impl Handler<LiftSku> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, LiftSku { sale, sku }: LiftSku, _: &mut Context<Self>) {
+        self.gates.lift_sku(sale, &sku);
     }
 }
 
@@ -300,10 +402,12 @@ impl Handler<SwitchEverything> for SalesActor {
         if stopped {
             self.gates.set_stopped(true);
         }
+        self.switch_turn += 1;
+        let turn = self.switch_turn;
         let (office, actor) = (self.office.clone(), context.address());
         Box::pin(async move {
             office.switch_everything(stopped, by, &reason).await?;
-            let _ = actor.send(EnterSwitch { stopped }).await;
+            let _ = actor.send(EnterSwitch { stopped, turn }).await;
             Ok(stopped)
         })
     }
@@ -341,6 +445,8 @@ impl Handler<GetLive> for SalesActor {
         Box::pin(async move {
             let parts = match parts {
                 Some(parts) => parts,
+                // It has no parts yet, or gave them up.
+                None if known.as_ref().is_some_and(|sale| !sale.status.is_gated()) => Parts::new(),
                 None => office.parts(sale).await?,
             };
             let sale = match known {
@@ -374,7 +480,16 @@ impl Handler<EndPassage> for SalesActor {
             PassageOutcome::SoldOut => self.gates.refuse(passage.sale, arrival.customer, &Refusal::SoldOut),
             PassageOutcome::CameToNothing => {}
         }
-        self.gates.end_in_nothing(passage.sale, arrival.order);
+        self.gates.give_back(passage.sale, arrival.order);
+        Ok(())
+    }
+}
+
+impl Handler<AbandonOrder> for SalesActor {
+    type Result = Result<(), SalesError>;
+
+    fn handle(&mut self, AbandonOrder { order }: AbandonOrder, _: &mut Context<Self>) -> Self::Result {
+        self.gates.abandon(order);
         Ok(())
     }
 }
@@ -445,7 +560,9 @@ impl Handler<Enter> for SalesActor {
     type Result = ();
 
     fn handle(&mut self, Enter { sale }: Enter, _: &mut Context<Self>) {
+        let id = sale.id;
         self.gates.enter(sale);
+        self.forget_if_done(id);
     }
 }
 
@@ -454,13 +571,17 @@ impl Handler<Enter> for SalesActor {
 #[rtype(result = "()")]
 struct EnterSwitch {
     stopped: bool,
+    /// Of the turn that it tells of; a later turn is on its way otherwise.
+    turn: u64,
 }
 
 impl Handler<EnterSwitch> for SalesActor {
     type Result = ();
 
-    fn handle(&mut self, EnterSwitch { stopped }: EnterSwitch, _: &mut Context<Self>) {
-        self.gates.set_stopped(stopped);
+    fn handle(&mut self, EnterSwitch { stopped, turn }: EnterSwitch, _: &mut Context<Self>) {
+        if turn == self.switch_turn {
+            self.gates.set_stopped(stopped);
+        }
     }
 }
 
@@ -480,6 +601,32 @@ impl Handler<EnterParts> for SalesActor {
     }
 }
 
+/// What the actor does aside, one at a time.
+enum Work {
+    Parts,
+    LookingAgain,
+    Refusals,
+}
+
+/// Tells the actor itself that something is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Done {
+    work: Work,
+}
+
+impl Handler<Done> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, Done { work }: Done, _: &mut Context<Self>) {
+        match work {
+            Work::Parts => self.is_reading_parts = false,
+            Work::LookingAgain => self.is_looking_again = false,
+            Work::Refusals => self.is_writing_refusals = false,
+        }
+    }
+}
+
 /// Tells the actor itself that the schedule is done with a sale for now.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -496,11 +643,6 @@ impl Handler<Kept> for SalesActor {
         if let Some(now) = now {
             self.gates.enter(now);
         }
-        let is_done = self.gates.sale(sale).is_some_and(|sale| {
-            matches!(sale.status, SaleStatus::Settled | SaleStatus::Cancelled) && sale.is_stock_returned
-        });
-        if is_done {
-            self.gates.forget(sale);
-        }
+        self.forget_if_done(sale);
     }
 }

@@ -60,6 +60,11 @@ pub enum SalesError {
 }
 
 impl SalesError {
+    /// The sale ended before it could be bought in.
+    pub fn over() -> Self {
+        Refusal::NotOpen { opens_in: None }.into()
+    }
+
     /// The error of somebody else, which speaks for itself.
     fn inner(&self) -> Option<&dyn Fault> {
         match self {

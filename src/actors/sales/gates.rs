@@ -3,7 +3,7 @@
 //! In this order: the switch for everything, the pace of the account, the sale's window and status, the switches of the sale and of the SKU, how it
 //! is paid, the admission, the limits. What passes is counted for its customer until its order has come to nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,6 +165,8 @@ pub struct Gates {
     is_stopped: bool,
     by_sku: HashMap<Sku, SaleId>,
     sales: HashMap<SaleId, Gate>,
+    /// Counts the bars that were set.
+    bars: u64,
     /// Uses and returns of admissions that the doorkeeper has yet to hear of.
     admissions: VecDeque<AdmissionUse>,
     /// Orders that passed and have not ended their passage.
@@ -178,8 +180,10 @@ pub struct Gates {
 
 struct Gate {
     sale: Arc<Sale>,
-    /// Set before a change that keeps buyers out is written, until the sale is entered anew.
-    barred: Option<Refusal>,
+    /// Set before a change that keeps buyers out is written, with the number by which it is lifted.
+    barred: Option<(u64, Refusal)>,
+    /// SKUs that are stopped before that is written.
+    barred_skus: HashSet<Sku>,
     /// Pieces that count for each claimant.
     pieces: HashMap<Arc<str>, i64>,
     claims: HashMap<OrderId, Claim>,
@@ -191,6 +195,8 @@ struct Gate {
 }
 
 struct Claim {
+    /// It passed, and its pieces are not set aside yet.
+    is_on_its_way: bool,
     claimants: Vec<Arc<str>>,
     pieces: i64,
     konbini: Vec<(Sku, i64)>,
@@ -216,6 +222,7 @@ impl Gates {
             is_stopped: false,
             by_sku: HashMap::new(),
             sales: HashMap::new(),
+            bars: 0,
             admissions: VecDeque::new(),
             on_their_way: 0,
             refusals: HashMap::new(),
@@ -239,7 +246,6 @@ impl Gates {
         if sale.version < gate.sale.version {
             return;
         }
-        gate.barred = None;
         gate.sale = Arc::new(sale);
         self.index();
     }
@@ -269,10 +275,41 @@ impl Gates {
         self.sales.values().map(|gate| &gate.sale)
     }
 
-    /// Keeps buyers out from this moment on, until the sale is entered anew.
-    pub fn bar(&mut self, sale: SaleId, refusal: Refusal) {
+    /// Keeps buyers out from this moment on, until it is lifted by the number that is answered.
+    pub fn bar(&mut self, sale: SaleId, refusal: Refusal) -> u64 {
+        self.bars += 1;
         if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.barred = Some(refusal);
+            gate.barred = Some((self.bars, refusal));
+        }
+        self.bars
+    }
+
+    /// Lets buyers in again, as far as the sale does; a bar that was set since stays.
+    pub fn lift(&mut self, sale: SaleId, bar: u64) {
+        if let Some(gate) = self.sales.get_mut(&sale)
+            && gate.barred.as_ref().is_some_and(|(number, _)| *number <= bar)
+        {
+            gate.barred = None;
+        }
+    }
+
+    /// The number of the last bar that was set anywhere.
+    pub fn last_bar(&self) -> u64 {
+        self.bars
+    }
+
+    /// Keeps buyers of one SKU out from this moment on; what is not in the sale changes nothing.
+    pub fn bar_sku(&mut self, sale: SaleId, sku: &Sku) {
+        if let Some(gate) = self.sales.get_mut(&sale)
+            && gate.sale.item(sku).is_some()
+        {
+            gate.barred_skus.insert(sku.clone());
+        }
+    }
+
+    pub fn lift_sku(&mut self, sale: SaleId, sku: &Sku) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            gate.barred_skus.remove(sku);
         }
     }
 
@@ -329,7 +366,10 @@ impl Gates {
             return Err(Refusal::TooFast { retry_after: wait.seconds });
         }
         let passage = gate.pass(arrival, epoch, &self.key)?;
-        self.on_their_way += 1;
+        if let Some(claim) = gate.claims.get_mut(&arrival.order) {
+            claim.is_on_its_way = true;
+            self.on_their_way += 1;
+        }
         Ok(Some(passage))
     }
 
@@ -340,7 +380,11 @@ impl Gates {
             gate.claim(arrival, &self.key)?;
         }
         gate.tally.accepted += 1;
-        self.on_their_way = self.on_their_way.saturating_sub(1);
+        if let Some(claim) = gate.claims.get_mut(&arrival.order)
+            && std::mem::take(&mut claim.is_on_its_way)
+        {
+            self.on_their_way = self.on_their_way.saturating_sub(1);
+        }
         let now = Timestamp::now();
         let admission = arrival.admission.filter(|admission| admission.sale == passage.sale);
         self.admissions.extend(admission.map(|admission| AdmissionUse {
@@ -358,7 +402,11 @@ impl Gates {
 
     /// An order came to nothing: its pieces no longer count. Twice is as once.
     pub fn give_back(&mut self, sale: SaleId, order: OrderId) {
-        let given_back = self.sales.get_mut(&sale).and_then(|gate| gate.give_back(order));
+        let Some(gate) = self.sales.get_mut(&sale) else { return };
+        if gate.claims.get(&order).is_some_and(|claim| claim.is_on_its_way) {
+            self.on_their_way = self.on_their_way.saturating_sub(1);
+        }
+        let given_back = gate.give_back(order);
         self.admissions.extend(given_back.map(|number| AdmissionUse {
             sale,
             number,
@@ -395,10 +443,10 @@ impl Gates {
         self.refusals.drain().map(|((sale, customer, _), refused)| (sale, customer, refused)).collect()
     }
 
-    /// An order that passed came to nothing before its pieces were set aside.
-    pub fn end_in_nothing(&mut self, sale: SaleId, order: OrderId) {
-        self.on_their_way = self.on_their_way.saturating_sub(1);
-        self.give_back(sale, order);
+    /// An order came to nothing of which its asker does not know whether and where it passed.
+    pub fn abandon(&mut self, order: OrderId) {
+        let sales: Vec<SaleId> = self.sales.keys().copied().collect();
+        sales.into_iter().for_each(|sale| self.give_back(sale, order));
     }
 
     /// Uses and returns of admissions since this was asked last, as far as the figures of their sales, which were read at
@@ -444,6 +492,7 @@ impl Gate {
         Self {
             sale,
             barred: None,
+            barred_skus: HashSet::new(),
             pieces: HashMap::new(),
             claims: HashMap::new(),
             konbini: HashMap::new(),
@@ -454,7 +503,7 @@ impl Gate {
 
     fn pass(&mut self, arrival: &Arrival, epoch: u64, key: &PassKey) -> Result<Passage, Refusal> {
         self.check_window(arrival.arrived_at)?;
-        if let Some(refusal) = &self.barred
+        if let Some((_, refusal)) = &self.barred
             && !(arrival.is_staff && matches!(refusal, Refusal::Stopped(_)))
         {
             return Err(refusal.clone());
@@ -495,7 +544,8 @@ impl Gate {
         if self.sale.is_stopped {
             return Err(Refusal::Stopped("the sale".to_owned()));
         }
-        let stopped = arrival.lines.iter().find(|line| self.sale.stopped_skus.contains(&line.sku));
+        let is_stopped = |sku| self.sale.stopped_skus.contains(sku) || self.barred_skus.contains(sku);
+        let stopped = arrival.lines.iter().find(|line| is_stopped(&line.sku));
         match stopped {
             Some(line) => Err(Refusal::Stopped(line.sku.to_string())),
             None => Ok(()),
@@ -570,7 +620,10 @@ impl Gate {
                 claim.pieces += pieces;
                 claim.konbini.extend(konbini);
             }
-            None => drop(self.claims.insert(order, Claim { claimants, pieces, konbini })),
+            None => {
+                let claim = Claim { is_on_its_way: false, claimants, pieces, konbini };
+                self.claims.insert(order, claim);
+            }
         }
     }
 
@@ -680,7 +733,10 @@ mod tests {
         let lamp: Sku = "LAMP".parse().unwrap();
         for turn_on in [
             &(|gates: &mut Gates, _| gates.set_stopped(true)) as &dyn Fn(&mut Gates, SaleId),
-            &|gates, id| gates.bar(id, Refusal::Stopped("the sale".to_owned())),
+            &|gates, id| {
+                gates.bar(id, Refusal::Stopped("the sale".to_owned()));
+            },
+            &|gates, id| gates.bar_sku(id, &lamp),
             &|gates, id| {
                 let stopped = Sale { is_stopped: true, ..Sale::clone(gates.sale(id).unwrap()) };
                 gates.enter(stopped);
@@ -782,6 +838,21 @@ mod tests {
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_502))), "limit-reached");
         let staff = Arrival { is_staff: true, ..arrival(2, 1, 1_500) };
         assert_eq!(gate(gates.pass(&staff)), "passed");
+    }
+
+    #[test]
+    fn a_bar_stays_whatever_else_changes_and_is_lifted_by_who_set_it() {
+        let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
+        let bar = gates.bar(id, Refusal::Paused);
+        let changed = Sale { version: 9, ..Sale::clone(gates.sale(id).unwrap()) };
+        gates.enter(changed);
+        gates.bar_sku(id, &"GHOST".parse().unwrap());
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "sale-paused");
+        let later = gates.bar(id, Refusal::Paused);
+        gates.lift(id, bar);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "sale-paused");
+        gates.lift(id, later);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
     }
 
     #[test]

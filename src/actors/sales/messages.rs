@@ -155,6 +155,13 @@ pub enum PassageOutcome {
     CameToNothing,
 }
 
+/// An order came to nothing whose asker was not told whether it passed. Asking twice changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), SalesError>")]
+pub struct AbandonOrder {
+    pub order: OrderId,
+}
+
 /// An order of a sale was paid, or came to nothing, which gives its pieces back to the customer's limit.
 ///
 /// Asking twice changes nothing.

@@ -271,6 +271,11 @@ impl SaleDraft {
             "name",
             format!("must have 1 to {} characters, not {name}", Self::NAME_CHARACTERS_MAX),
         );
+        check(!self.name.chars().any(char::is_control), "name", "may not have control characters".to_owned());
+        for (field, time) in [("opens_at", self.opens_at), ("closes_at", self.closes_at)] {
+            // The database keeps no time before 4713 BC.
+            check(time >= Timestamp::UNIX_EPOCH, field, "must not be before 1970".to_owned());
+        }
         check(self.opens_at < self.closes_at, "closes_at", "must be after opens_at".to_owned());
         let items = self.items.len();
         check(

@@ -123,7 +123,7 @@ impl Office {
         findings.extend(self.store.find_overlapping_skus(sale).await?);
         let parts = self.ports.list_allotments.ask(ListAllotments { sale: sale.id }).await?;
         let looked_at = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| {
-            let has_part = parts.iter().any(|(sku, _)| *sku == item.sku);
+            let has_part = parts.iter().any(|(sku, part)| *sku == item.sku && !part.is_closed);
             async move {
                 let mut found = Vec::new();
                 let quote = self.ports.quote_skus.ask(QuoteSkus { skus: vec![item.sku.clone()] }).await;
@@ -164,10 +164,21 @@ impl Office {
         by: Actor,
         reason: &str,
     ) -> Result<Sale, SalesError> {
+        let mut was_made_ready = false;
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;
             let drains_until = Timestamp::now().checked_add(self.drain_within).unwrap_or(Timestamp::MAX);
-            let Some(next) = sale.after(action, drains_until)? else { return Ok(sale) };
+            let next = match sale.after(action, drains_until) {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(sale),
+                Err(refusal) => {
+                    // It was cancelled while its pieces were set apart.
+                    if was_made_ready && sale.status.is_over() {
+                        self.give_back(&sale).await?;
+                    }
+                    return Err(refusal);
+                }
+            };
             match action {
                 Action::Schedule => {
                     let findings = self.validate(&sale).await?;
@@ -175,7 +186,10 @@ impl Office {
                         return Err(SalesError::NotValid { findings });
                     }
                 }
-                Action::Arm => self.make_ready(&sale).await?,
+                Action::Arm => {
+                    self.make_ready(&sale).await?;
+                    was_made_ready = true;
+                }
                 _ => {}
             }
             let act = Act { by, reason, at: Timestamp::now() };

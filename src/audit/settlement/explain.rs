@@ -43,7 +43,8 @@ fn contradiction(order: Told<'_>, lines: &[ToldLine<'_>]) -> Option<String> {
         "confirmed" => &["captured"],
         // Paid and given back, or never paid.
         "cancelled" => &["cancelled", "refunded"],
-        "expired" => &["cancelled"],
+        // Never paid, or paid after its time and given back.
+        "expired" => &["cancelled", "refunded"],
         other => return Some(format!("{other} is not a status of an order")),
     };
     if !payments.contains(&order.payment) {
@@ -83,6 +84,7 @@ fn reason(order: Told<'_>, lines: &[ToldLine<'_>]) -> &'static str {
         ("confirmed", _) if all(&["committed"]) => "paid, and its pieces are sold",
         ("confirmed", _) => "paid a moment ago; its pieces are about to be sold",
         _ if !all(&["released", "expired"]) => "it ended a moment ago; its pieces are about to come back",
+        ("expired", "refunded") => "paid after its time and refunded; its pieces came back",
         ("expired", _) => "not paid in time; its pieces came back",
         (_, "refunded") => "paid, cancelled and refunded; its pieces came back",
         _ => "cancelled before it was paid; its pieces came back",
@@ -113,6 +115,8 @@ mod tests {
             ("cancelled", "refunded", "expired"),
             ("expired", "cancelled", "released"),
             ("expired", "cancelled", "expired"),
+            ("expired", "refunded", "released"),
+            ("expired", "refunded", "expired"),
         ];
         for status in ["awaiting_payment", "confirmed", "cancelled", "expired", "lost"] {
             for payment in ["pending", "captured", "cancelled", "refunded"] {

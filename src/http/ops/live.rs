@@ -74,7 +74,7 @@ impl Light {
     /// The pieces that are promised, by each of the three who know.
     fn of(light: &audit::Light) -> Self {
         Self {
-            is_green: light.is_green,
+            is_green: light.is_green && light.is_fresh(Timestamp::now()),
             stock: light.allotment - light.accounted + light.promised,
             holds: light.promised,
             orders: light.ordered + light.on_the_way,
