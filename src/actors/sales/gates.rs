@@ -319,6 +319,11 @@ impl Gates {
         for Claimed { reservation, line, is_held, claimants } in claimed {
             let is_konbini = claimants.iter().any(|claimant| claimant == KONBINI);
             let held = (*is_held && is_konbini).then(|| (line.sku.clone(), line.quantity.get()));
+            // The doorkeeper may not have heard of it in the life before.
+            let admission = claimants.iter().find_map(|claimant| claimant.strip_prefix(ADMISSION));
+            let number = admission.and_then(|number| number.parse().ok()).and_then(TicketNumber::new);
+            let at = Timestamp::now();
+            self.admissions.extend(number.map(|number| AdmissionUse { sale, number, is_used: true, at }));
             let claimants = claimants.iter().filter(|claimant| *claimant != KONBINI);
             let claimants = claimants.map(|claimant| Arc::from(&**claimant)).collect();
             gate.count((*reservation).into(), claimants, line.quantity.get(), held.into_iter().collect());

@@ -369,15 +369,17 @@ impl SalesStore {
         Ok(rows.iter().map(refused).collect())
     }
 
+    /// Refuses with `Overtaken` when another draw was kept before.
     pub(super) async fn insert_draw(&self, draw: &PublishedDraw) -> Result<(), SalesError> {
         let record = to_text(draw)?;
         let insert = async {
             let connection = self.database.connection().await?;
             let statement = prepare(&connection, sql!("insert_draw")).await?;
-            connection.execute(&statement, &[&draw.sale.uuid(), &record, &draw.drawn_at]).await?;
-            Ok::<_, StorageError>(())
+            Ok::<_, StorageError>(
+                connection.execute(&statement, &[&draw.sale.uuid(), &record, &draw.drawn_at]).await?,
+            )
         };
-        Ok(insert.await?)
+        if insert.await? == 0 { Err(SalesError::Overtaken) } else { Ok(()) }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
 use jiff::Timestamp;
@@ -38,6 +38,8 @@ const DEPTH_MAX: u32 = 1_000;
 const AUTOMATIC: AdmissionRate = AdmissionRate::Automatic { least: 20, most: 20_000 };
 /// Everybody who is drawn and for whom there is a piece comes in at once.
 const AT_ONCE: u32 = 1_000_000;
+/// How long those who wait are told that a sale is over.
+const KEPT_FOR: Duration = Duration::from_secs(600);
 /// When to ask again, at the least and at the most, in seconds.
 const ASK_AGAIN: (u32, u32) = (1, 10);
 
@@ -119,6 +121,8 @@ struct Room {
     control: AdmissionControl,
     seen: SaleSeen,
     is_drawing: bool,
+    /// When its sale was over for good; those who wait are told so for a while.
+    ended_at: Option<Instant>,
 }
 
 impl Room {
@@ -171,7 +175,14 @@ impl WaitingActor {
 
     fn round(&mut self, seen: SalesSeen, context: &mut Context<Self>) {
         let now = Timestamp::now();
-        self.rooms.retain(|sale, _| seen.sales.iter().any(|seen| seen.sale.id == *sale));
+        for (id, room) in &mut self.rooms {
+            if !seen.sales.iter().any(|seen| seen.sale.id == *id) && room.ended_at.is_none() {
+                room.room.finish(Finish::Closed);
+                room.ended_at = Some(Instant::now());
+            }
+        }
+        let is_kept = |room: &Room| room.ended_at.is_none_or(|ended| ended.elapsed() < KEPT_FOR);
+        self.rooms.retain(|_, room| is_kept(room));
         for sale in seen.sales {
             let id = sale.sale.id;
             match self.rooms.get_mut(&id) {
@@ -189,7 +200,7 @@ impl WaitingActor {
             changes.extend(change.ok().map(|change| RoomEntry::Change(sale, change)));
         }
         let observed = Observed { latency_p99: seen.latency_p99, depth: seen.depth };
-        for (id, room) in &mut self.rooms {
+        for (id, room) in self.rooms.iter_mut().filter(|(_, room)| room.ended_at.is_none()) {
             if now >= room.seen.sale.draft.opens_at && room.draw.is_none() && !room.is_drawing {
                 draw(*id, room, &self.keeper, context);
             }
@@ -277,6 +288,11 @@ impl Handler<JoinQueue> for WaitingActor {
     fn handle(&mut self, message: JoinQueue, context: &mut Context<Self>) -> Self::Result {
         let JoinQueue { sale, customer } = message;
         let joined = self.rooms.get_mut(&sale).ok_or(SalesError::NoRoom(sale)).and_then(|room| {
+            // Who comes between the opening and the draw stands behind those who are drawn.
+            let is_to_be_drawn = room.draw.is_none() && Timestamp::now() >= room.seen.sale.draft.opens_at;
+            if is_to_be_drawn {
+                return Err(SalesError::Busy);
+            }
             if room.is_sold_out() {
                 return Err(SalesError::Refused(Refusal::SoldOut));
             }
@@ -284,7 +300,9 @@ impl Handler<JoinQueue> for WaitingActor {
         });
         let (number, written) = match joined {
             Err(error) => return Box::pin(std::future::ready(Err(error))),
-            Ok(Joined::Already(number) | Joined::OnItsWay(number)) => (number, None),
+            Ok(Joined::Already(number)) => (number, None),
+            // Its ticket is good once it is written, which whoever asked first is told.
+            Ok(Joined::OnItsWay(_)) => return Box::pin(std::future::ready(Err(SalesError::Busy))),
             Ok(Joined::New(entry)) => match self.keeper.journal.place() {
                 Some(place) => (entry.number, Some(place.enter(RoomEntry::Join(sale, entry)))),
                 None => {
@@ -300,7 +318,7 @@ impl Handler<JoinQueue> for WaitingActor {
                 let outcome = written.await;
                 let is_written = match &outcome {
                     Ok(()) => Some(true),
-                    Err(CommitError::Unknown) => None,
+                    Err(CommitError::Unknown | CommitError::Refused(())) => None,
                     Err(_) => Some(false),
                 };
                 let _ = actor.send(Settle { ticket, is_written }).await;
@@ -437,7 +455,7 @@ impl Handler<Enter> for WaitingActor {
             admissions_per_piece,
         };
         let control = AdmissionControl::new(policy, Timestamp::now());
-        self.rooms.insert(id, Room { room, seed, draw, control, seen, is_drawing: false });
+        self.rooms.insert(id, Room { room, seed, draw, control, seen, is_drawing: false, ended_at: None });
     }
 }
 

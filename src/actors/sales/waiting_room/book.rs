@@ -1,5 +1,7 @@
 //! What the waiting rooms' journal writes: who came, and what became of them.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::room::{EntryChange, StoredEntry};
@@ -20,6 +22,7 @@ pub struct RoomBook;
 
 impl Book for RoomBook {
     type Entry = RoomEntry;
+    /// The number is somebody else's.
     type Refusal = ();
 
     async fn write(
@@ -28,11 +31,13 @@ impl Book for RoomBook {
         batch: &[RoomEntry],
     ) -> Result<Vec<Result<(), ()>>, StorageError> {
         match batch.first() {
-            Some(RoomEntry::Join(..)) => insert_entries(connection, batch).await?,
-            Some(RoomEntry::Change(..)) => change_entries(connection, batch).await?,
-            None => {}
+            Some(RoomEntry::Join(..)) => insert_entries(connection, batch).await,
+            Some(RoomEntry::Change(..)) => {
+                change_entries(connection, batch).await?;
+                Ok(vec![Ok(()); batch.len()])
+            }
+            None => Ok(Vec::new()),
         }
-        Ok(batch.iter().map(|_| Ok(())).collect())
     }
 
     fn may_join(&self, batch: &[RoomEntry], next: &RoomEntry) -> bool {
@@ -50,7 +55,10 @@ impl Book for RoomBook {
     fn refusal(&self, _entry: &RoomEntry, _constraint: &str) {}
 }
 
-async fn insert_entries(connection: &Connection, batch: &[RoomEntry]) -> Result<(), StorageError> {
+async fn insert_entries(
+    connection: &Connection,
+    batch: &[RoomEntry],
+) -> Result<Vec<Result<(), ()>>, StorageError> {
     let (mut sales, mut numbers, mut customers, mut times) = (vec![], vec![], vec![], vec![]);
     for entry in batch {
         let RoomEntry::Join(sale, entry) = entry else { continue };
@@ -61,8 +69,11 @@ async fn insert_entries(connection: &Connection, batch: &[RoomEntry]) -> Result<
     }
     let statement =
         connection.prepare_cached(include_str!("../../../../sql/sales/insert_entries.sql")).await?;
-    connection.execute(&statement, &[&sales, &numbers, &customers, &times]).await?;
-    Ok(())
+    let rows = connection.query(&statement, &[&sales, &numbers, &customers, &times]).await?;
+    let entered: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let is_entered =
+        |(sale, number): (&Uuid, &i64)| entered.contains(&(*sale, *number)).then_some(()).ok_or(());
+    Ok(sales.iter().zip(&numbers).map(is_entered).collect())
 }
 
 async fn change_entries(connection: &Connection, batch: &[RoomEntry]) -> Result<(), StorageError> {
