@@ -378,6 +378,23 @@ impl Handler<Lift> for SalesActor {
     }
 }
 
+/// The same for everything; a bar of a later turn stays.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct LiftEverything {
+    turn: u64,
+}
+
+impl Handler<LiftEverything> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, LiftEverything { turn }: LiftEverything, _: &mut Context<Self>) {
+        if turn == self.switch_turn {
+            self.gates.lift_everything();
+        }
+    }
+}
+
 /// The same for one SKU.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -400,7 +417,7 @@ impl Handler<SwitchEverything> for SalesActor {
     fn handle(&mut self, message: SwitchEverything, context: &mut Context<Self>) -> Self::Result {
         let SwitchEverything { stopped, by, reason } = message;
         if stopped {
-            self.gates.set_stopped(true);
+            self.gates.bar_everything();
         }
         self.switch_turn += 1;
         let turn = self.switch_turn;
@@ -408,6 +425,7 @@ impl Handler<SwitchEverything> for SalesActor {
         Box::pin(async move {
             office.switch_everything(stopped, by, &reason).await?;
             let _ = actor.send(EnterSwitch { stopped, turn }).await;
+            actor.do_send(LiftEverything { turn });
             Ok(stopped)
         })
     }
@@ -463,7 +481,7 @@ impl Handler<PassGates> for SalesActor {
 
     fn handle(&mut self, PassGates { arrival }: PassGates, _: &mut Context<Self>) -> Self::Result {
         faults::strike("sales", arrival.customer);
-        self.gates.pass(&arrival).map_err(|(_, refusal)| {
+        self.gates.pass(&arrival).map_err(|refusal| {
             metrics::counter!("shobai_sale_refusals_total", "gate" => refusal.gate()).increment(1);
             refusal.into()
         })

@@ -161,8 +161,10 @@ pub struct Gates {
     key: PassKey,
     /// How fast the orders of one account may come; nothing: as fast as they like.
     pacing: Option<Pacing>,
-    /// The switch for everything.
+    /// The switch for everything, as it is written.
     is_stopped: bool,
+    /// It is turned on before that is written.
+    is_barred: bool,
     by_sku: HashMap<Sku, SaleId>,
     sales: HashMap<SaleId, Gate>,
     /// Counts the bars that were set.
@@ -220,6 +222,7 @@ impl Gates {
             key,
             pacing,
             is_stopped: false,
+            is_barred: false,
             by_sku: HashMap::new(),
             sales: HashMap::new(),
             bars: 0,
@@ -231,22 +234,33 @@ impl Gates {
         }
     }
 
+    /// Takes in how the switch for everything is written; a bar stays.
     pub fn set_stopped(&mut self, is_stopped: bool) {
         self.is_stopped = is_stopped;
     }
 
+    /// Keeps everybody out from this moment on, until it is lifted.
+    pub fn bar_everything(&mut self) {
+        self.is_barred = true;
+    }
+
+    pub fn lift_everything(&mut self) {
+        self.is_barred = false;
+    }
+
     pub fn is_stopped(&self) -> bool {
-        self.is_stopped
+        self.is_stopped || self.is_barred
     }
 
     /// Takes a sale in as it is now; an older state than the one that is known changes nothing.
     pub fn enter(&mut self, sale: Sale) {
         let id = sale.id;
-        let gate = self.sales.entry(id).or_insert_with(|| Gate::of(Arc::new(sale.clone())));
-        if sale.version < gate.sale.version {
-            return;
+        match self.sales.get_mut(&id) {
+            // Most of those who look again find what is known.
+            Some(gate) if sale.version < gate.sale.version || *gate.sale == sale => return,
+            Some(gate) => gate.sale = Arc::new(sale),
+            None => drop(self.sales.insert(id, Gate::of(Arc::new(sale)))),
         }
-        gate.sale = Arc::new(sale);
         self.index();
     }
 
@@ -333,9 +347,8 @@ impl Gates {
     /// Lets an order pass, or says which gate holds it up; nothing when no sale is concerned.
     ///
     /// What passes is counted at once, and until [`give_back`](Self::give_back).
-    pub fn pass(&mut self, arrival: &Arrival) -> Result<Option<Passage>, (Option<SaleId>, Refusal)> {
-        let of_sale = self.sale_of(&arrival.lines);
-        let sale = of_sale.map_err(|refusal| (None, refusal))?;
+    pub fn pass(&mut self, arrival: &Arrival) -> Result<Option<Passage>, Refusal> {
+        let sale = self.sale_of(&arrival.lines)?;
         if let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) {
             gate.tally.attempts += 1;
         }
@@ -343,7 +356,7 @@ impl Gates {
         if let (Err(refusal), Some(sale)) = (&passed, sale) {
             self.refuse(sale, arrival.customer, refusal);
         }
-        passed.map_err(|refusal| (sale, refusal))
+        passed
     }
 
     fn sale_of(&self, lines: &[Line]) -> Result<Option<SaleId>, Refusal> {
@@ -360,7 +373,7 @@ impl Gates {
     }
 
     fn pass_through(&mut self, sale: Option<SaleId>, arrival: &Arrival) -> Result<Option<Passage>, Refusal> {
-        if self.is_stopped && !arrival.is_staff {
+        if self.is_stopped() && !arrival.is_staff {
             return Err(Refusal::Stopped("everything".to_owned()));
         }
         let epoch = self.epoch;
@@ -701,11 +714,11 @@ mod tests {
         (gates, id)
     }
 
-    fn gate(passed: Result<Option<Passage>, (Option<SaleId>, Refusal)>) -> &'static str {
+    fn gate(passed: Result<Option<Passage>, Refusal>) -> &'static str {
         match passed {
             Ok(Some(_)) => "passed",
             Ok(None) => "no sale",
-            Err((_, refusal)) => refusal.gate(),
+            Err(refusal) => refusal.gate(),
         }
     }
 
@@ -738,6 +751,11 @@ mod tests {
         let lamp: Sku = "LAMP".parse().unwrap();
         for turn_on in [
             &(|gates: &mut Gates, _| gates.set_stopped(true)) as &dyn Fn(&mut Gates, SaleId),
+            // Turned on, and not written yet when it is looked at again.
+            &|gates, _| {
+                gates.bar_everything();
+                gates.set_stopped(false);
+            },
             &|gates, id| {
                 gates.bar(id, Refusal::Stopped("the sale".to_owned()));
             },
@@ -837,7 +855,7 @@ mod tests {
         gates.enter(sale(SaleStatus::Open));
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
-        let refused = gates.pass(&arrival(1, 1, 1_500)).unwrap_err().1;
+        let refused = gates.pass(&arrival(1, 1, 1_500)).unwrap_err();
         assert_eq!(refused, Refusal::TooFast { retry_after: 1 });
         assert_eq!(gate(gates.pass(&arrival(2, 1, 1_500))), "passed");
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_502))), "limit-reached");
