@@ -409,14 +409,15 @@ impl Config {
                 problem: "it must be more than twice journal.commit_within_ms".to_owned(),
             });
         }
-        // An order may wait twice for an answer (its stock, its payment) and for two commits (begun late, ended late).
-        let placed_within_ms = 2 * (self.actors.answer_within_ms + self.journal.commit_within_ms);
+        // An order may wait four times for an answer (the gates of a sale before and after its stock, its stock, its
+        // payment) and for two commits (begun late, ended late).
+        let placed_within_ms = 4 * self.actors.answer_within_ms + 2 * self.journal.commit_within_ms;
         if self.orders.orphan_after_seconds * 1_000 <= placed_within_ms {
             return Err(ConfigError::Impossible {
                 key: "orders.orphan_after_seconds",
                 value: self.orders.orphan_after_seconds.to_string(),
                 problem: format!(
-                    "an order may take {placed_within_ms} ms to be placed: twice actors.answer_within_ms and twice \
+                    "an order may take {placed_within_ms} ms to be placed: four times actors.answer_within_ms and twice \
                      journal.commit_within_ms; its stock must not be given back before"
                 ),
             });

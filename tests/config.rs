@@ -145,7 +145,7 @@ fn an_impossible_value_stops_the_start_and_its_key_is_named() {
         ("orders.konbini_pay_within_seconds", "2592001"),
         ("orders.orphan_after_seconds", "0"),
         // No more than an order may take to be placed.
-        ("orders.orphan_after_seconds", "23"),
+        ("orders.orphan_after_seconds", "39"),
         ("http.allowed_origins", "[\"*\", \"https://shop.example\"]"),
         ("http.allowed_origins", "[\"https://shop.example:1:2\"]"),
         ("users.access_token_seconds", "0"),

@@ -43,7 +43,7 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
         inventory::reserve_stock, inventory::commit_reservation, inventory::release_reservation,
         webhooks::record_payment, sales::list_public_sales, sales::get_public_sale, sales::create_sale,
         sales::list_sales, sales::get_sale, sales::replan_sale, sales::validate_sale, sales::move_sale,
-        sales::change_item, sales::kill_item, sales::resume_item, sales::kill_everything, sales::resume_everything,
+        sales::change_item, sales::switch_item, sales::switch_everything,
         sales::list_changes, sales::get_live, queue::join_queue, queue::get_place, queue::get_draw, why::explain,
         report::get_report,
     ),

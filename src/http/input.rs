@@ -223,18 +223,32 @@ impl<T: FromStr> FromRequest for FromPath<T> {
     }
 }
 
-/// The two variable parts of a path; what is not of its type names nothing, so it is not found.
-pub struct FromPathParts<A, B>(pub A, pub B);
+/// The variable parts of a path, where there are two or three; what is not of its type names nothing, so it is not found.
+pub struct FromPathParts<T>(pub T);
 
-impl<A: FromStr, B: FromStr> FromRequest for FromPathParts<A, B> {
+impl<T: PathParts> FromRequest for FromPathParts<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let mut parts = request.match_info().iter().map(|(_, part)| part);
-        let first = parts.next().and_then(|part| part.parse().ok());
-        let second = parts.next().and_then(|part| part.parse().ok());
-        ready(first.zip(second).map(|(a, b)| Self(a, b)).ok_or_else(Problem::not_found))
+        let parts = request.match_info().iter().map(|(_, part)| part);
+        ready(T::read(parts).map(Self).ok_or_else(Problem::not_found))
+    }
+}
+
+pub trait PathParts: Sized {
+    fn read<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Self>;
+}
+
+impl<A: FromStr, B: FromStr> PathParts for (A, B) {
+    fn read<'a>(mut parts: impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+}
+
+impl<A: FromStr, B: FromStr, C: FromStr> PathParts for (A, B, C) {
+    fn read<'a>(mut parts: impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
     }
 }
 
@@ -330,6 +344,11 @@ pub fn optional_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     struct Wrapped(#[serde(deserialize_with = "whole")] i64);
 
     Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
+}
+
+/// For `deserialize_with`: as [`whole`], in a member that is left as it is when it is missing, and emptied when it is null.
+pub fn whole_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    optional_whole(deserializer).map(Some)
 }
 
 /// For `deserialize_with`: a number of pieces.

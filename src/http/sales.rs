@@ -24,7 +24,7 @@ use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, ChangeItem, Changed, CreateSale, Finding, GATES, GetLive, GetRoom,
     GetSale, HoldSeconds, KonbiniTerms, ListChanges, ListSales, Live, MoveSale, ReplanSale, RoomFigures,
-    Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, ValidateSale,
+    Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
 };
 use crate::audit::{GetLight, Light};
 use crate::types::{Money, Quantity, SaleId, Sku};
@@ -86,9 +86,10 @@ pub struct ReplanSaleBody {
     #[serde(default)]
     #[schema(nullable = false)]
     items: Option<Vec<SaleItemBody>>,
-    #[serde(default, deserialize_with = "input::optional_whole")]
-    #[schema(nullable = false, minimum = 1, maximum = 1_000_000_000)]
-    limit_per_customer: Option<i64>,
+    /// Null: no limit.
+    #[serde(default, deserialize_with = "input::whole_or_null")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000_000)]
+    limit_per_customer: Option<Option<i64>>,
     #[serde(default, deserialize_with = "input::optional_object")]
     #[schema(nullable = false)]
     hold_seconds: Option<HoldSecondsBody>,
@@ -466,7 +467,7 @@ impl ReplanSaleBody {
             draft.items = items(bodies)?;
         }
         let terms = &mut draft.terms;
-        terms.limit_per_customer = self.limit_per_customer.or(terms.limit_per_customer);
+        terms.limit_per_customer = self.limit_per_customer.unwrap_or(terms.limit_per_customer);
         terms.hold_seconds = self.hold_seconds.map_or(terms.hold_seconds, HoldSeconds::from);
         terms.konbini = self.konbini.map_or(terms.konbini, KonbiniTerms::from);
         terms.admission = self.admission.map_or(terms.admission, AdmissionTerms::from);
@@ -758,11 +759,11 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
 )]
 pub async fn move_sale(
     staff: StaffMember,
-    path: FromPathParts<SaleId, Action>,
+    path: FromPathParts<(SaleId, Action)>,
     body: FromJson<ReasonBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let FromPathParts(sale, action) = path;
+    let FromPathParts((sale, action)) = path;
     if action == Action::Open {
         return Err(Problem::not_found());
     }
@@ -785,11 +786,11 @@ pub async fn move_sale(
 )]
 pub async fn change_item(
     staff: StaffMember,
-    path: FromPathParts<SaleId, Sku>,
+    path: FromPathParts<(SaleId, Sku)>,
     body: FromJson<ChangeItemBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let FromPathParts(sale, sku) = path;
+    let FromPathParts((sale, sku)) = path;
     let FromJson(ChangeItemBody { allotment, expected, reason }) = body;
     let by = Some(staff.0.customer);
     let change = ChangeItem { sale, sku, allotment, expected, by, reason };
@@ -797,93 +798,53 @@ pub async fn change_item(
     answer::ok(&SaleView::of(&sale))
 }
 
-/// Stops the orders of one SKU at once; staff pass.
+/// Stops the orders of one SKU at once (`kill`), or lets them pass again (`resume`); staff pass.
 #[utoipa::path(
-    post, path = "/v1/admin/sales/{id}/items/{sku}/kill", tag = "sales", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The sale"), ("sku" = String, Path, description = "The SKU")),
+    post, path = "/v1/admin/sales/{id}/items/{sku}/{action}", tag = "sales", security(("bearer" = [])),
+    params(
+        ("id" = Uuid, Path, description = "The sale"),
+        ("sku" = String, Path, description = "The SKU"),
+        ("action" = String, Path, description = "What to do", pattern = "^(kill|resume)$"),
+    ),
     request_body = ReasonBody,
     responses(
         (status = 200, description = "The sale as it is then", body = SaleView),
-        (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is neither an id nor a SKU"),
+        (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is no id, no SKU or no such action"),
         (status = 409, description = "`overtaken`"),
     )
 )]
-pub async fn kill_item(
+pub async fn switch_item(
     staff: StaffMember,
-    path: FromPathParts<SaleId, Sku>,
+    path: FromPathParts<(SaleId, Sku, Turn)>,
     body: FromJson<ReasonBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    switch_item(staff, path, body, gateway, true).await
-}
-
-/// Lets the orders of one SKU pass again.
-#[utoipa::path(
-    post, path = "/v1/admin/sales/{id}/items/{sku}/resume", tag = "sales", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The sale"), ("sku" = String, Path, description = "The SKU")),
-    request_body = ReasonBody,
-    responses(
-        (status = 200, description = "The sale as it is then", body = SaleView),
-        (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is neither an id nor a SKU"),
-        (status = 409, description = "`overtaken`"),
-    )
-)]
-pub async fn resume_item(
-    staff: StaffMember,
-    path: FromPathParts<SaleId, Sku>,
-    body: FromJson<ReasonBody>,
-    gateway: Data<Gateway>,
-) -> Answer {
-    switch_item(staff, path, body, gateway, false).await
-}
-
-async fn switch_item(
-    staff: StaffMember,
-    path: FromPathParts<SaleId, Sku>,
-    body: FromJson<ReasonBody>,
-    gateway: Data<Gateway>,
-    stopped: bool,
-) -> Answer {
-    let FromPathParts(sale, sku) = path;
+    let FromPathParts((sale, sku, turn)) = path;
     let by = Some(staff.0.customer);
-    let switch = SwitchItem { sale, sku, stopped, by, reason: body.0.reason };
+    let switch = SwitchItem { sale, sku, stopped: turn.stops(), by, reason: body.0.reason };
     let sale = gateway.ports.sales.switch_item.ask(switch).await?;
     answer::ok(&SaleView::of(&sale))
 }
 
-/// Stops all orders of customers at once, in a sale or not; reading stays up and staff pass.
+/// Stops all orders of customers at once, in a sale or not (`kill`), or lets them pass again (`resume`); reading stays up
+/// and staff pass.
 #[utoipa::path(
-    post, path = "/v1/admin/kill", tag = "sales", security(("bearer" = [])), request_body = ReasonBody,
-    responses((status = 200, description = "Everything is stopped", body = SwitchView))
+    post, path = "/v1/admin/{action}", tag = "sales", security(("bearer" = [])),
+    params(("action" = String, Path, description = "What to do", pattern = "^(kill|resume)$")),
+    request_body = ReasonBody,
+    responses(
+        (status = 200, description = "Whether everything is stopped", body = SwitchView),
+        (status = 404, description = "`not-found` for no such action"),
+    )
 )]
-pub async fn kill_everything(
+pub async fn switch_everything(
     staff: StaffMember,
+    turn: FromPath<Turn>,
     body: FromJson<ReasonBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    switch_everything(staff, body, gateway, true).await
-}
-
-/// Lets orders pass again.
-#[utoipa::path(
-    post, path = "/v1/admin/resume", tag = "sales", security(("bearer" = [])), request_body = ReasonBody,
-    responses((status = 200, description = "Everything goes on", body = SwitchView))
-)]
-pub async fn resume_everything(
-    staff: StaffMember,
-    body: FromJson<ReasonBody>,
-    gateway: Data<Gateway>,
-) -> Answer {
-    switch_everything(staff, body, gateway, false).await
-}
-
-async fn switch_everything(
-    staff: StaffMember,
-    body: FromJson<ReasonBody>,
-    gateway: Data<Gateway>,
-    stopped: bool,
-) -> Answer {
-    let switch = SwitchEverything { stopped, by: Some(staff.0.customer), reason: body.0.reason };
+    let by = Some(staff.0.customer);
+    let switch = SwitchEverything { stopped: turn.0.stops(), by, reason: body.0.reason };
     let stopped = gateway.ports.sales.switch_everything.ask(switch).await?;
     answer::ok(&SwitchView { stopped })
 }

@@ -241,9 +241,9 @@ impl TestEngine {
 
 /// Gives stock back that is held for no order as soon as the deadlines of an order allow it.
 pub fn give_orphans_back_soon(config: &mut Config) {
-    config.journal.commit_within_ms = 2_000;
-    config.actors.answer_within_ms = 4_500;
-    config.orders.orphan_after_seconds = 14;
+    config.journal.commit_within_ms = 1_500;
+    config.actors.answer_within_ms = 3_500;
+    config.orders.orphan_after_seconds = 18;
     config.orders.reconcile_every_ms = 50;
 }
 

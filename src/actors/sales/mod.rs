@@ -18,7 +18,7 @@ pub use gates::{Arrival, GATES, Passage, Refusal, Refused, Tally};
 pub use messages::*;
 pub use model::{
     Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, HoldSeconds, KonbiniTerms, Sale,
-    SaleDraft, SaleItem, SaleStatus, Terms,
+    SaleDraft, SaleItem, SaleStatus, Terms, Turn,
 };
 pub use moves::{Office, SalesPorts};
 pub use store::SalesStore;

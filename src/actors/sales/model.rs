@@ -145,6 +145,31 @@ impl FromStr for Action {
     }
 }
 
+/// What is done to a switch: of one SKU of a sale, or of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Turn {
+    Kill,
+    Resume,
+}
+
+impl Turn {
+    pub const fn stops(self) -> bool {
+        matches!(self, Self::Kill)
+    }
+}
+
+impl FromStr for Turn {
+    type Err = InvalidValue;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "kill" => Ok(Self::Kill),
+            "resume" => Ok(Self::Resume),
+            _ => Err(InvalidValue::new("action", format!("{name:?} is nothing that is done to a switch"))),
+        }
+    }
+}
+
 /// A sale with its plan, as it is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sale {

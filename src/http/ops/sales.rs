@@ -16,7 +16,7 @@ use super::words::{Words, fill};
 use super::{HOME, japan};
 use crate::actors::sales::{
     Action, ChangeItem, Finding, GATES, GetLive, GetSale, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
-    SalesError, SwitchEverything, SwitchItem, ValidateSale,
+    SalesError, SwitchEverything, SwitchItem, Turn, ValidateSale,
 };
 use crate::error::Fault as _;
 use crate::http::answer::Answer;
@@ -584,14 +584,6 @@ impl Operator {
     }
 }
 
-fn is_stop(action: &str) -> Result<bool, Problem> {
-    match action {
-        "kill" => Ok(true),
-        "resume" => Ok(false),
-        _ => Err(Problem::new(422, "invalid-form", "the form asks for something that is not done here")),
-    }
-}
-
 /// Says what became of it: where it was done, at an address of its own, so that loading it again does nothing again.
 async fn answer(
     submitted: &Submitted,
@@ -639,7 +631,7 @@ pub async fn move_sale(sale: FromPath<SaleId>, submitted: Submitted, gateway: Da
 pub async fn switch_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: Data<Gateway>) -> Answer {
     submitted.form.check(&["token", "action", "sku", "reason"], &[])?;
     let action = submitted.form.text("action");
-    let stopped = is_stop(action)?;
+    let stopped = action.parse::<Turn>()?.stops();
     let sku: Sku = submitted.form.text("sku").parse()?;
     let Some(reason) = submitted.reason() else {
         return refuse_form(&submitted, &gateway, sale.0, submitted.operator.words().reason_needed).await;
@@ -678,7 +670,7 @@ pub fn pieces(text: &str) -> Option<Quantity> {
 pub async fn switch_everything(submitted: Submitted, gateway: Data<Gateway>) -> Answer {
     submitted.form.check(&["token", "action", "reason"], &[])?;
     let action = submitted.form.text("action");
-    let stopped = is_stop(action)?;
+    let stopped = action.parse::<Turn>()?.stops();
     let operator = &submitted.operator;
     let Some(reason) = submitted.reason() else {
         let outcome = refused_with(operator.words(), operator.words().reason_needed);
