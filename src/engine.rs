@@ -426,6 +426,7 @@ impl Domains {
             close_allotment: inventory.port(),
             list_allotments: inventory.port(),
             list_claims: inventory.port(),
+            count_open_holds: inventory.port(),
         };
         let office = Office::new(SalesStore::new(database.clone()), ports, keys.passes.clone(), config);
         let sales = supervise("sales", &coordinators, asks, move || SalesActor::new(office.clone()));
@@ -564,6 +565,8 @@ impl Domains {
                 replan_sale: sales.port(),
                 get_sale: sales.port(),
                 list_sales: sales.port(),
+                list_announced: sales.port(),
+                get_announced: sales.port(),
                 validate_sale: sales.port(),
                 move_sale: sales.port(),
                 switch_item: sales.port(),

@@ -19,9 +19,9 @@ use crate::actors::orders::{
 use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
-    Challenge, ChangeItem, CreateSale, GetDraw, GetLive, GetPlace, GetRoom, GetSale, GetTraces, JoinQueue,
-    ListChanges, ListSales, MoveSale, PassKey, ProofOfWork, ReplanSale, SwitchEverything, SwitchItem,
-    ValidateSale,
+    Challenge, ChangeItem, CreateSale, GetAnnounced, GetDraw, GetLive, GetPlace, GetRoom, GetSale, GetTraces,
+    JoinQueue, ListAnnounced, ListChanges, ListSales, MoveSale, PassKey, ProofOfWork, ReplanSale,
+    SwitchEverything, SwitchItem, ValidateSale,
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::audit::{GetLight, GetSettlement};
@@ -52,6 +52,8 @@ pub struct SalesPorts {
     pub replan_sale: Port<ReplanSale>,
     pub get_sale: Port<GetSale>,
     pub list_sales: Port<ListSales>,
+    pub list_announced: Port<ListAnnounced>,
+    pub get_announced: Port<GetAnnounced>,
     pub validate_sale: Port<ValidateSale>,
     pub move_sale: Port<MoveSale>,
     pub switch_item: Port<SwitchItem>,

@@ -22,14 +22,15 @@ use super::ports::Gateway;
 use super::problem::Problem;
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
-    Action, AdmissionMode, AdmissionTerms, ChangeItem, Changed, CreateSale, Finding, GATES, GetLive, GetRoom,
-    GetSale, HoldSeconds, KonbiniTerms, ListChanges, ListSales, Live, MoveSale, ReplanSale, RoomFigures,
-    Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
+    Action, AdmissionMode, AdmissionTerms, Announced, ChangeItem, Changed, CreateSale, Finding, GATES,
+    GetAnnounced, GetLive, GetRoom, GetSale, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges,
+    ListSales, Live, MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus,
+    SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
 };
 use crate::audit::{GetLight, Light};
 use crate::types::{Money, Quantity, SaleId, Sku};
 
-/// Sales on the lists; more than any shop runs at a time.
+/// Sales on the list of operators.
 const LISTED_MAX: i64 = 200;
 /// How often a live stream tells how a sale is going, and for how long; then the client connects again.
 pub(super) const TELLS_EVERY: Duration = Duration::from_millis(500);
@@ -566,7 +567,7 @@ impl LiveView {
             lapsed: part.lapsed,
         };
         let recent = live.seconds.iter().rev().take(10);
-        let sold_recently: u64 = recent.clone().map(|second| second.accepted).sum();
+        let sold_recently: u64 = recent.clone().map(|second| second.pieces).sum();
         let remaining: i64 = live.parts.iter().map(|(_, part)| part.remaining()).sum();
         let seconds = i64::try_from(recent.len()).unwrap_or(0);
         let forecast = i64::try_from(sold_recently).ok().filter(|sold| *sold > 0 && remaining > 0);
@@ -585,26 +586,24 @@ impl LiveView {
 }
 
 impl PublicSaleView {
-    /// Nothing for what is not meant for the public yet, or never was.
-    fn of(live: &Live) -> Option<Self> {
-        let sale = &live.sale;
+    fn of(announced: &Announced) -> Self {
+        let sale = &announced.sale;
         let now = Timestamp::now();
         let state = match sale.status {
-            SaleStatus::Draft | SaleStatus::Cancelled => return None,
             SaleStatus::Scheduled | SaleStatus::Armed if now < sale.draft.opens_at => "scheduled",
             SaleStatus::Paused => "paused",
-            SaleStatus::Armed | SaleStatus::Open if now < sale.draft.closes_at => match sale.is_stopped {
-                true => "paused",
-                false => "open",
-            },
+            SaleStatus::Armed | SaleStatus::Open if now < sale.draft.closes_at => {
+                if sale.is_stopped || announced.is_everything_stopped { "paused" } else { "open" }
+            }
             SaleStatus::Scheduled => "scheduled",
             _ => "ended",
         };
         let item = |item: &SaleItem| {
-            let part = live.parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
-            PublicItemView { sku: item.sku.to_string(), price: item.price.amount(), left: part.map(band) }
+            let part = announced.parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
+            let left = part.map(band).or_else(|| sale.status.is_over().then_some("none"));
+            PublicItemView { sku: item.sku.to_string(), price: item.price.amount(), left }
         };
-        Some(Self {
+        Self {
             id: sale.id.uuid(),
             name: sale.draft.name.clone(),
             state,
@@ -614,7 +613,7 @@ impl PublicSaleView {
             limit_per_customer: sale.draft.terms.limit_per_customer,
             admission: sale.draft.terms.admission.mode.as_str(),
             commitment: sale.commitment.clone(),
-        })
+        }
     }
 }
 
@@ -634,12 +633,8 @@ fn band(part: &Allotment) -> &'static str {
     responses((status = 200, description = "The sales, the latest opening first", body = PublicSalesView))
 )]
 pub async fn list_public_sales(gateway: Data<Gateway>) -> Answer {
-    let mut items = Vec::new();
-    for sale in gateway.ports.sales.list_sales.ask(ListSales { limit: LISTED_MAX }).await? {
-        let live = gateway.ports.sales.get_live.ask(GetLive { sale: sale.id }).await?;
-        items.extend(PublicSaleView::of(&live));
-    }
-    answer::ok(&PublicSalesView { items })
+    let announced = gateway.ports.sales.list_announced.ask(ListAnnounced).await?;
+    answer::ok(&PublicSalesView { items: announced.iter().map(PublicSaleView::of).collect() })
 }
 
 /// One sale.
@@ -647,12 +642,12 @@ pub async fn list_public_sales(gateway: Data<Gateway>) -> Answer {
     get, path = "/v1/sales/{id}", tag = "sales", params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "The sale", body = PublicSaleView),
-        (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id or not announced"),
+        (status = 404, description = "`unknown-sale`, also for what is not announced, or `not-found` for what is not an id"),
     )
 )]
 pub async fn get_public_sale(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
-    let live = gateway.ports.sales.get_live.ask(GetLive { sale: id.0 }).await?;
-    answer::ok(&PublicSaleView::of(&live).ok_or_else(Problem::not_found)?)
+    let announced = gateway.ports.sales.get_announced.ask(GetAnnounced { sale: id.0 }).await?;
+    answer::ok(&PublicSaleView::of(&announced))
 }
 
 /// Plans a sale.
@@ -753,7 +748,8 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
     responses(
         (status = 200, description = "The sale as it is then", body = SaleView),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id or no such action"),
-        (status = 409, description = "`not-in-status`, `sale-not-ready` with `findings`, or `overtaken`"),
+        (status = 409, description = "`not-in-status`, `sale-not-ready` with `findings`, `orders-open` with `orders` and `until` \
+            for what is to be settled, or `overtaken`"),
         (status = 422, description = "`invalid-body`, or `sale-not-valid` with `findings`"),
     )
 )]

@@ -121,6 +121,8 @@ fn ports() -> Ports {
             replan_sale: fake(|_| Err(SalesError::from(down()))),
             get_sale: fake(|_| Err(SalesError::from(down()))),
             list_sales: fake(|_| Err(SalesError::from(down()))),
+            list_announced: fake(|_| Err(SalesError::from(down()))),
+            get_announced: fake(|_| Err(SalesError::from(down()))),
             validate_sale: fake(|_| Err(SalesError::from(down()))),
             move_sale: fake(|_| Err(SalesError::from(down()))),
             switch_item: fake(|_| Err(SalesError::from(down()))),

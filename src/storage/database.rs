@@ -15,6 +15,8 @@ use super::StorageError;
 pub type Connection = ClientWrapper;
 /// A connection lent by the pool.
 pub type PooledConnection = deadpool_postgres::Client;
+/// A transaction on it; it is undone unless it is committed.
+pub type Transaction<'a> = deadpool_postgres::Transaction<'a>;
 
 /// How long a silent connection over TCP is believed in.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);

@@ -8,6 +8,6 @@ mod error;
 pub mod migrations;
 pub mod private_file;
 
-pub use database::{Connection, Database, DatabaseLimits, PooledConnection};
+pub use database::{Connection, Database, DatabaseLimits, PooledConnection, Transaction};
 pub use error::StorageError;
 pub use private_file::PrivateFileError;

@@ -19,5 +19,6 @@ mod reservations;
 mod routes;
 mod sale_audit;
 mod sale_report;
+mod sale_rules;
 mod sales;
 mod users;

@@ -6,7 +6,7 @@ use shobai::actors::payments::WebhookSecret;
 
 use crate::support::{Answer, Client, TestEngine, eventually};
 
-fn paid(order: &str, amount: i64) -> Value {
+pub fn paid(order: &str, amount: i64) -> Value {
     json!({"id": "evt_1", "type": "konbini.paid", "order_id": order, "amount": amount})
 }
 
@@ -19,7 +19,7 @@ async fn send(anybody: &Client, body: &[u8], signature: Option<&str>) -> Answer 
 }
 
 /// Reports as the sandbox does.
-async fn report(engine: &TestEngine, body: &Value) -> Answer {
+pub async fn report(engine: &TestEngine, body: &Value) -> Answer {
     let secret = WebhookSecret::load_or_create(&engine.config.storage.data_dir).unwrap();
     let body = body.to_string();
     send(&engine.anybody(), body.as_bytes(), Some(&secret.sign(body.as_bytes(), Timestamp::now()))).await

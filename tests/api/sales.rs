@@ -10,11 +10,11 @@ use crate::support::client::{card_order, konbini_order};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
 /// From now, in milliseconds.
-fn soon(milliseconds: i64) -> Timestamp {
+pub fn soon(milliseconds: i64) -> Timestamp {
     Timestamp::now() + SignedDuration::from_millis(milliseconds)
 }
 
-fn plan(sku: &str, allotment: i64) -> Value {
+pub fn plan(sku: &str, allotment: i64) -> Value {
     json!({
         "name": "Midnight",
         "opens_at": soon(-1_000),
@@ -27,24 +27,24 @@ fn plan(sku: &str, allotment: i64) -> Value {
     })
 }
 
-struct Operator {
-    staff: Client,
+pub struct Operator {
+    pub staff: Client,
 }
 
 impl Operator {
-    async fn of(engine: &TestEngine) -> Self {
+    pub async fn of(engine: &TestEngine) -> Self {
         Self { staff: engine.staff().await }
     }
 
-    async fn plans(&self, plan: Value) -> String {
+    pub async fn plans(&self, plan: Value) -> String {
         self.staff.post("/v1/admin/sales", plan).await.expect(201).id().to_owned()
     }
 
-    async fn tells(&self, sale: &str, action: &str) -> Answer {
+    pub async fn tells(&self, sale: &str, action: &str) -> Answer {
         self.staff.post(&format!("/v1/admin/sales/{sale}/{action}"), json!({"reason": "as planned"})).await
     }
 
-    async fn opens(&self, plan: Value) -> String {
+    pub async fn opens(&self, plan: Value) -> String {
         let sale = self.plans(plan).await;
         self.tells(&sale, "schedule").await.expect(200);
         self.tells(&sale, "arm").await.expect(200);
@@ -52,24 +52,24 @@ impl Operator {
         sale
     }
 
-    async fn sees(&self, sale: &str, status: &str) {
+    pub async fn sees(&self, sale: &str, status: &str) {
         eventually(&format!("the sale is {status}"), async || {
             (self.status(sale).await == status).then_some(())
         })
         .await;
     }
 
-    async fn status(&self, sale: &str) -> String {
+    pub async fn status(&self, sale: &str) -> String {
         let sale = self.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200);
         sale.body["status"].as_str().expect("a status").to_owned()
     }
 
-    async fn live(&self, sale: &str) -> Value {
+    pub async fn live(&self, sale: &str) -> Value {
         self.staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body
     }
 
     /// Remaining, held, sold and returned pieces of the first SKU.
-    async fn sees_pieces(&self, sale: &str, remaining: i64, held: i64, sold: i64, returned: i64) {
+    pub async fn sees_pieces(&self, sale: &str, remaining: i64, held: i64, sold: i64, returned: i64) {
         let expected = json!([remaining, held, sold, returned]);
         let found = std::cell::RefCell::new(Value::Null);
         let seen = eventually("the pieces are where they belong", async || {
@@ -83,7 +83,7 @@ impl Operator {
     }
 }
 
-async fn expect_no_findings(engine: &TestEngine) {
+pub async fn expect_no_findings(engine: &TestEngine) {
     eventually("a clean audit", async || engine.audit().await.is_empty().then_some(())).await;
 }
 

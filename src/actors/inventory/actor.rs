@@ -10,8 +10,8 @@ use super::allotment::Allotment;
 use super::error::InventoryError;
 use super::messages::*;
 use super::model::{
-    Claimed, Command, Figures, Hold, HoldRecord, Line, Movement, MovementKind, Purpose, Reservation,
-    ReservationState, Stock,
+    Claimed, Command, Figures, Hold, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose,
+    Reservation, ReservationState, Stock,
 };
 use super::shard::{Instruct, Instructed, ReadSku, ShardActor};
 use super::store::InventoryStore;
@@ -481,9 +481,23 @@ impl Handler<ListAllotments> for InventoryActor {
 impl Handler<ListClaims> for InventoryActor {
     type Result = ResponseFuture<Result<Vec<Claimed>, InventoryError>>;
 
-    fn handle(&mut self, ListClaims { sale }: ListClaims, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, ListClaims { sale, order }: ListClaims, _: &mut Self::Context) -> Self::Result {
         let store = self.front.store.clone();
-        Box::pin(async move { Ok(store.list_claims(sale).await?) })
+        Box::pin(async move {
+            Ok(match order {
+                Some(order) => store.find_claims(sale, order.into()).await?,
+                None => store.list_claims(sale).await?,
+            })
+        })
+    }
+}
+
+impl Handler<CountOpenHolds> for InventoryActor {
+    type Result = ResponseFuture<Result<OpenHolds, InventoryError>>;
+
+    fn handle(&mut self, CountOpenHolds { sale }: CountOpenHolds, _: &mut Self::Context) -> Self::Result {
+        let store = self.front.store.clone();
+        Box::pin(async move { Ok(store.count_open_holds(sale).await?) })
     }
 }
 

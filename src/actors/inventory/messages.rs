@@ -5,8 +5,10 @@ use jiff::Timestamp;
 
 use super::allotment::Allotment;
 use super::error::InventoryError;
-use super::model::{Claimed, Figures, HoldRecord, Line, Movement, Purpose, Reservation, SaleClaim, Stock};
-use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, SaleId, Sku};
+use super::model::{
+    Claimed, Figures, HoldRecord, Line, Movement, OpenHolds, Purpose, Reservation, SaleClaim, Stock,
+};
+use crate::types::{Cursor, Limit, OrderId, Page, Quantity, ReservationId, SaleId, Sku};
 
 /// Begins to count pieces of a SKU, from nothing.
 ///
@@ -190,10 +192,18 @@ pub struct ListAllotments {
     pub sale: SaleId,
 }
 
-/// The live reservations of a sale: the truth about who has how many pieces.
+/// The live reservations of a sale, all or that of one order: the truth about who has how many pieces.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<Claimed>, InventoryError>")]
 pub struct ListClaims {
+    pub sale: SaleId,
+    pub order: Option<OrderId>,
+}
+
+/// How many orders of a sale have pieces that are not sold yet, and until when the last of them has.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<OpenHolds, InventoryError>")]
+pub struct CountOpenHolds {
     pub sale: SaleId,
 }
 

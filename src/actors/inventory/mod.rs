@@ -28,8 +28,8 @@ pub use error::InventoryError;
 pub use expiry::expire_when_due;
 pub use messages::*;
 pub use model::{
-    Claimed, Figures, HoldRecord, Line, Movement, MovementKind, Purpose, Reservation, ReservationState,
-    SaleClaim, Stock,
+    Claimed, Figures, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose, Reservation,
+    ReservationState, SaleClaim, Stock,
 };
 pub use shard::{Instruct, ShardActor};
 pub use store::InventoryStore;

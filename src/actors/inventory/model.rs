@@ -72,6 +72,14 @@ pub struct Claimed {
     pub claimants: Vec<String>,
 }
 
+/// Orders of a sale that have pieces which are not sold yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenHolds {
+    pub orders: i64,
+    /// When the last of them lapses; nothing when there is none.
+    pub until: Option<Timestamp>,
+}
+
 /// What a reservation was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {

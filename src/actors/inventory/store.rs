@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::allotment::Allotment;
 use super::error::InventoryError;
 use super::model::{
-    Claimed, Figures, Hold, HoldRecord, Line, Movement, MovementKind, Purpose, ReservationState, Stock,
+    Claimed, Figures, Hold, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose, ReservationState,
+    Stock,
 };
 use crate::storage::{Database, StorageError};
 use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, SaleId, Sku};
@@ -66,21 +67,21 @@ impl InventoryStore {
     pub async fn list_claims(&self, sale: SaleId) -> Result<Vec<Claimed>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_claims")).await?;
-        let rows = connection.query(&statement, &[&sale.uuid()]).await?;
-        rows.iter()
-            .map(|row| {
-                let state: &str = row.get("state");
-                Ok(Claimed {
-                    reservation: ReservationId::from_uuid(row.get("id")),
-                    line: Line {
-                        sku: sku_from(row)?,
-                        quantity: Quantity::new(row.get("quantity")).map_err(defective)?,
-                    },
-                    is_held: state == ReservationState::Held.as_str(),
-                    claimants: row.get::<_, Option<Vec<String>>>("claimants").unwrap_or_default(),
-                })
-            })
-            .collect()
+        connection.query(&statement, &[&sale.uuid()]).await?.iter().map(claimed_from).collect()
+    }
+
+    /// The same of one reservation.
+    pub async fn find_claims(&self, sale: SaleId, id: ReservationId) -> Result<Vec<Claimed>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("find_claims")).await?;
+        connection.query(&statement, &[&sale.uuid(), &id.uuid()]).await?.iter().map(claimed_from).collect()
+    }
+
+    pub async fn count_open_holds(&self, sale: SaleId) -> Result<OpenHolds, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("count_open_holds")).await?;
+        let row = connection.query_one(&statement, &[&sale.uuid()]).await?;
+        Ok(OpenHolds { orders: row.get("orders"), until: row.get("until") })
     }
 
     /// A reservation with the lines of it that are there, whatever became of them.
@@ -269,6 +270,16 @@ fn movement_from(row: &Row) -> Result<Movement, StorageError> {
         reference: row.get("reference"),
         reason: row.get("reason"),
         at: row.get("at"),
+    })
+}
+
+fn claimed_from(row: &Row) -> Result<Claimed, StorageError> {
+    let state: &str = row.get("state");
+    Ok(Claimed {
+        reservation: ReservationId::from_uuid(row.get("id")),
+        line: Line { sku: sku_from(row)?, quantity: Quantity::new(row.get("quantity")).map_err(defective)? },
+        is_held: state == ReservationState::Held.as_str(),
+        claimants: row.get::<_, Option<Vec<String>>>("claimants").unwrap_or_default(),
     })
 }
 

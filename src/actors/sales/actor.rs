@@ -15,12 +15,16 @@ use super::moves::Office;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::faults;
 use crate::storage::StorageError;
-use crate::types::{SaleId, Sku};
+use crate::types::{OrderId, SaleId, Sku};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// How long a sale waits at most before it is tried again to wind it up.
+const WIND_UP_BACK_OFF_MAX: Duration = Duration::from_secs(8);
 /// How old figures may be that people look at.
 const PARTS_EVERY: Duration = Duration::from_millis(250);
+/// Announced sales on the list for everybody, and settled ones in memory; more than any shop runs at a time.
+const ANNOUNCED_MAX: usize = 200;
 /// Refusals in one statement.
 const REFUSALS_AT_ONCE: usize = 5_000;
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,6 +35,10 @@ pub struct SalesActor {
     gates: Gates,
     /// What the schedule is doing at the moment, so that it does not begin it twice.
     busy: HashSet<SaleId>,
+    /// How often in succession the schedule could not be kept.
+    failures: HashMap<SaleId, u32>,
+    /// Sales that are settled and took their leave of the gates, the latest opening first.
+    settled: Vec<Arc<Sale>>,
     /// The parts of gated sales as they were read last, so that many may look at them.
     parts: HashMap<SaleId, PartsRead>,
     /// Counts the turns of the switch for everything.
@@ -43,7 +51,7 @@ pub struct SalesActor {
 /// The parts of a sale, and when they were asked for.
 struct PartsRead {
     at: Timestamp,
-    parts: Parts,
+    parts: Arc<Parts>,
 }
 
 type Parts = Vec<(Sku, Allotment)>;
@@ -57,6 +65,8 @@ impl SalesActor {
             office,
             gates,
             busy: HashSet::new(),
+            failures: HashMap::new(),
+            settled: Vec::new(),
             parts: HashMap::new(),
             switch_turn: 0,
             is_reading_parts: false,
@@ -79,9 +89,10 @@ impl SalesActor {
                 back_off = (back_off * 2).min(BACK_OFF_MAX);
             }
         };
-        context.wait(loading.into_actor(self).map(|(is_stopped, sales), actor, _| {
-            actor.gates.set_stopped(is_stopped);
-            for (sale, claimed) in sales {
+        context.wait(loading.into_actor(self).map(|loaded, actor, _| {
+            actor.gates.set_stopped(loaded.is_stopped);
+            actor.settled = loaded.settled.into_iter().map(Arc::new).collect();
+            for (sale, claimed) in loaded.unfinished {
                 let id = sale.id;
                 actor.gates.enter(sale);
                 actor.gates.restore(id, &claimed);
@@ -106,21 +117,28 @@ impl SalesActor {
             .collect();
         for (sale, action) in due {
             self.busy.insert(sale.id);
+            let failures = self.failures.get(&sale.id).copied().unwrap_or(0);
             let (office, actor) = (self.office.clone(), context.address());
             actix_rt::spawn(async move {
                 let kept = match action {
                     Some(action) => office.keep(&sale, action).await,
                     None => office.wind_up(&sale).await,
                 };
-                match &kept {
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!(sale = %sale.id, %error, "the schedule of a sale could not be kept");
-                        // Not in the very next round again.
-                        tokio::time::sleep(SECOND).await;
+                if let Err(error) = &kept {
+                    // A sale that is to be armed or opened is late already.
+                    let longest = if action.is_some() { SECOND } else { WIND_UP_BACK_OFF_MAX };
+                    let back_off = SECOND.saturating_mul(2_u32.saturating_pow(failures)).min(longest);
+                    match failures {
+                        0 => {
+                            tracing::warn!(sale = %sale.id, %error, "the schedule of a sale could not be kept; it is tried again")
+                        }
+                        _ => {
+                            tracing::debug!(sale = %sale.id, %error, ?back_off, "the schedule of a sale is not kept yet")
+                        }
                     }
+                    tokio::time::sleep(back_off).await;
                 }
-                actor.do_send(Kept { sale: sale.id, now: kept.ok().flatten() });
+                actor.do_send(Kept { sale: sale.id, outcome: kept.map_err(drop) });
             });
         }
     }
@@ -139,7 +157,9 @@ impl SalesActor {
             for sale in gated {
                 let at = Timestamp::now();
                 match office.parts(sale).await {
-                    Ok(parts) => actor.do_send(EnterParts { sale, read: PartsRead { at, parts } }),
+                    Ok(parts) => {
+                        actor.do_send(EnterParts { sale, read: PartsRead { at, parts: Arc::new(parts) } })
+                    }
                     Err(error) => tracing::debug!(%sale, %error, "the parts of a sale could not be read"),
                 }
             }
@@ -195,12 +215,22 @@ impl SalesActor {
 
     /// A sale that is over and has returned its stock takes no more memory.
     fn forget_if_done(&mut self, sale: SaleId) {
-        let is_done = self.gates.sale(sale).is_some_and(|sale| {
+        let is_done = |sale: &&Arc<Sale>| {
             matches!(sale.status, SaleStatus::Settled | SaleStatus::Cancelled) && sale.is_stock_returned
-        });
-        if is_done {
-            self.gates.forget(sale);
+        };
+        let Some(done) = self.gates.sale(sale).filter(is_done).cloned() else { return };
+        self.gates.forget(sale);
+        if done.status == SaleStatus::Settled {
+            self.settled.retain(|other| other.id != sale);
+            self.settled.push(done);
+            self.settled.sort_by_key(|sale| (std::cmp::Reverse(sale.draft.opens_at), sale.id));
+            self.settled.truncate(ANNOUNCED_MAX);
         }
+    }
+
+    fn announced(&self, sale: Arc<Sale>) -> Announced {
+        let parts = self.parts.get(&sale.id).map(|read| read.parts.clone()).unwrap_or_default();
+        Announced { sale, is_everything_stopped: self.gates.is_stopped(), parts }
     }
 
     /// Carries something out, then takes the sale in as it is now.
@@ -218,19 +248,24 @@ impl SalesActor {
     }
 }
 
-type Loaded = (bool, Vec<(Sale, Vec<Claimed>)>);
+/// What is kept in memory.
+struct Loaded {
+    is_stopped: bool,
+    unfinished: Vec<(Sale, Vec<Claimed>)>,
+    settled: Vec<Sale>,
+}
 
 async fn load(office: &Office) -> Result<Loaded, SalesError> {
     let is_stopped = office.store.find_switch().await?;
-    let mut loaded = Vec::new();
+    let mut unfinished = Vec::new();
     for sale in office.store.list_sales(true, i64::MAX).await? {
         let claimed = match sale.status.is_gated() {
-            true => office.ports.list_claims.ask(ListClaims { sale: sale.id }).await?,
+            true => office.ports.list_claims.ask(ListClaims { sale: sale.id, order: None }).await?,
             false => Vec::new(),
         };
-        loaded.push((sale, claimed));
+        unfinished.push((sale, claimed));
     }
-    Ok((is_stopped, loaded))
+    Ok(Loaded { is_stopped, unfinished, settled: office.store.list_settled_sales(ANNOUNCED_MAX).await? })
 }
 
 impl Actor for SalesActor {
@@ -286,6 +321,42 @@ impl Handler<ListSales> for SalesActor {
     fn handle(&mut self, ListSales { limit }: ListSales, _: &mut Context<Self>) -> Self::Result {
         let office = self.office.clone();
         Box::pin(async move { Ok(office.store.list_sales(false, limit).await?) })
+    }
+}
+
+impl Handler<ListAnnounced> for SalesActor {
+    type Result = Result<Vec<Announced>, SalesError>;
+
+    fn handle(&mut self, _: ListAnnounced, _: &mut Context<Self>) -> Self::Result {
+        let unfinished = self.gates.sales().filter(|sale| sale.status.is_announced());
+        // One that is settled and has pieces to return is in the gates as well.
+        let settled = self.settled.iter().filter(|sale| self.gates.sale(sale.id).is_none());
+        let mut sales: Vec<Arc<Sale>> = unfinished.chain(settled).cloned().collect();
+        sales.sort_by_key(|sale| (std::cmp::Reverse(sale.draft.opens_at), sale.id));
+        sales.truncate(ANNOUNCED_MAX);
+        Ok(sales.into_iter().map(|sale| self.announced(sale)).collect())
+    }
+}
+
+impl Handler<GetAnnounced> for SalesActor {
+    type Result = ResponseFuture<Result<Announced, SalesError>>;
+
+    fn handle(&mut self, GetAnnounced { sale: id }: GetAnnounced, _: &mut Context<Self>) -> Self::Result {
+        let settled = || self.settled.iter().find(|sale| sale.id == id);
+        if let Some(sale) = self.gates.sale(id).or_else(settled) {
+            let is_announced = sale.status.is_announced();
+            let found = is_announced.then(|| self.announced(sale.clone()));
+            return Box::pin(std::future::ready(found.ok_or(SalesError::UnknownSale(id))));
+        }
+        // Settled long ago, if it is a sale at all.
+        let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
+        Box::pin(async move {
+            let sale = office.sale(id).await?;
+            if !sale.status.is_announced() {
+                return Err(SalesError::UnknownSale(id));
+            }
+            Ok(Announced { sale: Arc::new(sale), is_everything_stopped, parts: Arc::default() })
+        })
     }
 }
 
@@ -459,7 +530,7 @@ impl Handler<GetLive> for SalesActor {
         let known = self.gates.sale(sale).cloned();
         let (tally, seconds) = self.gates.tally(sale).unwrap_or_default();
         let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
-        let parts = self.parts.get(&sale).map(|read| read.parts.clone());
+        let parts = self.parts.get(&sale).map(|read| Parts::clone(&read.parts));
         Box::pin(async move {
             let parts = match parts {
                 Some(parts) => parts,
@@ -513,15 +584,43 @@ impl Handler<AbandonOrder> for SalesActor {
 }
 
 impl Handler<FollowOrder> for SalesActor {
-    type Result = Result<(), SalesError>;
+    type Result = ResponseFuture<Result<(), SalesError>>;
 
-    fn handle(&mut self, message: FollowOrder, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, message: FollowOrder, context: &mut Context<Self>) -> Self::Result {
         let FollowOrder { sale, order, is_paid } = message;
+        if is_paid && self.gates.is_missing(sale, order) {
+            let (list_claims, actor) = (self.office.ports.list_claims.clone(), context.address());
+            return Box::pin(async move {
+                let claimed = list_claims.ask(ListClaims { sale, order: Some(order) }).await?;
+                // Gone only when the actor is; the next one counts it from the beginning.
+                let _ = actor.send(CountPaid { sale, order, claimed }).await;
+                Ok(())
+            });
+        }
         match is_paid {
             true => self.gates.paid(sale, order),
             false => self.gates.give_back(sale, order),
         }
-        Ok(())
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Tells the actor itself what an order has that was paid after its hold had lapsed, and that is to count once more.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct CountPaid {
+    sale: SaleId,
+    order: OrderId,
+    claimed: Vec<Claimed>,
+}
+
+impl Handler<CountPaid> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, CountPaid { sale, order, claimed }: CountPaid, _: &mut Context<Self>) {
+        if self.gates.is_missing(sale, order) {
+            self.gates.restore(sale, &claimed);
+        }
     }
 }
 
@@ -544,9 +643,9 @@ impl Handler<GetTraces> for SalesActor {
 impl Handler<LookAtSales> for SalesActor {
     type Result = Result<SalesSeen, SalesError>;
 
-    fn handle(&mut self, _: LookAtSales, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, LookAtSales { heard }: LookAtSales, _: &mut Context<Self>) -> Self::Result {
         let seen = |sale: &Arc<Sale>| {
-            let parts = self.parts.get(&sale.id).map_or(&[][..], |read| &read.parts).iter();
+            let parts = self.parts.get(&sale.id).map_or(&[][..], |read| &read.parts[..]).iter();
             let sum = |figure: fn(&Allotment) -> i64| parts.clone().map(|(_, part)| figure(part)).sum();
             SaleSeen {
                 sale: sale.clone(),
@@ -562,8 +661,9 @@ impl Handler<LookAtSales> for SalesActor {
         let sales = self.gates.sales().filter(has_room).map(seen).collect();
         let (latency_p99, depth) = self.gates.load();
         let parts = &self.parts;
-        let admissions = self.gates.take_admissions(|sale| parts.get(&sale).map(|read| read.at));
-        Ok(SalesSeen { sales, admissions, latency_p99, depth })
+        let read_at = |sale| parts.get(&sale).map(|read: &PartsRead| read.at);
+        let (admissions, heard) = self.gates.tell_admissions(heard, read_at);
+        Ok(SalesSeen { sales, admissions, heard, latency_p99, depth })
     }
 }
 
@@ -650,16 +750,23 @@ impl Handler<Done> for SalesActor {
 #[rtype(result = "()")]
 struct Kept {
     sale: SaleId,
-    now: Option<Sale>,
+    /// The sale as it is then, if it was looked at.
+    outcome: Result<Option<Sale>, ()>,
 }
 
 impl Handler<Kept> for SalesActor {
     type Result = ();
 
-    fn handle(&mut self, Kept { sale, now }: Kept, _: &mut Context<Self>) {
+    fn handle(&mut self, Kept { sale, outcome }: Kept, _: &mut Context<Self>) {
         self.busy.remove(&sale);
-        if let Some(now) = now {
-            self.gates.enter(now);
+        match outcome {
+            Err(()) => *self.failures.entry(sale).or_default() += 1,
+            Ok(now) => {
+                if self.failures.remove(&sale).is_some() {
+                    tracing::info!(%sale, "the schedule of a sale is kept again");
+                }
+                now.into_iter().for_each(|now| self.gates.enter(now));
+            }
         }
         self.forget_if_done(sale);
     }

@@ -1,5 +1,6 @@
 //! Why sales says no, and what can break while it asks the others.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::gates::Refusal;
@@ -26,6 +27,8 @@ pub enum SalesError {
     NotValid { findings: Vec<Finding> },
     #[error("the sale cannot be armed: not all of its skus are ready")]
     NotReady { findings: Vec<Finding> },
+    #[error("{orders} orders of the sale are not paid yet; the last of them lapses at {until} at the latest")]
+    OrdersOpen { orders: i64, until: Timestamp },
     /// Somebody else changed it at the same time.
     #[error("the sale was changed by somebody else at the same time")]
     Overtaken,
@@ -91,6 +94,7 @@ impl Fault for SalesError {
             Self::Refused(Refusal::NotAdmitted) => Kind::Forbidden,
             Self::Refused(Refusal::TooFast { .. }) => Kind::TooMany,
             Self::NotInStatus { .. } | Self::NotADraft { .. } | Self::NotReady { .. } => Kind::Conflict,
+            Self::OrdersOpen { .. } => Kind::Conflict,
             Self::Overtaken | Self::Refused(_) => Kind::Conflict,
             Self::NotValid { .. } => Kind::Invalid,
             Self::Broken(_) => Kind::Internal,
@@ -106,6 +110,7 @@ impl Fault for SalesError {
             Self::NotADraft { .. } => "not-a-draft",
             Self::NotValid { .. } => "sale-not-valid",
             Self::NotReady { .. } => "sale-not-ready",
+            Self::OrdersOpen { .. } => "orders-open",
             Self::Overtaken => "overtaken",
             Self::NoRoom(_) => "no-waiting-room",
             Self::NotDrawn(_) => "not-drawn",
@@ -120,6 +125,7 @@ impl Fault for SalesError {
         let details = match self {
             Self::NotInStatus { status, .. } | Self::NotADraft { status } => json!({ "sale_status": status }),
             Self::NotValid { findings } | Self::NotReady { findings } => json!({ "findings": findings }),
+            Self::OrdersOpen { orders, until } => json!({ "orders": orders, "until": until }),
             Self::Refused(Refusal::LimitReached { limit, .. }) => json!({ "limit": limit }),
             other => return other.inner().map_or_else(Map::new, Fault::details),
         };

@@ -118,11 +118,20 @@ pub struct AdmissionUse {
     pub at: Timestamp,
 }
 
+/// How many uses and returns of admissions somebody has heard of, in one life of the gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Heard {
+    epoch: u64,
+    uses: u64,
+}
+
 /// What became of the orders that came to the gates of a sale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub attempts: u64,
     pub accepted: u64,
+    /// Of the sale, in the orders that were accepted.
+    pub pieces: u64,
     pub refused: [u64; GATES.len()],
 }
 
@@ -150,7 +159,12 @@ impl Tally {
     fn since(&self, before: &Self) -> Self {
         let mut refused = self.refused;
         refused.iter_mut().zip(before.refused).for_each(|(now, before)| *now -= before);
-        Self { attempts: self.attempts - before.attempts, accepted: self.accepted - before.accepted, refused }
+        Self {
+            attempts: self.attempts - before.attempts,
+            accepted: self.accepted - before.accepted,
+            pieces: self.pieces - before.pieces,
+            refused,
+        }
     }
 }
 
@@ -171,6 +185,8 @@ pub struct Gates {
     bars: u64,
     /// Uses and returns of admissions that the doorkeeper has yet to hear of.
     admissions: VecDeque<AdmissionUse>,
+    /// How many there were before those.
+    admissions_heard: u64,
     /// Orders that passed and have not ended their passage.
     on_their_way: u32,
     /// Refusals that have yet to be written down, summed up.
@@ -227,6 +243,7 @@ impl Gates {
             sales: HashMap::new(),
             bars: 0,
             admissions: VecDeque::new(),
+            admissions_heard: 0,
             on_their_way: 0,
             refusals: HashMap::new(),
             latencies: Vec::new(),
@@ -327,6 +344,11 @@ impl Gates {
         }
     }
 
+    /// Whether a paid order of a sale is one that does not count: its hold had lapsed when this life of the gates began.
+    pub fn is_missing(&self, sale: SaleId, order: OrderId) -> bool {
+        self.sales.get(&sale).is_some_and(|gate| !gate.claims.contains_key(&order))
+    }
+
     /// Counts what was claimed before this life of the gates began.
     pub fn restore(&mut self, sale: SaleId, claimed: &[Claimed]) {
         let Some(gate) = self.sales.get_mut(&sale) else { return };
@@ -398,10 +420,11 @@ impl Gates {
             gate.claim(arrival, &self.key)?;
         }
         gate.tally.accepted += 1;
-        if let Some(claim) = gate.claims.get_mut(&arrival.order)
-            && std::mem::take(&mut claim.is_on_its_way)
-        {
-            self.on_their_way = self.on_their_way.saturating_sub(1);
+        if let Some(claim) = gate.claims.get_mut(&arrival.order) {
+            gate.tally.pieces += claim.pieces.unsigned_abs();
+            if std::mem::take(&mut claim.is_on_its_way) {
+                self.on_their_way = self.on_their_way.saturating_sub(1);
+            }
         }
         let now = Timestamp::now();
         let admission = arrival.admission.filter(|admission| admission.sale == passage.sale);
@@ -467,16 +490,27 @@ impl Gates {
         sales.into_iter().for_each(|sale| self.give_back(sale, order));
     }
 
-    /// Uses and returns of admissions since this was asked last, as far as the figures of their sales, which were read at
-    /// the time that `read_at` tells, have followed: a used admission counts as outstanding until its pieces are gone.
-    pub fn take_admissions(&mut self, read_at: impl Fn(SaleId) -> Option<Timestamp>) -> Vec<AdmissionUse> {
-        let mut taken = Vec::new();
-        while let Some(used) =
-            self.admissions.pop_front_if(|used| read_at(used.sale).is_none_or(|read_at| used.at < read_at))
-        {
-            taken.push(used);
+    /// Uses and returns of admissions after those that were heard of, which are forgotten; as far as the figures of their
+    /// sales, which were read at the time that `read_at` tells, have followed: a used admission counts as outstanding until
+    /// its pieces are gone.
+    pub fn tell_admissions(
+        &mut self,
+        heard: Heard,
+        read_at: impl Fn(SaleId) -> Option<Timestamp>,
+    ) -> (Vec<AdmissionUse>, Heard) {
+        // What was heard of in an earlier life was other uses.
+        while heard.epoch == self.epoch && self.admissions_heard < heard.uses {
+            self.admissions.pop_front();
+            self.admissions_heard += 1;
         }
-        taken
+        let told: Vec<AdmissionUse> = self
+            .admissions
+            .iter()
+            .take_while(|used| read_at(used.sale).is_none_or(|read_at| used.at < read_at))
+            .copied()
+            .collect();
+        let heard = Heard { epoch: self.epoch, uses: self.admissions_heard + told.len() as u64 };
+        (told, heard)
     }
 
     /// How long 99 of 100 orders of the last second took at most, and how many are on their way.
@@ -831,6 +865,32 @@ mod tests {
         assert_eq!(gate(gates.pass(&with(1, 1, id))), "not-admitted");
         gates.give_back(id, first.order);
         assert_eq!(gate(gates.pass(&with(1, 1, id))), "passed");
+    }
+
+    #[test]
+    fn uses_of_admissions_are_told_until_they_were_heard_of() {
+        let (mut gates, id) = gates(|sale| sale.draft.terms.admission.mode = AdmissionMode::Queue);
+        let mut order = |number: u32| {
+            let customer = customer(number.into());
+            let number = TicketNumber::new(number).unwrap();
+            let admission = Some(Admission { sale: id, number, customer, expires_at: at(1_600) });
+            let arrival = Arrival { admission, ..arrival(number.get().into(), 1, 1_500) };
+            let passage = gates.pass(&arrival).unwrap().unwrap();
+            gates.confirm(&arrival, &passage).unwrap();
+        };
+        order(1);
+        order(2);
+        let told = |gates: &mut Gates, heard| {
+            let (uses, heard) = gates.tell_admissions(heard, |_| None);
+            (uses.iter().map(|used| used.number.get()).collect::<Vec<_>>(), heard)
+        };
+        let nothing = Heard::default();
+        assert_eq!(told(&mut gates, nothing).0, [1, 2]);
+        let (again, heard) = told(&mut gates, nothing);
+        assert_eq!(again, [1, 2], "the answer was lost");
+        assert_eq!(told(&mut gates, heard).0, [0; 0]);
+        let mut later = Gates::new(2, key(), None);
+        assert_eq!(told(&mut later, heard).1, Heard { epoch: 2, uses: 0 });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use actix::Message;
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{AdmissionUse, Arrival, Passage, Refused, Tally};
+use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refused, Tally};
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
 use super::waiting_room::{PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber};
 use crate::actors::inventory::Allotment;
@@ -43,6 +43,26 @@ pub struct GetSale {
 #[rtype(result = "Result<Vec<Sale>, SalesError>")]
 pub struct ListSales {
     pub limit: i64,
+}
+
+/// The sales that anybody may know of, the latest opening first; answered from memory.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Announced>, SalesError>")]
+pub struct ListAnnounced;
+
+/// One of them. Refuses with `UnknownSale` also for what is not announced.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Announced, SalesError>")]
+pub struct GetAnnounced {
+    pub sale: SaleId,
+}
+
+#[derive(Debug, Clone)]
+pub struct Announced {
+    pub sale: Arc<Sale>,
+    pub is_everything_stopped: bool,
+    /// The parts that the sale has; none before it is armed and after it is settled.
+    pub parts: Arc<Vec<(Sku, Allotment)>>,
 }
 
 /// Everything at once that keeps a sale from being run as it is planned; nothing, if all is well.
@@ -244,16 +264,22 @@ pub struct Traces {
     pub refusals: Vec<Refused<String>>,
 }
 
-/// What the doorkeeper of the waiting rooms goes by; it hears of every use of an admission once.
+/// What the doorkeeper of the waiting rooms goes by.
+///
+/// It is told of every use of an admission until it has said that it heard of it, so that an answer may be lost.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<SalesSeen, SalesError>")]
-pub(super) struct LookAtSales;
+pub(super) struct LookAtSales {
+    pub heard: Heard,
+}
 
 #[derive(Debug)]
 pub(super) struct SalesSeen {
     /// Those that have, or will have, a waiting room.
     pub sales: Vec<SaleSeen>,
     pub admissions: Vec<AdmissionUse>,
+    /// What to say after those.
+    pub heard: Heard,
     /// Of the orders that passed in the last second; nothing when there were none.
     pub latency_p99: Option<Duration>,
     /// Orders that passed and are on their way.

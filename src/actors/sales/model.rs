@@ -65,6 +65,11 @@ impl SaleStatus {
         matches!(self, Self::Armed | Self::Open | Self::Paused | Self::Draining | Self::Closed)
     }
 
+    /// Whether anybody may know of it.
+    pub const fn is_announced(self) -> bool {
+        !matches!(self, Self::Draft | Self::Cancelled)
+    }
+
     /// Nobody can order in it, and nobody will.
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Closed | Self::Settled | Self::Cancelled)

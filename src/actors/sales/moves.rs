@@ -18,8 +18,8 @@ use super::store::{Act, SalesStore};
 use super::waiting_room::{Pacing, PassKey, Seed};
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{
-    AllotStock, Allotment, ChangeAllotment, CloseAllotment, GetStock, InventoryError, ListAllotments,
-    ListClaims,
+    AllotStock, Allotment, ChangeAllotment, CloseAllotment, CountOpenHolds, GetStock, InventoryError,
+    ListAllotments, ListClaims, OpenHolds,
 };
 use crate::actors::runtime::Port;
 use crate::error::Fault as _;
@@ -43,6 +43,7 @@ pub struct SalesPorts {
     pub close_allotment: Port<CloseAllotment>,
     pub list_allotments: Port<ListAllotments>,
     pub list_claims: Port<ListClaims>,
+    pub count_open_holds: Port<CountOpenHolds>,
 }
 
 /// Everything that it takes to carry out what operators and the schedule want; cheap to clone.
@@ -120,7 +121,7 @@ impl Office {
         if sale.draft.closes_at <= Timestamp::now() {
             findings.push(Finding::new("closes_at", "is in the past"));
         }
-        findings.extend(self.store.find_overlapping_skus(sale).await?);
+        findings.extend(self.store.find_overlapping_skus(sale, self.drain_within).await?);
         let parts = self.ports.list_allotments.ask(ListAllotments { sale: sale.id }).await?;
         let looked_at = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| {
             let has_part = parts.iter().any(|(sku, part)| *sku == item.sku && !part.is_closed);
@@ -190,12 +191,30 @@ impl Office {
                     self.make_ready(&sale).await?;
                     was_made_ready = true;
                 }
+                // A settlement is final, so nothing of it may be open.
+                Action::Settle => {
+                    let OpenHolds { orders, until } =
+                        self.ports.count_open_holds.ask(CountOpenHolds { sale: id }).await?;
+                    if let Some(until) = until {
+                        return Err(SalesError::OrdersOpen { orders, until });
+                    }
+                }
                 _ => {}
             }
             let act = Act { by, reason, at: Timestamp::now() };
-            if self.store.move_sale(&sale, &next, action, &act).await? {
+            if self.store.move_sale(&sale, &next, action, &act, self.drain_within).await? {
                 tracing::info!(sale = %id, action = action.as_str(), reason, "a sale was moved");
-                return Ok(if next.status.is_over() { self.return_stock(next).await } else { next });
+                if !next.status.is_over() {
+                    return Ok(next);
+                }
+                // Where its stock cannot be given back now, the schedule does it again.
+                return Ok(match self.return_stock(&next).await {
+                    Ok(returned) => returned,
+                    Err(error) => {
+                        tracing::warn!(sale = %id, %error, "what a sale did not sell is given back later");
+                        next
+                    }
+                });
             }
         }
         Err(SalesError::Overtaken)
@@ -220,22 +239,14 @@ impl Office {
                 false => Ok(None),
             };
         }
-        Ok(Some(self.return_stock(sale.clone()).await))
+        self.return_stock(sale).await.map(Some)
     }
 
-    /// Gives back what a sale that is over did not sell; where that fails, the schedule does it again.
-    async fn return_stock(&self, sale: Sale) -> Sale {
-        let returned = async {
-            self.give_back(&sale).await?;
-            Ok::<_, SalesError>(self.store.mark_stock_returned(sale.id).await?)
-        };
-        match returned.await {
-            Ok(()) => Sale { is_stock_returned: true, ..sale },
-            Err(error) => {
-                tracing::warn!(sale = %sale.id, %error, "what a sale did not sell is given back later");
-                sale
-            }
-        }
+    /// Gives back what a sale that is over did not sell.
+    async fn return_stock(&self, sale: &Sale) -> Result<Sale, SalesError> {
+        self.give_back(sale).await?;
+        self.store.mark_stock_returned(sale.id).await?;
+        Ok(Sale { is_stock_returned: true, ..sale.clone() })
     }
 
     pub(super) async fn parts(&self, sale: SaleId) -> Result<Vec<(Sku, Allotment)>, SalesError> {

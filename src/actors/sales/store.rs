@@ -1,6 +1,7 @@
 //! The sales, their items and their history.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::error::SalesError;
 use super::gates::Refused;
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft, SaleItem};
 use super::waiting_room::{EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber};
-use crate::storage::{Database, PooledConnection, StorageError};
+use crate::storage::{Database, PooledConnection, StorageError, Transaction};
 use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
 macro_rules! sql {
@@ -132,6 +133,15 @@ impl SalesStore {
         self.with_items(&connection, &rows).await
     }
 
+    /// The latest opening first.
+    pub(super) async fn list_settled_sales(&self, limit: usize) -> Result<Vec<Sale>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("list_settled_sales")).await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = connection.query(&statement, &[&limit]).await?;
+        self.with_items(&connection, &rows).await
+    }
+
     async fn with_items(
         &self,
         connection: &PooledConnection,
@@ -150,21 +160,33 @@ impl SalesStore {
     }
 
     /// False when it was changed meanwhile.
+    ///
+    /// Refuses with `NotValid` to schedule it beside another one that has some of its SKUs: of two that are scheduled at the
+    /// same moment, the second sees the first.
     pub(super) async fn move_sale(
         &self,
         before: &Sale,
         after: &Sale,
         action: Action,
         act: &Act<'_>,
+        drain_within: Duration,
     ) -> Result<bool, SalesError> {
         let state = |sale: &Sale| {
             serde_json::json!({ "status": sale.status, "stopped": sale.is_stopped }).to_string()
         };
         let (was, is) = (state(before), state(after));
         let write = async {
-            let connection = self.database.connection().await?;
-            let statement = prepare(&connection, sql!("move_sale")).await?;
-            let moved = connection
+            let mut connection = self.database.connection().await?;
+            let transaction = connection.transaction().await?;
+            if action == Action::Schedule {
+                transaction.execute(sql!("lock_schedule"), &[]).await?;
+                let findings = overlaps(&transaction, before, drain_within).await?;
+                if !findings.is_empty() {
+                    return Ok(Err(findings));
+                }
+            }
+            let statement = transaction.prepare_cached(sql!("move_sale")).await?;
+            let moved = transaction
                 .query_opt(
                     &statement,
                     &[
@@ -182,9 +204,10 @@ impl SalesStore {
                     ],
                 )
                 .await?;
-            Ok::<_, StorageError>(moved.is_some())
+            transaction.commit().await?;
+            Ok::<_, StorageError>(Ok(moved.is_some()))
         };
-        Ok(write.await?)
+        write.await?.map_err(|findings| SalesError::NotValid { findings })
     }
 
     /// False when the sale was changed meanwhile.
@@ -291,19 +314,14 @@ impl SalesStore {
         Ok(())
     }
 
-    pub(super) async fn find_overlapping_skus(&self, sale: &Sale) -> Result<Vec<Finding>, StorageError> {
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("find_overlapping_skus")).await?;
-        let rows = connection.query(&statement, &[&sale.id.uuid()]).await?;
-        let finding = |row: &Row| {
-            let (sku, other): (&str, Uuid) = (row.get("sku"), row.get("sale_id"));
-            let place = sale.draft.items.iter().position(|item| item.sku.as_str() == sku).unwrap_or(0);
-            Finding::new(
-                format!("items[{place}].sku"),
-                format!("{sku} is in sale {other} at some of the same time"),
-            )
-        };
-        Ok(rows.iter().map(finding).collect())
+    /// SKUs that other sales have at some of the same time.
+    pub(super) async fn find_overlapping_skus(
+        &self,
+        sale: &Sale,
+        drain_within: Duration,
+    ) -> Result<Vec<Finding>, StorageError> {
+        let mut connection = self.database.connection().await?;
+        Ok(overlaps(&connection.transaction().await?, sale, drain_within).await?)
     }
 
     /// The seed of a sale's draw in hexadecimal digits, and the record of the draw once it was made.
@@ -381,6 +399,24 @@ impl SalesStore {
         };
         if insert.await? == 0 { Err(SalesError::Overtaken) } else { Ok(()) }
     }
+}
+
+async fn overlaps(
+    transaction: &Transaction<'_>,
+    sale: &Sale,
+    drain_within: Duration,
+) -> Result<Vec<Finding>, tokio_postgres::Error> {
+    let statement = transaction.prepare_cached(sql!("find_overlapping_skus")).await?;
+    let rows = transaction.query(&statement, &[&sale.id.uuid(), &drain_within.as_secs_f64()]).await?;
+    let finding = |row: &Row| {
+        let (sku, other): (&str, Uuid) = (row.get("sku"), row.get("sale_id"));
+        let place = sale.draft.items.iter().position(|item| item.sku.as_str() == sku).unwrap_or(0);
+        Finding::new(
+            format!("items[{place}].sku"),
+            format!("{sku} is in sale {other} at some of the same time, or while it may drain"),
+        )
+    };
+    Ok(rows.iter().map(finding).collect())
 }
 
 fn entry_from(row: &Row) -> Result<StoredEntry, StorageError> {

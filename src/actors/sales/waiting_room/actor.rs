@@ -4,7 +4,7 @@
 //! Who is let in is written behind: after a crash somebody may be let in once more under the same ticket, whose admission
 //! is good for one live order all the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use super::admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
 use super::book::{RoomBook, RoomEntry};
 use super::draw::{PublishedDraw, Seed};
-use super::passes::{Admission, PassKey, Ticket};
+use super::passes::{Admission, PassKey, Ticket, TicketNumber};
 use super::room::{EntryChange, Finish, Joined, PlaceState, RoomMode, WaitingRoom};
 use crate::actors::runtime::{CommitError, Handle, Journal};
 use crate::actors::sales::actor::SalesActor;
 use crate::actors::sales::error::SalesError;
-use crate::actors::sales::gates::{AdmissionUse, Refusal};
+use crate::actors::sales::gates::{AdmissionUse, Heard, Refusal};
 use crate::actors::sales::messages::{
     GetDraw, GetPlace, GetRoom, JoinQueue, LookAtSales, QueuePlace, RoomFigures, SaleSeen, SalesSeen,
 };
@@ -40,6 +40,10 @@ const AUTOMATIC: AdmissionRate = AdmissionRate::Automatic { least: 20, most: 20_
 const AT_ONCE: u32 = 1_000_000;
 /// How long those who wait are told that a sale is over.
 const KEPT_FOR: Duration = Duration::from_secs(600);
+/// Draws of sales that are over; one of a million tickets takes 8 MB.
+const OLD_DRAWS_MAX: usize = 4;
+/// Changes that are on their way into the database at the same time; those who join need places too.
+const WRITTEN_AT_ONCE: usize = 5_000;
 /// When to ask again, at the least and at the most, in seconds.
 const ASK_AGAIN: (u32, u32) = (1, 10);
 
@@ -74,24 +78,35 @@ impl Doorkeeper {
         }
     }
 
-    /// What happened to people, in order; where it cannot be written now, the room is not told again.
-    fn write_behind(&self, entries: Vec<RoomEntry>) {
-        for entry in entries {
+    /// Writes what became of people. Answers with what was perhaps not written, which may be written once more.
+    async fn write(&self, changes: Vec<(SaleId, EntryChange)>) -> Vec<(SaleId, EntryChange)> {
+        let mut written = Vec::with_capacity(changes.len());
+        let mut unwritten = Vec::new();
+        for (sale, change) in changes {
             match self.journal.place() {
                 Some(place) => {
-                    let written = place.enter(entry);
-                    actix_rt::spawn(async move {
-                        if let Err(error) = written.await {
-                            tracing::warn!(
-                                ?error,
-                                "what became of somebody in a waiting room was not written"
-                            );
-                        }
-                    });
+                    let entered = place.enter(RoomEntry::Change(sale, change));
+                    written.push(async move { entered.await.map_err(|error| (error, (sale, change))) });
                 }
-                None => tracing::warn!("the journal of the waiting rooms is full"),
+                None => unwritten.push((sale, change)),
             }
         }
+        let full = unwritten.len();
+        let mut why = (full > 0).then(|| "the journal is full".to_owned());
+        for outcome in futures_util::future::join_all(written).await {
+            if let Err((error, change)) = outcome {
+                why.get_or_insert_with(|| format!("{error:?}"));
+                unwritten.push(change);
+            }
+        }
+        if let Some(why) = why {
+            tracing::warn!(
+                count = unwritten.len(),
+                why,
+                "what became of people in waiting rooms is written later"
+            );
+        }
+        unwritten
     }
 
     async fn load(&self, sale: &Sale, mode: RoomMode) -> Result<Opened, SalesError> {
@@ -153,12 +168,29 @@ pub struct WaitingActor {
     keeper: Doorkeeper,
     rooms: HashMap<SaleId, Room>,
     loading: HashSet<SaleId>,
+    /// Of sales that are over, asked for last.
+    old_draws: VecDeque<Arc<PublishedDraw>>,
+    heard: Heard,
     is_looking: bool,
+    /// What became of people and is not written yet: the last of each ticket, so that there is never more of it than tickets.
+    unwritten: BTreeMap<(SaleId, TicketNumber), EntryChange>,
+    /// The sales of which some is being written; the rest waits for it, as of one ticket a later change must not be written
+    /// first.
+    writing: HashSet<SaleId>,
 }
 
 impl WaitingActor {
     pub fn new(keeper: Doorkeeper) -> Self {
-        Self { keeper, rooms: HashMap::new(), loading: HashSet::new(), is_looking: false }
+        Self {
+            keeper,
+            rooms: HashMap::new(),
+            loading: HashSet::new(),
+            old_draws: VecDeque::new(),
+            heard: Heard::default(),
+            is_looking: false,
+            unwritten: BTreeMap::new(),
+            writing: HashSet::new(),
+        }
     }
 
     fn look(&mut self, context: &mut Context<Self>) {
@@ -166,15 +198,16 @@ impl WaitingActor {
             return;
         }
         self.is_looking = true;
-        let (sales, actor) = (self.keeper.sales.clone(), context.address());
+        let (sales, actor, heard) = (self.keeper.sales.clone(), context.address(), self.heard);
         actix_rt::spawn(async move {
-            let seen = sales.ask(LookAtSales).await.map_err(SalesError::from).flatten();
+            let seen = sales.ask(LookAtSales { heard }).await.map_err(SalesError::from).flatten();
             actor.do_send(Look { seen });
         });
     }
 
     fn round(&mut self, seen: SalesSeen, context: &mut Context<Self>) {
         let now = Timestamp::now();
+        self.heard = seen.heard;
         for (id, room) in &mut self.rooms {
             if !seen.sales.iter().any(|seen| seen.sale.id == *id) && room.ended_at.is_none() {
                 room.room.finish(Finish::Closed);
@@ -197,7 +230,7 @@ impl WaitingActor {
                 true => room.room.ordered(number),
                 false => room.room.given_back(number),
             };
-            changes.extend(change.ok().map(|change| RoomEntry::Change(sale, change)));
+            changes.extend(change.ok().map(|change| (sale, change)));
         }
         let observed = Observed { latency_p99: seen.latency_p99, depth: seen.depth };
         for (id, room) in self.rooms.iter_mut().filter(|(_, room)| room.ended_at.is_none()) {
@@ -208,7 +241,7 @@ impl WaitingActor {
                 room.room.finish(Finish::Closed);
             }
             let lapsed = room.room.lapse(now).into_iter().map(EntryChange::lapsed);
-            changes.extend(lapsed.map(|change| RoomEntry::Change(*id, change)));
+            changes.extend(lapsed.map(|change| (*id, change)));
             room.control.observe(now, observed);
             if room.is_selling(now) {
                 let counts = room.room.counts();
@@ -217,16 +250,39 @@ impl WaitingActor {
                     Demand { waiting: counts.waiting, outstanding: counts.admitted, remaining_pieces };
                 let granted = room.control.grant(now, demand);
                 let admitted = room.room.admit(now, granted, self.keeper.admission_seconds);
-                changes.extend(admitted.into_iter().map(|admitted| RoomEntry::Change(*id, admitted.into())));
+                changes.extend(admitted.into_iter().map(|admitted| (*id, admitted.into())));
             }
             show(*id, room);
         }
-        self.keeper.write_behind(changes);
+        self.unwritten.extend(changes.into_iter().map(|(sale, change)| ((sale, change.number), change)));
+        self.write_behind(context);
+    }
+
+    /// Writes what became of people, in as many rounds as it takes.
+    fn write_behind(&mut self, context: &mut Context<Self>) {
+        if !self.writing.is_empty() || self.unwritten.is_empty() {
+            return;
+        }
+        let mut changes = Vec::with_capacity(self.unwritten.len().min(WRITTEN_AT_ONCE));
+        while changes.len() < WRITTEN_AT_ONCE
+            && let Some(((sale, _), change)) = self.unwritten.pop_first()
+        {
+            self.writing.insert(sale);
+            changes.push((sale, change));
+        }
+        let (keeper, actor) = (self.keeper.clone(), context.address());
+        actix_rt::spawn(async move {
+            let unwritten = keeper.write(changes).await;
+            actor.do_send(Written { unwritten });
+        });
     }
 
     fn load(&mut self, seen: SaleSeen, context: &mut Context<Self>) {
         let Some(mode) = mode_of(&seen.sale) else { return };
-        if !self.loading.insert(seen.sale.id) {
+        let id = seen.sale.id;
+        // A room is as it was once all of it is written.
+        let is_written = !self.writing.contains(&id) && !self.unwritten.keys().any(|(sale, _)| *sale == id);
+        if !is_written || !self.loading.insert(id) {
             return;
         }
         let (keeper, actor) = (self.keeper.clone(), context.address());
@@ -385,16 +441,41 @@ impl Handler<GetRoom> for WaitingActor {
 impl Handler<GetDraw> for WaitingActor {
     type Result = ResponseFuture<Result<Arc<PublishedDraw>, SalesError>>;
 
-    fn handle(&mut self, GetDraw { sale }: GetDraw, _: &mut Context<Self>) -> Self::Result {
-        if let Some(draw) = self.rooms.get(&sale).and_then(|room| room.draw.clone()) {
-            return Box::pin(std::future::ready(Ok(draw)));
+    fn handle(&mut self, GetDraw { sale }: GetDraw, context: &mut Context<Self>) -> Self::Result {
+        let of_room = self.rooms.get(&sale).map(|room| room.draw.clone().ok_or(SalesError::NotDrawn(sale)));
+        let of_old = || self.old_draws.iter().find(|draw| draw.sale == sale).cloned().map(Ok);
+        if let Some(draw) = of_room.or_else(of_old) {
+            return Box::pin(std::future::ready(draw));
         }
-        let store = self.keeper.store.clone();
+        let (store, actor) = (self.keeper.store.clone(), context.address());
         Box::pin(async move {
             let (_, record) = store.find_room(sale).await?;
             let record = record.ok_or(SalesError::NotDrawn(sale))?;
-            serde_json::from_str(&record).map(Arc::new).map_err(|error| SalesError::Broken(error.to_string()))
+            let draw: PublishedDraw =
+                serde_json::from_str(&record).map_err(|error| SalesError::Broken(error.to_string()))?;
+            let draw = Arc::new(draw);
+            actor.do_send(KeepDraw { draw: draw.clone() });
+            Ok(draw)
         })
+    }
+}
+
+/// Tells the actor itself the draw of a sale that is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct KeepDraw {
+    draw: Arc<PublishedDraw>,
+}
+
+impl Handler<KeepDraw> for WaitingActor {
+    type Result = ();
+
+    fn handle(&mut self, KeepDraw { draw }: KeepDraw, _: &mut Context<Self>) {
+        if self.old_draws.iter().any(|old| old.sale == draw.sale) {
+            return;
+        }
+        self.old_draws.truncate(OLD_DRAWS_MAX - 1);
+        self.old_draws.push_front(draw);
     }
 }
 
@@ -413,6 +494,29 @@ impl Handler<Look> for WaitingActor {
         match seen {
             Ok(seen) => self.round(seen, context),
             Err(error) => tracing::warn!(%error, "the waiting rooms cannot see the sales"),
+        }
+    }
+}
+
+/// Tells the actor itself that it may write again, and what was perhaps not written.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Written {
+    unwritten: Vec<(SaleId, EntryChange)>,
+}
+
+impl Handler<Written> for WaitingActor {
+    type Result = ();
+
+    fn handle(&mut self, Written { unwritten }: Written, context: &mut Context<Self>) {
+        self.writing.clear();
+        let is_well = unwritten.is_empty();
+        for (sale, change) in unwritten {
+            // What became of them since is what counts.
+            self.unwritten.entry((sale, change.number)).or_insert(change);
+        }
+        if is_well {
+            self.write_behind(context);
         }
     }
 }

@@ -4,10 +4,11 @@
 //!
 //! ```text
 //! (join) on its way ── (confirm) ─→ waiting ── (admit) ─→ admitted ── (ordered) ─→ ordered
-//!            │                                            │  ↑                       │
-//!        (forget)                                     (lapse) └──── (given_back) ────┘
-//!            ↓                                            ↓
-//!         nobody's                                     no-show: may join again, and then stands at the end
+//!            │                                            │  ↑                       │ ↑
+//!        (forget)                                     (lapse) └──── (given_back) ────┘ │
+//!            ↓                                            ↓                            │
+//!         nobody's                                     no-show ── (ordered, heard of late)
+//!                                                      may join again, and then stands at the end
 //! ```
 //!
 //! Before the opening nobody has a place: those who came are put in a drawn order then. In a [queue](RoomMode::Queue)
@@ -607,19 +608,24 @@ impl WaitingRoom {
         lapsed
     }
 
-    /// Uses an admission, once. Refuses with `AlreadyUsed`, `NotAdmitted` (also when it lapsed) and `UnknownTicket`.
+    /// An admission was used for an order. Refuses with `AlreadyUsed`, `NotAdmitted` and `UnknownTicket`.
     ///
-    /// To be asked before the order is placed: of two orders with one admission the second is refused here.
+    /// Whether it was good when the order arrived is for the gates to say; the room may hear of it after it has lapsed, and
+    /// then a no-show was none.
     pub fn ordered(&mut self, number: TicketNumber) -> Result<EntryChange, RoomRefusal> {
         let entry = self.kept(number)?;
-        match entry.standing {
-            Standing::Kept(EntryState::Admitted) => {}
+        let before = entry.standing;
+        match before {
+            Standing::Kept(EntryState::Admitted | EntryState::NoShow) => {}
             Standing::Kept(EntryState::Ordered) => return Err(RoomRefusal::AlreadyUsed(number)),
             _ => return Err(RoomRefusal::NotAdmitted(number)),
         }
         entry.standing = Standing::Kept(EntryState::Ordered);
         let change = entry.change(number, EntryState::Ordered);
-        self.counts.admitted -= 1;
+        match before {
+            Standing::Kept(EntryState::NoShow) => self.counts.no_shows -= 1,
+            _ => self.counts.admitted -= 1,
+        }
         self.counts.ordered += 1;
         Ok(change)
     }
@@ -1128,7 +1134,6 @@ mod tests {
         assert_eq!(place(&room, 1, 70), (PlaceState::NoShow, 0));
         assert_eq!(room.lapse(at(70)), [number(1)]);
         assert!(room.lapse(at(70)).is_empty());
-        assert_eq!(room.ordered(number(1)), Err(RoomRefusal::NotAdmitted(number(1))));
         assert_eq!(enter(&mut room, 1, 71), number(4));
         assert_eq!(place(&room, 1, 71), (PlaceState::Waiting, 2));
         assert_eq!(admit(&mut room, 71, 9), [2, 3, 4]);
@@ -1152,6 +1157,21 @@ mod tests {
         assert_eq!(place(&room, 1, 60), (PlaceState::Admitted, 0));
         assert!(room.ordered(ticket).is_ok());
         assert_eq!(room.ordered(number(2)), Err(RoomRefusal::UnknownTicket(number(2))));
+    }
+
+    #[test]
+    fn an_order_that_is_heard_of_after_its_admission_lapsed_makes_a_no_show_none() {
+        let mut room = opened();
+        let ticket = enter(&mut room, 1, 1);
+        admit(&mut room, 1, 1);
+        assert_eq!(room.lapse(at(61)), [ticket]);
+        let used = EntryChange { number: ticket, state: EntryState::Ordered, admitted_until: Some(at(61)) };
+        assert_eq!(room.ordered(ticket), Ok(used));
+        assert_eq!((room.counts().ordered, room.counts().no_shows, room.counts().admitted), (1, 0, 0));
+        assert_eq!(place(&room, 1, 70), (PlaceState::Ordered, 0));
+        room.given_back(ticket).unwrap();
+        assert_eq!(room.lapse(at(61)), [ticket]);
+        assert_eq!(room.counts().no_shows, 1);
     }
 
     #[test]

@@ -1,0 +1,262 @@
+//! The rules of a sale where they are easily broken: side by side, after a restart, while the database refuses.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio_postgres::SimpleQueryMessage;
+
+use crate::payments::{paid, report};
+use crate::sales::{Operator, expect_no_findings, plan, soon};
+use crate::support::{TestEngine, eventually};
+
+/// The first column of the first row.
+async fn told(engine: &TestEngine, sql: &str) -> Option<String> {
+    engine.by_hand(sql).await.into_iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
+}
+
+#[actix::test]
+async fn a_limit_is_left_as_it_is_or_taken_out() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 5).await;
+    let sale = operator.plans(plan("LAMP", 5)).await;
+    let replan = async |body: Value| {
+        let request = operator.staff.request(reqwest::Method::PATCH, &format!("/v1/admin/sales/{sale}"));
+        operator.staff.send(request.json(&body)).await.expect(200).body["limit_per_customer"].clone()
+    };
+    assert_eq!(replan(json!({"name": "Noon"})).await, 2);
+    assert_eq!(replan(json!({"limit_per_customer": null})).await, Value::Null);
+    assert_eq!(replan(json!({"name": "Midnight"})).await, Value::Null);
+    assert_eq!(replan(json!({"limit_per_customer": 3})).await, 3);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn of_sales_that_are_scheduled_at_the_same_moment_one_gets_the_sku() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 100).await;
+    for day in 0..5 {
+        let mut same = plan("LAMP", 1);
+        same["opens_at"] = json!(soon((day + 1) * 86_400_000));
+        same["closes_at"] = json!(soon((day + 1) * 86_400_000 + 3_600_000));
+        let sales = join_all((0..6).map(|_| operator.plans(same.clone()))).await;
+
+        let answers = join_all(sales.iter().map(|sale| operator.tells(sale, "schedule"))).await;
+
+        let (scheduled, refused): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|answer| answer.status == 200);
+        assert_eq!(scheduled.len(), 1);
+        refused.into_iter().for_each(|answer| drop(answer.expect_problem(422, "sale-not-valid")));
+    }
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sku_is_free_for_the_next_sale_once_the_one_before_may_not_drain_any_more() {
+    let engine = TestEngine::start_with(|config| config.sales.drain_within_seconds = 60).await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 100).await;
+    let from = |opens: i64, closes: i64| {
+        let mut plan = plan("LAMP", 1);
+        (plan["opens_at"], plan["closes_at"]) = (json!(soon(opens)), json!(soon(closes)));
+        plan
+    };
+    let first = operator.plans(from(3_600_000, 3_700_000)).await;
+    operator.tells(&first, "schedule").await.expect(200);
+    for (opens, closes, status) in [
+        (3_730_000, 3_800_000, 422),
+        (3_500_000, 3_570_000, 422),
+        (3_400_000, 3_530_000, 200),
+        (3_770_000, 3_800_000, 200),
+    ] {
+        let next = operator.plans(from(opens, closes)).await;
+        operator.tells(&next, "schedule").await.expect(status);
+    }
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_is_settled_when_none_of_its_orders_is_open() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    let sale = operator.opens(plan("LAMP", 10)).await;
+    let (buyer, other) = (engine.customer().await, engine.customer().await);
+    let open = buyer.orders("LAMP", 2).await.expect(201);
+    other.orders_by_card("LAMP", 1).await.expect(201);
+    operator.tells(&sale, "close").await.expect(200);
+    eventually("the card's order is sold", async || {
+        (operator.live(&sale).await["items"][0]["sold"] == 1).then_some(())
+    })
+    .await;
+
+    let refused = operator.tells(&sale, "settle").await.expect_problem(409, "orders-open");
+    assert_eq!(refused.body["orders"], 1);
+    let until: jiff::Timestamp = refused.body["until"].as_str().expect("a time").parse().expect("a time");
+    assert!(until > soon(3_500_000));
+    assert_eq!(operator.status(&sale).await, "closed");
+
+    report(&engine, &paid(open.id(), 1_000)).await.expect(200);
+    eventually("the sale is settled", async || {
+        (operator.tells(&sale, "settle").await.status == 200).then_some(())
+    })
+    .await;
+    operator.tells(&sale, "settle").await.expect(200);
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_order_that_is_paid_after_its_hold_lapsed_counts_also_after_a_restart() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    let sale = operator.opens(plan("LAMP", 10)).await;
+    let buyer = engine.customer().await;
+    let late = buyer.orders("LAMP", 2).await.expect(201).id().to_owned();
+    engine.by_hand("update inventory.reservations set expires_at = now() - interval '1 second'").await;
+    let engine = engine.restart().await;
+    eventually("the hold lapses", async || {
+        (told(&engine, "select state from inventory.reservations").await.as_deref() == Some("expired"))
+            .then_some(())
+    })
+    .await;
+    let engine = engine.restart().await;
+
+    report(&engine, &paid(&late, 1_000)).await.expect(200);
+
+    let operator = Operator { staff: engine.anybody().with_token(operator.staff.token.expect("a token")) };
+    operator.sees_pieces(&sale, 8, 0, 2, 0).await;
+    let buyer = engine.anybody().with_token(buyer.token.expect("a token"));
+    let settled = "select count(*) from orders.orders where stock_settled";
+    eventually("the sale heard of it", async || {
+        (told(&engine, settled).await.as_deref() == Some("1")).then_some(())
+    })
+    .await;
+    buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "limit-reached");
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_public_sees_what_is_announced_and_whether_everything_is_stopped() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    let sale = operator.opens(plan("LAMP", 5)).await;
+    let anybody = engine.anybody();
+    let shown = async || anybody.get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    // Drafts of later sales take nobody's place on the list.
+    let mut later = plan("LAMP", 5);
+    (later["opens_at"], later["closes_at"]) = (json!(soon(3_600_000)), json!(soon(7_200_000)));
+    for _ in 0..201 {
+        operator.plans(later.clone()).await;
+    }
+    assert_eq!(anybody.get("/v1/sales").await.expect(200).each("id"), [json!(sale)]);
+
+    operator.staff.post("/v1/admin/kill", json!({"reason": "a test"})).await.expect(200);
+    assert_eq!(shown().await["state"], "paused");
+    operator.staff.post("/v1/admin/resume", json!({"reason": "a test"})).await.expect(200);
+    assert_eq!(shown().await["state"], "open");
+
+    operator.tells(&sale, "close").await.expect(200);
+    operator.tells(&sale, "settle").await.expect(200);
+    let engine = engine.restart().await;
+    let anybody = engine.anybody();
+    assert_eq!(anybody.get("/v1/sales").await.expect(200).each("id"), [json!(sale)]);
+    let ended = anybody.get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    assert_eq!((&ended["state"], &ended["items"][0]["left"]), (&json!("ended"), &json!("none")));
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_that_cannot_be_wound_up_is_tried_again_after_longer_and_longer() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    let sale = operator.opens(plan("LAMP", 10)).await;
+    // Sequences count also what is undone.
+    engine
+        .by_hand(
+            "create sequence public.tries;
+             create function public.refuse() returns trigger language plpgsql as $$
+             begin
+                 perform nextval('public.tries');
+                 raise exception 'not now';
+             end $$;
+             create trigger refuse before update of stock_returned on sales.sales
+                 for each row execute function public.refuse()",
+        )
+        .await;
+
+    operator.tells(&sale, "close").await.expect(200);
+
+    let closed = Instant::now();
+    eventually("it is tried a fourth time", async || {
+        let tries: i64 = told(&engine, "select last_value from public.tries").await?.parse().ok()?;
+        (tries >= 4).then_some(())
+    })
+    .await;
+    // A try at the close and one in the next round, then one after one second and one after two more.
+    assert!(closed.elapsed() > Duration::from_millis(2_500), "{:?}", closed.elapsed());
+    engine.by_hand("drop trigger refuse on sales.sales").await;
+    eventually("its stock is returned", async || {
+        (told(&engine, "select stock_returned from sales.sales").await.as_deref() == Some("t")).then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    let buyer = engine.customer().await;
+    let mut queued = plan("LAMP", 10);
+    queued["admission"] = json!({"mode": "queue", "per_second": 10});
+    let sale = operator.opens(queued).await;
+    engine
+        .by_hand(
+            "create function public.refuse() returns trigger language plpgsql as $$
+             begin raise exception 'not now'; end $$;
+             create trigger refuse before update on sales.entries for each row
+                 when (old.state is distinct from new.state) execute function public.refuse()",
+        )
+        .await;
+    let ticket = eventually("the room is there", async || {
+        let joined = buyer.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+        (joined.status == 201).then(|| joined.body["ticket"].as_str().expect("a ticket").to_owned())
+    })
+    .await;
+    let admission = eventually("they are let in", async || {
+        let request = buyer.request(reqwest::Method::GET, &format!("/v1/sales/{sale}/queue"));
+        let place = buyer.send(request.header("Queue-Ticket", &ticket)).await.expect(200);
+        place.body["admission"].as_str().map(str::to_owned)
+    })
+    .await;
+    let order = buyer
+        .request(reqwest::Method::POST, "/v1/orders")
+        .header("Idempotency-Key", "once")
+        .header("Sale-Admission", admission)
+        .json(&crate::support::client::card_order("LAMP", 1, "tok_ok"));
+    buyer.send(order).await.expect(201);
+    eventually("the room knows", async || {
+        (operator.live(&sale).await["queue"]["ordered"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(told(&engine, "select state from sales.entries").await.as_deref(), Some("waiting"));
+
+    engine.by_hand("drop trigger refuse on sales.entries").await;
+
+    eventually("it is written", async || {
+        (told(&engine, "select state from sales.entries").await.as_deref() == Some("ordered")).then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
