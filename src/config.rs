@@ -134,6 +134,19 @@ pub struct Sales {
     pub challenge_bits: u8,
     pub audit_every_ms: u64,
     pub stop_on_breach: bool,
+    pub second_operator: Vec<SecondOperator>,
+    pub proposal_seconds: u64,
+    pub proposals_max: u32,
+}
+
+/// What can be set to need a second operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondOperator {
+    /// To stop a SKU, a sale or everything.
+    Kill,
+    /// To take pieces of a SKU away from a sale.
+    Lower,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -268,6 +281,9 @@ impl Default for Sales {
             challenge_bits: 0,
             audit_every_ms: 1_000,
             stop_on_breach: true,
+            second_operator: Vec::new(),
+            proposal_seconds: 900,
+            proposals_max: 100,
         }
     }
 }
@@ -374,6 +390,8 @@ impl Config {
             ("sales.challenge_bits", u64::from(self.sales.challenge_bits), 0, 30),
             ("sales.admission_seconds", u64::from(self.sales.admission_seconds), 1, 86_400),
             ("sales.audit_every_ms", self.sales.audit_every_ms, 100, 60_000),
+            ("sales.proposal_seconds", self.sales.proposal_seconds, 10, 86_400),
+            ("sales.proposals_max", u64::from(self.sales.proposals_max), 1, 10_000),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),

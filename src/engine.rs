@@ -572,6 +572,8 @@ impl Domains {
                 switch_item: sales.port(),
                 switch_everything: sales.port(),
                 change_item: sales.port(),
+                list_proposals: sales.port(),
+                withdraw_proposal: sales.port(),
                 list_changes: sales.port(),
                 get_live: sales.port(),
                 join_queue: self.waiting.port(),

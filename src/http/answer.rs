@@ -23,6 +23,11 @@ pub fn created(view: &impl Serialize) -> Answer {
     json(StatusCode::CREATED, view)
 }
 
+/// It is kept, and not done yet.
+pub fn accepted(view: &impl Serialize) -> Answer {
+    json(StatusCode::ACCEPTED, view)
+}
+
 fn json(status: StatusCode, view: &impl Serialize) -> Answer {
     let mut body = Vec::with_capacity(BODY_BYTES);
     serde_json::to_writer(&mut body, view)

@@ -17,7 +17,7 @@ use utoipa_swagger_ui::Config;
 use super::answer::Answer;
 use super::ports::{Gateway, GatewayLimits};
 use super::problem::Problem;
-use super::{inventory, orders, products, queue, report, sales, users, webhooks, why};
+use super::{inventory, orders, products, proposals, queue, report, sales, users, webhooks, why};
 
 /// Swagger UI sets styles of its own in elements; everything else comes from this server.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -43,7 +43,7 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
         inventory::reserve_stock, inventory::commit_reservation, inventory::release_reservation,
         webhooks::record_payment, sales::list_public_sales, sales::get_public_sale, sales::create_sale,
         sales::list_sales, sales::get_sale, sales::replan_sale, sales::validate_sale, sales::move_sale,
-        sales::change_item, sales::switch_item, sales::switch_everything,
+        sales::change_item, sales::switch_item, sales::switch_everything, proposals::list_proposals, proposals::withdraw_proposal,
         sales::list_changes, sales::get_live, queue::join_queue, queue::get_place, queue::get_draw, why::explain,
         report::get_report,
     ),

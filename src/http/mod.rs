@@ -18,6 +18,7 @@ mod orders;
 mod ports;
 mod problem;
 mod products;
+mod proposals;
 mod queue;
 mod rate_limit;
 mod report;
@@ -78,6 +79,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/sales/{id}/{action}").post(sales::move_sale))
         .service(at("/v1/admin/sales/{id}/items/{sku}").patch(sales::change_item))
         .service(at("/v1/admin/sales/{id}/items/{sku}/{action}").post(sales::switch_item))
+        .service(at("/v1/admin/proposals").get(proposals::list_proposals))
+        .service(at("/v1/admin/proposals/{id}").delete(proposals::withdraw_proposal))
         .service(at("/v1/admin/{action}").post(sales::switch_everything))
         .service(at("/v1/webhooks/sandbox").post(webhooks::record_payment))
         .service(at("/.well-known/jwks.json").get(users::get_keys))
@@ -91,6 +94,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/ops/language").post(ops::choose_language))
         .service(at("/ops/confirm").get(ops::confirm_everything))
         .service(at("/ops/switch").post(ops::switch_everything))
+        .service(at("/ops/proposals/{id}/withdraw").post(ops::withdraw_proposal))
         .service(at("/ops/sales").post(ops::create_sale))
         .service(at("/ops/sales/new").get(ops::plan_sale))
         .service(at("/ops/sales/{id}").get(ops::get_sale))

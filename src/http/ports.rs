@@ -20,8 +20,8 @@ use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
     Challenge, ChangeItem, CreateSale, GetAnnounced, GetDraw, GetLive, GetPlace, GetRoom, GetSale, GetTraces,
-    JoinQueue, ListAnnounced, ListChanges, ListSales, MoveSale, PassKey, ProofOfWork, ReplanSale,
-    SwitchEverything, SwitchItem, ValidateSale,
+    JoinQueue, ListAnnounced, ListChanges, ListProposals, ListSales, MoveSale, PassKey, ProofOfWork,
+    ReplanSale, SwitchEverything, SwitchItem, ValidateSale, WithdrawProposal,
 };
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::audit::{GetLight, GetSettlement};
@@ -59,6 +59,8 @@ pub struct SalesPorts {
     pub switch_item: Port<SwitchItem>,
     pub switch_everything: Port<SwitchEverything>,
     pub change_item: Port<ChangeItem>,
+    pub list_proposals: Port<ListProposals>,
+    pub withdraw_proposal: Port<WithdrawProposal>,
     pub list_changes: Port<ListChanges>,
     pub get_live: Port<GetLive>,
     pub join_queue: Port<JoinQueue>,

@@ -20,15 +20,16 @@ use super::auth::StaffMember;
 use super::input::{self, FromJson, FromPath, FromPathParts};
 use super::ports::Gateway;
 use super::problem::Problem;
+use super::proposals::{self, ProposalView};
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, Announced, ChangeItem, Changed, CreateSale, Finding, GATES,
     GetAnnounced, GetLive, GetRoom, GetSale, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges,
-    ListSales, Live, MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus,
+    ListProposals, ListSales, Live, MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus,
     SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
 };
 use crate::audit::{GetLight, Light};
-use crate::types::{Money, Quantity, SaleId, Sku};
+use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
 /// Sales on the list of operators.
 const LISTED_MAX: i64 = 200;
@@ -235,6 +236,10 @@ pub struct SaleView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Vec<FindingView>, nullable = false)]
     findings: Option<Vec<Finding>>,
+    /// When one sale is asked for: what waits for a second operator, in it or in everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    proposals: Option<Vec<ProposalView>>,
 }
 
 // For the document only: a [`Finding`] is written as it is.
@@ -272,6 +277,9 @@ pub struct ChangeView {
     /// Who did it; null: the schedule.
     #[schema(required)]
     actor: Option<Uuid>,
+    /// Who wanted it first, where it needed a second operator.
+    #[schema(required)]
+    proposed_by: Option<Uuid>,
     reason: String,
     #[schema(value_type = Object)]
     before: Value,
@@ -530,6 +538,7 @@ impl SaleView {
             created_at: sale.created_at,
             drains_until: sale.drains_until,
             findings: None,
+            proposals: None,
         }
     }
 }
@@ -539,7 +548,8 @@ impl ChangeView {
         Self {
             action: change.action.clone(),
             sku: change.sku.as_ref().map(ToString::to_string),
-            actor: change.actor.map(crate::types::CustomerId::uuid),
+            actor: change.actor.map(CustomerId::uuid),
+            proposed_by: change.proposed_by.map(CustomerId::uuid),
             reason: change.reason.clone(),
             before: change.before.clone(),
             after: change.after.clone(),
@@ -693,7 +703,12 @@ pub async fn list_sales(_: StaffMember, gateway: Data<Gateway>) -> Answer {
 )]
 pub async fn get_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
-    answer::ok(&SaleView::of(&sale))
+    let proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
+    let concern_it = proposals.iter().filter(|proposal| proposal.wish.sale().is_none_or(|of| of == id.0));
+    answer::ok(&SaleView {
+        proposals: Some(concern_it.map(ProposalView::of).collect()),
+        ..SaleView::of(&sale)
+    })
 }
 
 /// Plans a draft anew; what is missing stays as it is.
@@ -737,7 +752,8 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
 
 /// Does something to a sale: `schedule`, `arm`, `pause`, `resume`, `drain`, `close`, `cancel`, `settle` or `kill`.
 ///
-/// Doing it twice changes nothing. It opens by itself, at its time.
+/// Doing it twice changes nothing. It opens by itself, at its time. Where a kill needs a second operator, the same of another
+/// member of staff carries it out.
 #[utoipa::path(
     post, path = "/v1/admin/sales/{id}/{action}", tag = "sales", security(("bearer" = [])),
     params(
@@ -747,9 +763,10 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
     request_body = ReasonBody,
     responses(
         (status = 200, description = "The sale as it is then", body = SaleView),
+        (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id or no such action"),
         (status = 409, description = "`not-in-status`, `sale-not-ready` with `findings`, `orders-open` with `orders` and `until` \
-            for what is to be settled, or `overtaken`"),
+            for what is to be settled, or `overtaken`, `too-many-proposals`"),
         (status = 422, description = "`invalid-body`, or `sale-not-valid` with `findings`"),
     )
 )]
@@ -765,8 +782,7 @@ pub async fn move_sale(
     }
     let by = Some(staff.0.customer);
     let command = MoveSale { sale, action, by, reason: body.0.reason };
-    let sale = gateway.ports.sales.move_sale.ask(command).await?;
-    answer::ok(&SaleView::of(&sale))
+    proposals::answer(gateway.ports.sales.move_sale.ask(command).await?, SaleView::of)
 }
 
 /// Gives an armed, open or paused sale more or fewer pieces of a SKU.
@@ -776,6 +792,7 @@ pub async fn move_sale(
     request_body = ChangeItemBody,
     responses(
         (status = 200, description = "The sale as it is then", body = SaleView),
+        (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is neither an id nor a SKU"),
         (status = 409, description = "`allotment-differs`, `below-promised`, `too-few-to-allot`, `not-in-status` or `overtaken`"),
     )
@@ -790,8 +807,7 @@ pub async fn change_item(
     let FromJson(ChangeItemBody { allotment, expected, reason }) = body;
     let by = Some(staff.0.customer);
     let change = ChangeItem { sale, sku, allotment, expected, by, reason };
-    let sale = gateway.ports.sales.change_item.ask(change).await?;
-    answer::ok(&SaleView::of(&sale))
+    proposals::answer(gateway.ports.sales.change_item.ask(change).await?, SaleView::of)
 }
 
 /// Stops the orders of one SKU at once (`kill`), or lets them pass again (`resume`); staff pass.
@@ -805,6 +821,7 @@ pub async fn change_item(
     request_body = ReasonBody,
     responses(
         (status = 200, description = "The sale as it is then", body = SaleView),
+        (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is no id, no SKU or no such action"),
         (status = 409, description = "`overtaken`"),
     )
@@ -818,8 +835,7 @@ pub async fn switch_item(
     let FromPathParts((sale, sku, turn)) = path;
     let by = Some(staff.0.customer);
     let switch = SwitchItem { sale, sku, stopped: turn.stops(), by, reason: body.0.reason };
-    let sale = gateway.ports.sales.switch_item.ask(switch).await?;
-    answer::ok(&SaleView::of(&sale))
+    proposals::answer(gateway.ports.sales.switch_item.ask(switch).await?, SaleView::of)
 }
 
 /// Stops all orders of customers at once, in a sale or not (`kill`), or lets them pass again (`resume`); reading stays up
@@ -830,6 +846,7 @@ pub async fn switch_item(
     request_body = ReasonBody,
     responses(
         (status = 200, description = "Whether everything is stopped", body = SwitchView),
+        (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`not-found` for no such action"),
     )
 )]
@@ -841,8 +858,8 @@ pub async fn switch_everything(
 ) -> Answer {
     let by = Some(staff.0.customer);
     let switch = SwitchEverything { stopped: turn.0.stops(), by, reason: body.0.reason };
-    let stopped = gateway.ports.sales.switch_everything.ask(switch).await?;
-    answer::ok(&SwitchView { stopped })
+    let switched = gateway.ports.sales.switch_everything.ask(switch).await?;
+    proposals::answer(switched, |stopped| SwitchView { stopped: *stopped })
 }
 
 /// What was done to a sale, oldest first.

@@ -128,6 +128,8 @@ fn ports() -> Ports {
             switch_item: fake(|_| Err(SalesError::from(down()))),
             switch_everything: fake(|_| Err(SalesError::from(down()))),
             change_item: fake(|_| Err(SalesError::from(down()))),
+            list_proposals: fake(|_| Err(SalesError::from(down()))),
+            withdraw_proposal: fake(|_| Err(SalesError::from(down()))),
             list_changes: fake(|_| Err(SalesError::from(down()))),
             get_live: fake(|_| Err(SalesError::from(down()))),
             join_queue: fake(|_| Err(SalesError::from(down()))),

@@ -50,6 +50,7 @@ id!(
 );
 id!(OrderId);
 id!(ProductId);
+id!(ProposalId);
 id!(
     /// Pieces set aside under one id. An order's reservation carries the order's own id.
     ReservationId

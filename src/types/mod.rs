@@ -6,7 +6,7 @@ mod page;
 mod quantity;
 mod sku;
 
-pub use ids::{CustomerId, OrderId, ProductId, ReservationId, SaleId, SessionId};
+pub use ids::{CustomerId, OrderId, ProductId, ProposalId, ReservationId, SaleId, SessionId};
 pub use money::{Currency, Money, TaxRate};
 pub use page::{Cursor, Limit, Page};
 pub use quantity::Quantity;

@@ -21,4 +21,5 @@ mod sale_audit;
 mod sale_report;
 mod sale_rules;
 mod sales;
+mod second_operator;
 mod users;

@@ -8,7 +8,7 @@ use crate::support::client::PASSWORD;
 use crate::support::{Answer, Client, TestEngine, eventually};
 
 /// A browser that keeps the cookies of the page by hand.
-struct Browser {
+pub struct Browser {
     client: Client,
     cookies: Vec<(String, String)>,
     /// What the forms of the last page carry.
@@ -21,7 +21,7 @@ impl Browser {
     }
 
     /// Signed in as a member of staff.
-    async fn of_staff(engine: &TestEngine) -> Self {
+    pub async fn of_staff(engine: &TestEngine) -> Self {
         let mut browser = Self::of(engine);
         let email = email_of(&engine.staff().await).await;
         browser.get("/ops").await.expect(200);
@@ -35,7 +35,7 @@ impl Browser {
         cookies.collect::<Vec<_>>().join("; ")
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub async fn get(&mut self, path: &str) -> Answer {
         let request = self.client.request(reqwest::Method::GET, path).header("cookie", self.header());
         let answer = self.client.send(request.header("accept-language", "en")).await;
         self.keep(&answer);
@@ -43,7 +43,7 @@ impl Browser {
     }
 
     /// Sends a form with the page's token; what leads elsewhere is answered as it is.
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let token = self.token.clone();
         self.send(path, &[&[("token", &*token)], fields].concat(), &[]).await
     }
@@ -72,7 +72,7 @@ impl Browser {
     }
 
     /// Goes where an answer leads.
-    async fn follow(&mut self, answer: Answer) -> Answer {
+    pub async fn follow(&mut self, answer: Answer) -> Answer {
         let answer = answer.expect(303);
         let to = answer.header("location").expect("a place").to_owned();
         self.get(&to).await
@@ -107,14 +107,14 @@ impl Browser {
     }
 
     /// Does something to a sale.
-    async fn moves(&mut self, sale: &str, action: &str) -> Answer {
+    pub async fn moves(&mut self, sale: &str, action: &str) -> Answer {
         let fields = [("action", action), ("reason", "for a test")];
         let answer = self.post(&format!("/ops/sales/{sale}/move"), &fields).await;
         if answer.status == 303 { self.follow(answer).await } else { answer }
     }
 }
 
-async fn email_of(client: &Client) -> String {
+pub async fn email_of(client: &Client) -> String {
     client.get("/v1/users/me").await.expect(200).body["email"].as_str().expect("an email").to_owned()
 }
 

@@ -4,14 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix::{
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture,
+};
 use jiff::Timestamp;
 
 use super::error::SalesError;
 use super::gates::{Gates, Passage, Refusal};
 use super::messages::*;
-use super::model::{Action, AdmissionMode, Changed, Finding, Sale, SaleStatus};
+use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Sale, SaleStatus};
 use super::moves::Office;
+use super::proposals::{Proposal, Steered, Wish};
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::faults;
 use crate::storage::StorageError;
@@ -39,6 +42,10 @@ pub struct SalesActor {
     failures: HashMap<SaleId, u32>,
     /// Sales that are settled and took their leave of the gates, the latest opening first.
     settled: Vec<Arc<Sale>>,
+    /// What waits for a second operator, as it is known.
+    proposals: Vec<Proposal>,
+    /// Counts what became of them here.
+    proposals_turn: u64,
     /// The parts of gated sales as they were read last, so that many may look at them.
     parts: HashMap<SaleId, PartsRead>,
     /// Counts the turns of the switch for everything.
@@ -67,6 +74,8 @@ impl SalesActor {
             busy: HashSet::new(),
             failures: HashMap::new(),
             settled: Vec::new(),
+            proposals: Vec::new(),
+            proposals_turn: 0,
             parts: HashMap::new(),
             switch_turn: 0,
             is_reading_parts: false,
@@ -92,6 +101,7 @@ impl SalesActor {
         context.wait(loading.into_actor(self).map(|loaded, actor, _| {
             actor.gates.set_stopped(loaded.is_stopped);
             actor.settled = loaded.settled.into_iter().map(Arc::new).collect();
+            actor.proposals = loaded.proposals;
             for (sale, claimed) in loaded.unfinished {
                 let id = sale.id;
                 actor.gates.enter(sale);
@@ -167,7 +177,7 @@ impl SalesActor {
         });
     }
 
-    /// Reads the sales and the switch once more: what was written by a life of this actor that ended meanwhile, or by
+    /// Reads the sales, the proposals and the switch once more: what was written by a life of this actor that ended meanwhile, or by
     /// another engine, is in effect within a second.
     fn look_again(&mut self, context: &mut Context<Self>) {
         if self.is_looking_again {
@@ -175,13 +185,17 @@ impl SalesActor {
         }
         self.is_looking_again = true;
         let (store, actor, turn) = (self.office.store.clone(), context.address(), self.switch_turn);
+        let proposals_turn = self.proposals_turn;
         actix_rt::spawn(async move {
             let read = async {
-                Ok::<_, StorageError>((store.list_sales(true, i64::MAX).await?, store.find_switch().await?))
+                let sales = store.list_sales(true, i64::MAX).await?;
+                let proposals = store.list_proposals(Timestamp::now()).await?;
+                Ok::<_, StorageError>((sales, proposals, store.find_switch().await?))
             };
             match read.await {
-                Ok((sales, stopped)) => {
+                Ok((sales, proposals, stopped)) => {
                     sales.into_iter().for_each(|sale| actor.do_send(Enter { sale }));
+                    actor.do_send(EnterProposals { proposals, turn: proposals_turn });
                     actor.do_send(EnterSwitch { stopped, turn });
                 }
                 Err(error) => tracing::debug!(%error, "the sales could not be read once more"),
@@ -233,6 +247,15 @@ impl SalesActor {
         Announced { sale, is_everything_stopped: self.gates.is_stopped(), parts }
     }
 
+    /// Whether a wish is carried out when it is asked for now, as far as is known here: then it is in effect before that is
+    /// written.
+    fn is_agreed(&self, wish: &Wish, by: By) -> bool {
+        let now = Timestamp::now();
+        self.office
+            .needs_second(wish, by)
+            .is_none_or(|by| self.proposals.iter().any(|proposal| proposal.is_agreed_to(wish, by, now)))
+    }
+
     /// Carries something out, then takes the sale in as it is now.
     fn carry_out<F>(&self, context: &Context<Self>, work: F) -> ResponseFuture<Result<Sale, SalesError>>
     where
@@ -253,6 +276,7 @@ struct Loaded {
     is_stopped: bool,
     unfinished: Vec<(Sale, Vec<Claimed>)>,
     settled: Vec<Sale>,
+    proposals: Vec<Proposal>,
 }
 
 async fn load(office: &Office) -> Result<Loaded, SalesError> {
@@ -265,7 +289,9 @@ async fn load(office: &Office) -> Result<Loaded, SalesError> {
         };
         unfinished.push((sale, claimed));
     }
-    Ok(Loaded { is_stopped, unfinished, settled: office.store.list_settled_sales(ANNOUNCED_MAX).await? })
+    let settled = office.store.list_settled_sales(ANNOUNCED_MAX).await?;
+    let proposals = office.store.list_proposals(Timestamp::now()).await?;
+    Ok(Loaded { is_stopped, unfinished, settled, proposals })
 }
 
 impl Actor for SalesActor {
@@ -370,12 +396,13 @@ impl Handler<ValidateSale> for SalesActor {
 }
 
 impl Handler<MoveSale> for SalesActor {
-    type Result = ResponseFuture<Result<Sale, SalesError>>;
+    type Result = ResponseFuture<Result<Steered<Sale>, SalesError>>;
 
     fn handle(&mut self, message: MoveSale, context: &mut Context<Self>) -> Self::Result {
         let MoveSale { sale, action, by, reason } = message;
         // In effect before it is written: a database that hangs keeps nobody from stopping a sale.
         let bar = match action {
+            Action::Kill if !self.is_agreed(&Wish::KillSale { sale }, by) => 0,
             Action::Kill => self.gates.bar(sale, Refusal::Stopped("the sale".to_owned())),
             Action::Pause => self.gates.bar(sale, Refusal::Paused),
             action if action.keeps_out() => self.gates.bar(sale, Refusal::NotOpen { opens_in: None }),
@@ -387,16 +414,20 @@ impl Handler<MoveSale> for SalesActor {
         Box::pin(async move {
             let moved = office.carry_out(sale, action, by, &reason).await;
             match &moved {
-                Ok(moved) => {
+                Ok(Steered::Done(moved)) => {
                     let _ = actor.send(Enter { sale: moved.clone() }).await;
                     actor.do_send(Lift { sale, bar });
                 }
+                Ok(Steered::Proposed(_)) => actor.do_send(Lift { sale, bar }),
                 // It is as it was, and whoever was kept out may come in again. After a failure nobody may: who wanted
                 // it stopped does not know that it is not.
                 Err(error) if is_refusal(error) && action != Action::Resume => {
                     actor.do_send(Lift { sale, bar })
                 }
                 Err(_) => {}
+            }
+            if action == Action::Kill {
+                tell_proposal(&actor, Wish::KillSale { sale }, &moved).await;
             }
             moved
         })
@@ -409,24 +440,31 @@ fn is_refusal(error: &SalesError) -> bool {
 }
 
 impl Handler<SwitchItem> for SalesActor {
-    type Result = ResponseFuture<Result<Sale, SalesError>>;
+    type Result = ResponseFuture<Result<Steered<Sale>, SalesError>>;
 
     fn handle(&mut self, message: SwitchItem, context: &mut Context<Self>) -> Self::Result {
         // In effect before it is written, as above.
         let (id, sku) = (message.sale, message.sku.clone());
-        if message.stopped {
+        let wish = message.stopped.then(|| Wish::KillItem { sale: id, sku: sku.clone() });
+        let is_barred = wish.as_ref().is_some_and(|wish| self.is_agreed(wish, message.by));
+        if is_barred {
             self.gates.bar_sku(id, &sku);
         }
         let (office, actor) = (self.office.clone(), context.address());
         Box::pin(async move {
             let switched = office.switch_item(message).await;
             match &switched {
-                Ok(sale) => {
+                Ok(Steered::Done(sale)) => {
                     let _ = actor.send(Enter { sale: sale.clone() }).await;
                     actor.do_send(LiftSku { sale: id, sku });
                 }
+                Ok(Steered::Proposed(_)) if is_barred => actor.do_send(LiftSku { sale: id, sku }),
+                Ok(Steered::Proposed(_)) => {}
                 Err(error) if is_refusal(error) => actor.do_send(LiftSku { sale: id, sku }),
                 Err(_) => {}
+            }
+            if let Some(wish) = wish {
+                tell_proposal(&actor, wish, &switched).await;
             }
             switched
         })
@@ -483,31 +521,121 @@ impl Handler<LiftSku> for SalesActor {
 }
 
 impl Handler<SwitchEverything> for SalesActor {
-    type Result = ResponseFuture<Result<bool, SalesError>>;
+    type Result = ResponseFuture<Result<Steered<bool>, SalesError>>;
 
     fn handle(&mut self, message: SwitchEverything, context: &mut Context<Self>) -> Self::Result {
         let SwitchEverything { stopped, by, reason } = message;
-        if stopped {
+        let is_agreed = !stopped || self.is_agreed(&Wish::KillEverything, by);
+        if is_agreed {
+            // Of two that overlap, the later one counts.
+            self.switch_turn += 1;
+        }
+        if stopped && is_agreed {
             self.gates.bar_everything();
         }
-        self.switch_turn += 1;
         let turn = self.switch_turn;
         let (office, actor) = (self.office.clone(), context.address());
         Box::pin(async move {
-            office.switch_everything(stopped, by, &reason).await?;
-            let _ = actor.send(EnterSwitch { stopped, turn }).await;
-            actor.do_send(LiftEverything { turn });
-            Ok(stopped)
+            let switched = office.switch_everything(stopped, by, &reason).await;
+            if stopped {
+                tell_proposal(&actor, Wish::KillEverything, &switched).await;
+            }
+            let switched = switched?;
+            if let Steered::Done(stopped) = switched {
+                let _ = actor.send(EnterSwitch { stopped, turn }).await;
+            }
+            if is_agreed {
+                actor.do_send(LiftEverything { turn });
+            }
+            Ok(switched)
         })
     }
 }
 
 impl Handler<ChangeItem> for SalesActor {
-    type Result = ResponseFuture<Result<Sale, SalesError>>;
+    type Result = ResponseFuture<Result<Steered<Sale>, SalesError>>;
 
     fn handle(&mut self, message: ChangeItem, context: &mut Context<Self>) -> Self::Result {
-        let office = self.office.clone();
-        self.carry_out(context, async move { office.change_item(message).await })
+        let (office, actor) = (self.office.clone(), context.address());
+        let ChangeItem { sale, sku, allotment, expected, .. } = message.clone();
+        Box::pin(async move {
+            let changed = office.change_item(message).await;
+            if let Ok(Steered::Done(sale)) = &changed {
+                let _ = actor.send(Enter { sale: sale.clone() }).await;
+            }
+            tell_proposal(&actor, Wish::Lower { sale, sku, allotment, expected }, &changed).await;
+            changed
+        })
+    }
+}
+
+/// Tells the actor itself whether a wish waits for a second operator by now.
+async fn tell_proposal<T>(actor: &Addr<SalesActor>, wish: Wish, outcome: &Result<Steered<T>, SalesError>) {
+    let kept = match outcome {
+        Ok(Steered::Proposed(proposal)) => Some(proposal.clone()),
+        Ok(Steered::Done(_)) => None,
+        // It is looked at again within a second.
+        Err(_) => return,
+    };
+    let _ = actor.send(EnterProposal { wish, kept }).await;
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct EnterProposal {
+    wish: Wish,
+    kept: Option<Proposal>,
+}
+
+impl Handler<EnterProposal> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, EnterProposal { wish, kept }: EnterProposal, _: &mut Context<Self>) {
+        self.proposals_turn += 1;
+        self.proposals.retain(|proposal| proposal.wish != wish);
+        self.proposals.extend(kept);
+    }
+}
+
+/// Tells the actor itself what waits for a second operator.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct EnterProposals {
+    proposals: Vec<Proposal>,
+    /// Of the turn that it tells of, as of the switch.
+    turn: u64,
+}
+
+impl Handler<EnterProposals> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, EnterProposals { proposals, turn }: EnterProposals, _: &mut Context<Self>) {
+        if turn == self.proposals_turn {
+            self.proposals = proposals;
+        }
+    }
+}
+
+impl Handler<ListProposals> for SalesActor {
+    type Result = Result<Vec<Proposal>, SalesError>;
+
+    fn handle(&mut self, _: ListProposals, _: &mut Context<Self>) -> Self::Result {
+        let now = Timestamp::now();
+        Ok(self.proposals.iter().filter(|proposal| now < proposal.lapses_at).cloned().collect())
+    }
+}
+
+impl Handler<WithdrawProposal> for SalesActor {
+    type Result = ResponseFuture<Result<Proposal, SalesError>>;
+
+    fn handle(&mut self, message: WithdrawProposal, context: &mut Context<Self>) -> Self::Result {
+        let (office, actor) = (self.office.clone(), context.address());
+        let WithdrawProposal { proposal, by } = message;
+        Box::pin(async move {
+            let withdrawn = office.withdraw(proposal, by).await?;
+            let _ = actor.send(EnterProposal { wish: withdrawn.wish.clone(), kept: None }).await;
+            Ok(withdrawn)
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::actors::inventory::InventoryError;
 use crate::actors::runtime::AskError;
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
-use crate::types::{InvalidValue, SaleId, Sku};
+use crate::types::{InvalidValue, ProposalId, SaleId, Sku};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SalesError {
@@ -32,6 +32,10 @@ pub enum SalesError {
     /// Somebody else changed it at the same time.
     #[error("the sale was changed by somebody else at the same time")]
     Overtaken,
+    #[error("there is no proposal {0} that waits for a second operator")]
+    UnknownProposal(ProposalId),
+    #[error("{most} proposals wait for a second operator, and no more may")]
+    TooManyProposals { most: u32 },
     #[error("sale {0} has no waiting room, or none yet")]
     NoRoom(SaleId),
     #[error("the order of sale {0} is not drawn yet")]
@@ -89,6 +93,8 @@ impl Fault for SalesError {
             Self::UnknownSale(_) | Self::UnknownItem(_) | Self::NoRoom(_) | Self::NotDrawn(_) => {
                 Kind::NotFound
             }
+            Self::UnknownProposal(_) => Kind::NotFound,
+            Self::TooManyProposals { .. } => Kind::Conflict,
             Self::Busy => Kind::Busy,
             Self::NotWritten => Kind::Unavailable,
             Self::Refused(Refusal::NotAdmitted) => Kind::Forbidden,
@@ -112,6 +118,8 @@ impl Fault for SalesError {
             Self::NotReady { .. } => "sale-not-ready",
             Self::OrdersOpen { .. } => "orders-open",
             Self::Overtaken => "overtaken",
+            Self::UnknownProposal(_) => "unknown-proposal",
+            Self::TooManyProposals { .. } => "too-many-proposals",
             Self::NoRoom(_) => "no-waiting-room",
             Self::NotDrawn(_) => "not-drawn",
             Self::Busy => "busy",

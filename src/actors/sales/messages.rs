@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refused, Tally};
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
+use super::proposals::{Proposal, Steered};
 use super::waiting_room::{PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber};
 use crate::actors::inventory::Allotment;
-use crate::types::{CustomerId, OrderId, Quantity, SaleId, Sku};
+use crate::types::{CustomerId, OrderId, ProposalId, Quantity, SaleId, Sku};
 
 /// Plans a sale.
 ///
@@ -75,10 +76,10 @@ pub struct ValidateSale {
 /// Does something to a sale.
 ///
 /// Answers with the sale. Refuses with `NotInStatus` where the status does not allow it, with `NotValid` or `NotReady`
-/// where the plan or the stock does not. Asking twice changes nothing. What keeps buyers out is in effect before it is
-/// written.
+/// where the plan or the stock does not, with `OrdersOpen` where it is to be settled too early. Asking twice changes nothing.
+/// What keeps buyers out is in effect before it is written. A kill may need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Sale, SalesError>")]
+#[rtype(result = "Result<Steered<Sale>, SalesError>")]
 pub struct MoveSale {
     pub sale: SaleId,
     pub action: Action,
@@ -86,9 +87,9 @@ pub struct MoveSale {
     pub reason: String,
 }
 
-/// Turns the switch of one SKU of a sale.
+/// Turns the switch of one SKU of a sale; turning it on may need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Sale, SalesError>")]
+#[rtype(result = "Result<Steered<Sale>, SalesError>")]
 pub struct SwitchItem {
     pub sale: SaleId,
     pub sku: Sku,
@@ -97,9 +98,10 @@ pub struct SwitchItem {
     pub reason: String,
 }
 
-/// Turns the switch for everything: no order of a customer passes while it is on. Answers whether it is.
+/// Turns the switch for everything: no order of a customer passes while it is on. Answers whether it is. Turning it on may
+/// need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<bool, SalesError>")]
+#[rtype(result = "Result<Steered<bool>, SalesError>")]
 pub struct SwitchEverything {
     pub stopped: bool,
     pub by: Actor,
@@ -108,9 +110,9 @@ pub struct SwitchEverything {
 
 /// Gives an armed or open sale more or fewer pieces of a SKU.
 ///
-/// Answers with the sale. Refuses as inventory does, for example with `BelowPromised`.
+/// Answers with the sale. Refuses as inventory does, for example with `BelowPromised`. Fewer may need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Sale, SalesError>")]
+#[rtype(result = "Result<Steered<Sale>, SalesError>")]
 pub struct ChangeItem {
     pub sale: SaleId,
     pub sku: Sku,
@@ -118,6 +120,19 @@ pub struct ChangeItem {
     pub expected: Quantity,
     pub by: Actor,
     pub reason: String,
+}
+
+/// What waits for a second operator, oldest first; answered from memory.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Proposal>, SalesError>")]
+pub struct ListProposals;
+
+/// Takes a proposal back, whoever made it. Answers with it. Refuses with `UnknownProposal` also when it was carried out.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Proposal, SalesError>")]
+pub struct WithdrawProposal {
+    pub proposal: ProposalId,
+    pub by: CustomerId,
 }
 
 /// What was done to a sale, oldest first.

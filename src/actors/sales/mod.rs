@@ -9,6 +9,7 @@ mod gates;
 mod messages;
 mod model;
 mod moves;
+mod proposals;
 mod store;
 mod waiting_room;
 
@@ -21,5 +22,6 @@ pub use model::{
     SaleDraft, SaleItem, SaleStatus, Terms, Turn,
 };
 pub use moves::{Office, SalesPorts};
+pub use proposals::{Proposal, Steered, Wish};
 pub use store::SalesStore;
 pub use waiting_room::*;

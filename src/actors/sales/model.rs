@@ -414,6 +414,8 @@ pub struct Changed {
     pub action: String,
     pub sku: Option<Sku>,
     pub actor: Actor,
+    /// Who wanted it first, where it needed a second operator.
+    pub proposed_by: Actor,
     pub reason: String,
     pub before: serde_json::Value,
     pub after: serde_json::Value,

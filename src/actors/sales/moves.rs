@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::messages::{ChangeItem, SwitchItem};
 use super::model::{Action, Actor, Finding, Sale, SaleDraft, SaleStatus};
+use super::proposals::{Agreement, Proposal, Steered, Wish};
 use super::store::{Act, SalesStore};
 use super::waiting_room::{Pacing, PassKey, Seed};
 use crate::actors::catalog::QuoteSkus;
@@ -22,8 +23,9 @@ use crate::actors::inventory::{
     ListAllotments, ListClaims, OpenHolds,
 };
 use crate::actors::runtime::Port;
+use crate::config::SecondOperator;
 use crate::error::Fault as _;
-use crate::types::{SaleId, Sku};
+use crate::types::{CustomerId, ProposalId, SaleId, Sku};
 
 /// SKUs of one sale that are looked after at the same time.
 const AT_ONCE: usize = 16;
@@ -59,6 +61,10 @@ pub struct Office {
     order_every: Option<Duration>,
     orders_at_once: NonZeroU32,
     hold_seconds_max: i64,
+    /// What needs a second operator, how long the first one's wish waits, and how many may.
+    second_operator: Vec<SecondOperator>,
+    proposals_lapse_after: Duration,
+    proposals_max: u32,
 }
 
 impl Office {
@@ -74,6 +80,9 @@ impl Office {
                 .filter(|every| !every.is_zero()),
             orders_at_once: NonZeroU32::new(config.sales.orders_at_once).unwrap_or(NonZeroU32::MIN),
             hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
+            second_operator: config.sales.second_operator.clone(),
+            proposals_lapse_after: Duration::from_secs(config.sales.proposal_seconds),
+            proposals_max: config.sales.proposals_max,
         }
     }
 
@@ -89,7 +98,7 @@ impl Office {
         self.check_plan(&draft)?;
         let id = SaleId::generate();
         let seed = Seed::generate().map_err(|error| SalesError::Broken(error.to_string()))?;
-        let act = Act { by, reason: "planned", at: Timestamp::now() };
+        let act = Act { by, proposed_by: None, reason: "planned", at: Timestamp::now() };
         self.store.insert_sale(id, &draft, &seed, &act).await?;
         self.sale(id).await
     }
@@ -107,7 +116,7 @@ impl Office {
             if sale.status != SaleStatus::Draft {
                 return Err(SalesError::NotADraft { status: sale.status });
             }
-            let act = Act { by, reason: "planned anew", at: Timestamp::now() };
+            let act = Act { by, proposed_by: None, reason: "planned anew", at: Timestamp::now() };
             if self.store.replan_sale(&sale, &draft, &act).await? {
                 return self.sale(id).await;
             }
@@ -157,6 +166,24 @@ impl Office {
         Ok(findings)
     }
 
+    /// Who has to agree to a wish of somebody; nothing where one alone is enough, as the engine itself is.
+    pub(super) fn needs_second(&self, wish: &Wish, by: Actor) -> Option<CustomerId> {
+        by.filter(|_| self.second_operator.contains(&wish.control()))
+    }
+
+    /// Lets a wish be carried out, unless it needs a second operator and this is the first: then it is proposed. Whatever may
+    /// need one is asked for here before it is done, wherever the wish comes from.
+    async fn agree(&self, wish: Wish, by: Actor, reason: &str) -> Result<Agreement, SalesError> {
+        let Some(by) = self.needs_second(&wish, by) else {
+            return Ok(Agreement::Given { proposed_by: None });
+        };
+        let at = Timestamp::now();
+        let lapses_at = at.checked_add(self.proposals_lapse_after).unwrap_or(Timestamp::MAX);
+        let reason = reason.to_owned();
+        let proposal = Proposal { id: ProposalId::generate(), wish, by, reason, at, lapses_at };
+        self.store.agree(proposal, self.proposals_max).await
+    }
+
     /// Does something to a sale, on somebody's word.
     pub(super) async fn carry_out(
         &self,
@@ -164,14 +191,15 @@ impl Office {
         action: Action,
         by: Actor,
         reason: &str,
-    ) -> Result<Sale, SalesError> {
+    ) -> Result<Steered<Sale>, SalesError> {
         let mut was_made_ready = false;
+        let mut agreed = None;
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;
             let drains_until = Timestamp::now().checked_add(self.drain_within).unwrap_or(Timestamp::MAX);
             let next = match sale.after(action, drains_until) {
                 Ok(Some(next)) => next,
-                Ok(None) => return Ok(sale),
+                Ok(None) => return Ok(Steered::Done(sale)),
                 Err(refusal) => {
                     // It was cancelled while its pieces were set apart.
                     if was_made_ready && sale.status.is_over() {
@@ -199,22 +227,28 @@ impl Office {
                         return Err(SalesError::OrdersOpen { orders, until });
                     }
                 }
+                Action::Kill if agreed.is_none() => {
+                    match self.agree(Wish::KillSale { sale: id }, by, reason).await? {
+                        Agreement::Given { proposed_by } => agreed = Some(proposed_by),
+                        Agreement::Awaited(proposal) => return Ok(Steered::Proposed(proposal)),
+                    }
+                }
                 _ => {}
             }
-            let act = Act { by, reason, at: Timestamp::now() };
+            let act = Act { by, proposed_by: agreed.flatten(), reason, at: Timestamp::now() };
             if self.store.move_sale(&sale, &next, action, &act, self.drain_within).await? {
                 tracing::info!(sale = %id, action = action.as_str(), reason, "a sale was moved");
                 if !next.status.is_over() {
-                    return Ok(next);
+                    return Ok(Steered::Done(next));
                 }
                 // Where its stock cannot be given back now, the schedule does it again.
-                return Ok(match self.return_stock(&next).await {
+                return Ok(Steered::Done(match self.return_stock(&next).await {
                     Ok(returned) => returned,
                     Err(error) => {
                         tracing::warn!(sale = %id, %error, "what a sale did not sell is given back later");
                         next
                     }
-                });
+                }));
             }
         }
         Err(SalesError::Overtaken)
@@ -223,7 +257,9 @@ impl Office {
     /// What the schedule wants; answers with the sale as it is then.
     pub(super) async fn keep(&self, sale: &Sale, action: Action) -> Result<Option<Sale>, SalesError> {
         match self.carry_out(sale.id, action, None, BY_THE_SCHEDULE).await {
-            Ok(sale) => Ok(Some(sale)),
+            Ok(Steered::Done(sale)) => Ok(Some(sale)),
+            // Nobody is asked about what the engine does by itself.
+            Ok(Steered::Proposed(_)) => Ok(None),
             // Somebody was faster; this is how it is now.
             Err(SalesError::NotInStatus { .. }) => Ok(Some(self.sale(sale.id).await?)),
             Err(error) => Err(error),
@@ -291,19 +327,26 @@ impl Office {
         Ok(())
     }
 
-    pub(super) async fn switch_item(&self, wanted: SwitchItem) -> Result<Sale, SalesError> {
+    pub(super) async fn switch_item(&self, wanted: SwitchItem) -> Result<Steered<Sale>, SalesError> {
         let SwitchItem { sale: id, sku, stopped, by, reason } = wanted;
+        let mut agreed = None;
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;
             if sale.item(&sku).is_none() {
                 return Err(SalesError::UnknownItem(sku));
             }
-            let act = Act { by, reason: &reason, at: Timestamp::now() };
             if sale.stopped_skus.contains(&sku) == stopped {
-                return Ok(sale);
+                return Ok(Steered::Done(sale));
             }
+            if stopped && agreed.is_none() {
+                match self.agree(Wish::KillItem { sale: id, sku: sku.clone() }, by, &reason).await? {
+                    Agreement::Given { proposed_by } => agreed = Some(proposed_by),
+                    Agreement::Awaited(proposal) => return Ok(Steered::Proposed(proposal)),
+                }
+            }
+            let act = Act { by, proposed_by: agreed.flatten(), reason: &reason, at: Timestamp::now() };
             if self.store.switch_item(&sale, &sku, stopped, &act).await? {
-                return self.sale(id).await;
+                return self.sale(id).await.map(Steered::Done);
             }
         }
         Err(SalesError::Overtaken)
@@ -314,13 +357,28 @@ impl Office {
         stopped: bool,
         by: Actor,
         reason: &str,
-    ) -> Result<(), SalesError> {
-        Ok(self.store.turn_switch(stopped, &Act { by, reason, at: Timestamp::now() }).await?)
+    ) -> Result<Steered<bool>, SalesError> {
+        let mut agreed_by = None;
+        if stopped && !self.store.find_switch().await? {
+            match self.agree(Wish::KillEverything, by, reason).await? {
+                Agreement::Given { proposed_by } => agreed_by = proposed_by,
+                Agreement::Awaited(proposal) => return Ok(Steered::Proposed(proposal)),
+            }
+        }
+        let act = Act { by, proposed_by: agreed_by, reason, at: Timestamp::now() };
+        self.store.turn_switch(stopped, &act).await?;
+        Ok(Steered::Done(stopped))
+    }
+
+    pub(super) async fn withdraw(&self, id: ProposalId, by: CustomerId) -> Result<Proposal, SalesError> {
+        let withdrawn = self.store.withdraw_proposal(id, by, Timestamp::now()).await?;
+        withdrawn.ok_or(SalesError::UnknownProposal(id))
     }
 
     /// The stock's owner decides; the plan follows.
-    pub(super) async fn change_item(&self, wanted: ChangeItem) -> Result<Sale, SalesError> {
+    pub(super) async fn change_item(&self, wanted: ChangeItem) -> Result<Steered<Sale>, SalesError> {
         let ChangeItem { sale: id, sku, allotment, expected, by, reason } = wanted;
+        let mut agreed = None;
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;
             let item = sale.item(&sku).ok_or_else(|| SalesError::UnknownItem(sku.clone()))?;
@@ -328,16 +386,35 @@ impl Office {
                 let action = Action::Arm;
                 return Err(SalesError::NotInStatus { sale: id, status: sale.status, action });
             }
+            if allotment < expected && agreed.is_none() {
+                let wish = Wish::Lower { sale: id, sku: sku.clone(), allotment, expected };
+                agreed = Some(match self.is_lowered(&wish, by).await? {
+                    true => None,
+                    false => match self.agree(wish, by, &reason).await? {
+                        Agreement::Given { proposed_by } => proposed_by,
+                        Agreement::Awaited(proposal) => return Ok(Steered::Proposed(proposal)),
+                    },
+                });
+            }
             let change = ChangeAllotment { sale: id, sku: sku.clone(), pieces: allotment, expected };
             self.ports.change_allotment.ask(change).await?;
             if item.allotment == allotment {
-                return Ok(sale);
+                return Ok(Steered::Done(sale));
             }
-            let act = Act { by, reason: &reason, at: Timestamp::now() };
+            let act = Act { by, proposed_by: agreed.flatten(), reason: &reason, at: Timestamp::now() };
             if self.store.change_item(&sale, item, allotment, &act).await? {
-                return self.sale(id).await;
+                return self.sale(id).await.map(Steered::Done);
             }
         }
         Err(SalesError::Overtaken)
+    }
+
+    /// Whether the stock's owner has what is wished already, so that nobody needs to agree once more.
+    async fn is_lowered(&self, wish: &Wish, by: Actor) -> Result<bool, SalesError> {
+        let (Wish::Lower { sale, sku, allotment, .. }, Some(_)) = (wish, self.needs_second(wish, by)) else {
+            return Ok(false);
+        };
+        let parts = self.parts(*sale).await?;
+        Ok(parts.iter().any(|(of, part)| of == sku && part.allotment == allotment.get()))
     }
 }

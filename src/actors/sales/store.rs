@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::error::SalesError;
 use super::gates::Refused;
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft, SaleItem};
+use super::proposals::{Agreement, Proposal, Wish};
 use super::waiting_room::{EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber};
 use crate::storage::{Database, PooledConnection, StorageError, Transaction};
-use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
+use crate::types::{CustomerId, Money, ProposalId, Quantity, SaleId, Sku};
 
 macro_rules! sql {
     ($name:literal) => {
@@ -31,6 +32,8 @@ pub struct SalesStore {
 #[derive(Debug, Clone)]
 pub(super) struct Act<'a> {
     pub by: Actor,
+    /// Who wanted it first, where it needed a second operator.
+    pub proposed_by: Actor,
     pub reason: &'a str,
     pub at: Timestamp,
 }
@@ -201,6 +204,7 @@ impl SalesStore {
                         &was,
                         &is,
                         &act.at,
+                        &act.proposed_by.map(CustomerId::uuid),
                     ],
                 )
                 .await?;
@@ -236,6 +240,7 @@ impl SalesStore {
                     &state(sale.stopped_skus.contains(sku)),
                     &state(stopped),
                     &act.at,
+                    &act.proposed_by.map(CustomerId::uuid),
                 ],
             )
             .await?;
@@ -266,6 +271,7 @@ impl SalesStore {
                     &state(item.allotment),
                     &state(allotment),
                     &act.at,
+                    &act.proposed_by.map(CustomerId::uuid),
                 ],
             )
             .await?;
@@ -290,6 +296,7 @@ impl SalesStore {
                     action: row.get("action"),
                     sku: sku.map(str::parse).transpose().map_err(defective)?,
                     actor: row.get::<_, Option<Uuid>>("actor").map(CustomerId::from_uuid),
+                    proposed_by: row.get::<_, Option<Uuid>>("proposed_by").map(CustomerId::from_uuid),
                     reason: row.get("reason"),
                     before: row.get::<_, Value>("before"),
                     after: row.get::<_, Value>("after"),
@@ -309,9 +316,75 @@ impl SalesStore {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("turn_switch")).await?;
         let action = if stopped { "kill" } else { "resume" };
-        let by = act.by.map(CustomerId::uuid);
-        connection.execute(&statement, &[&stopped, &action, &by, &act.reason, &act.at]).await?;
+        let (by, proposed_by) = (act.by.map(CustomerId::uuid), act.proposed_by.map(CustomerId::uuid));
+        connection.execute(&statement, &[&stopped, &action, &by, &act.reason, &act.at, &proposed_by]).await?;
         Ok(())
+    }
+
+    /// Whether somebody else proposed the same before; if nobody did, it is proposed now.
+    ///
+    /// Refuses with `TooManyProposals`.
+    pub(super) async fn agree(&self, proposal: Proposal, most: u32) -> Result<Agreement, SalesError> {
+        let columns = WishColumns::of(&proposal.wish);
+        let WishColumns { action, sale, sku, allotment, expected } = &columns;
+        let write = async {
+            let mut connection = self.database.connection().await?;
+            let transaction = connection.transaction().await?;
+            transaction.execute(sql!("lock_proposals"), &[]).await?;
+            transaction.execute(sql!("lapse_proposals"), &[&proposal.at]).await?;
+            let by = proposal.by.uuid();
+            let taken = transaction
+                .query_opt(sql!("take_proposal"), &[action, sale, sku, allotment, expected, &by])
+                .await?;
+            if let Some(row) = taken {
+                let proposed_by = Some(CustomerId::from_uuid(row.get("actor")));
+                transaction.commit().await?;
+                return Ok(Some(Agreement::Given { proposed_by }));
+            }
+            let (at, lapses_at, most) = (&proposal.at, &proposal.lapses_at, i64::from(most));
+            transaction
+                .execute(
+                    sql!("insert_proposal"),
+                    &[
+                        &proposal.id.uuid(),
+                        action,
+                        sale,
+                        sku,
+                        allotment,
+                        expected,
+                        &by,
+                        &proposal.reason,
+                        at,
+                        lapses_at,
+                        &most,
+                    ],
+                )
+                .await?;
+            let rows = transaction.query(sql!("list_proposals"), &[at]).await?;
+            transaction.commit().await?;
+            let kept = rows.iter().map(proposal_from).collect::<Result<Vec<_>, _>>()?;
+            let kept = kept.into_iter().find(|kept| kept.wish == proposal.wish);
+            Ok::<_, StorageError>(kept.map(Agreement::Awaited))
+        };
+        write.await?.ok_or(SalesError::TooManyProposals { most })
+    }
+
+    pub(super) async fn list_proposals(&self, now: Timestamp) -> Result<Vec<Proposal>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("list_proposals")).await?;
+        connection.query(&statement, &[&now]).await?.iter().map(proposal_from).collect()
+    }
+
+    pub(super) async fn withdraw_proposal(
+        &self,
+        id: ProposalId,
+        by: CustomerId,
+        now: Timestamp,
+    ) -> Result<Option<Proposal>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("withdraw_proposal")).await?;
+        let row = connection.query_opt(&statement, &[&id.uuid(), &by.uuid(), &now]).await?;
+        row.as_ref().map(proposal_from).transpose()
     }
 
     /// SKUs that other sales have at some of the same time.
@@ -399,6 +472,51 @@ impl SalesStore {
         };
         if insert.await? == 0 { Err(SalesError::Overtaken) } else { Ok(()) }
     }
+}
+
+/// A wish as it stands in a table.
+struct WishColumns<'a> {
+    action: &'static str,
+    sale: Option<Uuid>,
+    sku: Option<&'a str>,
+    allotment: Option<i64>,
+    expected: Option<i64>,
+}
+
+impl<'a> WishColumns<'a> {
+    fn of(wish: &'a Wish) -> Self {
+        let pieces = wish.pieces();
+        Self {
+            action: wish.action(),
+            sale: wish.sale().map(SaleId::uuid),
+            sku: wish.sku().map(Sku::as_str),
+            allotment: pieces.map(|(allotment, _)| allotment.get()),
+            expected: pieces.map(|(_, expected)| expected.get()),
+        }
+    }
+}
+
+fn proposal_from(row: &Row) -> Result<Proposal, StorageError> {
+    let sale = row.get::<_, Option<Uuid>>("sale_id").map(SaleId::from_uuid);
+    let sku: Option<Sku> =
+        row.get::<_, Option<&str>>("sku").map(str::parse).transpose().map_err(defective)?;
+    let pieces = |column| row.get::<_, Option<i64>>(column).map(Quantity::new).transpose().map_err(defective);
+    let wish = match (sale, sku, pieces("allotment")?, pieces("expected")?) {
+        (Some(sale), Some(sku), Some(allotment), Some(expected)) => {
+            Wish::Lower { sale, sku, allotment, expected }
+        }
+        (Some(sale), Some(sku), ..) => Wish::KillItem { sale, sku },
+        (Some(sale), None, ..) => Wish::KillSale { sale },
+        (None, ..) => Wish::KillEverything,
+    };
+    Ok(Proposal {
+        id: ProposalId::from_uuid(row.get("id")),
+        wish,
+        by: CustomerId::from_uuid(row.get("actor")),
+        reason: row.get("reason"),
+        at: row.get("at"),
+        lapses_at: row.get("lapses_at"),
+    })
 }
 
 async fn overlaps(

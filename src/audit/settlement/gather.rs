@@ -219,6 +219,7 @@ async fn read_history(connection: &Connection, sale: SaleId) -> Result<Vec<Histo
         action: row.get("action"),
         sku: row.get("sku"),
         actor: row.get::<_, Option<Uuid>>("actor").map(|actor| actor.to_string()),
+        proposed_by: row.get::<_, Option<Uuid>>("proposed_by").map(|proposer| proposer.to_string()),
         reason: row.get("reason"),
         before: row.get("before"),
         after: row.get("after"),

@@ -89,6 +89,9 @@ pub struct HistoryLine {
     pub sku: Option<String>,
     /// The id of a member of staff; nothing: the engine itself.
     pub actor: Option<String>,
+    /// Who wanted it first, where it needed a second operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed_by: Option<String>,
     pub reason: String,
     /// JSON, as text.
     pub before: String,

@@ -89,6 +89,7 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
             action: "create".to_owned(),
             sku: None,
             actor: None,
+            proposed_by: None,
             reason: "planned".to_owned(),
             before: "{}".to_owned(),
             after: r#"{"share": 0.30000000000000004}"#.to_owned(),

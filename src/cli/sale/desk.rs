@@ -150,6 +150,10 @@ impl Desk {
         self.ask(shop::request("PATCH", path, Some(&self.staff), body.into())).await
     }
 
+    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Told<T>> {
+        self.ask(shop::request("DELETE", path, Some(&self.staff), Bytes::new())).await
+    }
+
     /// A document in the form that is asked for, written as it comes, however long it is. Answers with its bytes.
     pub(super) async fn fetch(
         &self,

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use self::create::Create;
 use self::desk::{Access, Desk, Refused};
 use self::documents::{Report, VerifyDraw, Why as WhyAsked};
-use self::shown::{ChangeShown, PageShown, SaleShown};
+use self::shown::{ChangeShown, PageShown, ProposalShown, SaleShown, SteeredShown};
 use self::watch::Watch;
 use crate::config::Config;
 
@@ -52,6 +52,10 @@ pub(super) enum Sale {
     Kill(Switch),
     /// Gives an armed, open or paused sale more or fewer pieces of a SKU.
     Allot(Allot),
+    /// Lists what waits for a second operator.
+    Proposals(Access),
+    /// Takes back what waits for a second operator.
+    Withdraw(Withdraw),
     /// Shows live how a sale is going, until Ctrl-C.
     Watch(Watch),
     /// Lists the sales, the latest opening first.
@@ -116,6 +120,14 @@ pub(in crate::cli) struct Switch {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct Withdraw {
+    /// The proposal's id.
+    proposal: Uuid,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct Allot {
     /// The sale's id.
     sale: Uuid,
@@ -163,7 +175,8 @@ impl Sale {
             Self::Resume(switch) | Self::Kill(switch) => &switch.access,
             Self::Allot(allot) => &allot.access,
             Self::Watch(watch) => &watch.access,
-            Self::List(access) => access,
+            Self::List(access) | Self::Proposals(access) => access,
+            Self::Withdraw(withdraw) => &withdraw.access,
             Self::Report(report) => &report.access,
             Self::Why(why) => &why.access,
             Self::VerifyReport { .. } | Self::VerifyDraw(_) => return None,
@@ -199,6 +212,18 @@ impl Sale {
             Self::Why(why) => why.carry_out(config).await?,
             Self::VerifyReport { file } => return verify_report::verify_report(config, file),
             Self::VerifyDraw(draw) => return draw.carry_out(),
+            Self::Proposals(access) => {
+                let desk = access.open(config).await?;
+                desk.get::<PageShown<ProposalShown>>("/v1/admin/proposals")
+                    .await?
+                    .tell_with(shown::proposals);
+            }
+            Self::Withdraw(Withdraw { proposal, access }) => {
+                let desk = access.open(config).await?;
+                let withdrawn =
+                    desk.delete::<ProposalShown>(&format!("/v1/admin/proposals/{proposal}")).await?;
+                withdrawn.tell_with(|proposal| format!("withdrawn: {proposal}"));
+            }
             Self::List(access) => {
                 let desk = access.open(config).await?;
                 desk.get::<PageShown<SaleShown>>("/v1/admin/sales").await?.tell_with(shown::list);
@@ -227,7 +252,8 @@ impl Move {
     async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<()> {
         let desk = self.access.open(config).await?;
         let path = format!("/v1/admin/sales/{}/{action}", self.sale);
-        desk.post::<SaleShown>(&path, self.why.body()).await?.tell_with(SaleShown::heading);
+        let moved = desk.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
+        moved.tell_with(|moved| moved.text(SaleShown::heading));
         Ok(())
     }
 }
@@ -237,18 +263,17 @@ impl Switch {
         let desk = self.access.open(config).await?;
         let Some(sale) = self.sale else {
             let path = format!("/v1/admin/{action}");
-            desk.post::<Value>(&path, self.why.body()).await?.tell_with(shown::switch);
+            let switched = desk.post::<SteeredShown<Value>>(&path, self.why.body()).await?;
+            switched.tell_with(|switched| switched.text(shown::switch));
             return Ok(());
         };
         let path = match &self.sku {
             Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", desk::in_a_path(sku)?),
             None => format!("/v1/admin/sales/{sale}/{action}"),
         };
-        let sale = desk.post::<SaleShown>(&path, self.why.body()).await?;
-        match self.sku {
-            Some(_) => sale.tell(),
-            None => sale.tell_with(SaleShown::heading),
-        }
+        let sale = desk.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
+        let text = if self.sku.is_some() { SaleShown::to_string } else { SaleShown::heading };
+        sale.tell_with(|sale| sale.text(text));
         Ok(())
     }
 }
@@ -259,7 +284,8 @@ impl Allot {
         let path = format!("/v1/admin/sales/{sale}/items/{}", desk::in_a_path(&self.sku)?);
         let desk: Desk = self.access.open(config).await?;
         let body = json!({"allotment": pieces, "expected": expected, "reason": self.why.reason});
-        desk.patch::<SaleShown>(&path, body.to_string()).await?.tell();
+        let changed = desk.patch::<SteeredShown<SaleShown>>(&path, body.to_string()).await?;
+        changed.tell_with(|changed| changed.text(SaleShown::to_string));
         Ok(())
     }
 }

@@ -31,6 +31,63 @@ pub(super) struct SaleShown {
     drains_until: Option<Timestamp>,
     #[serde(default)]
     findings: Vec<FindingShown>,
+    #[serde(default)]
+    proposals: Vec<ProposalShown>,
+}
+
+/// What was done, or what waits for a second operator now.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SteeredShown<T> {
+    Proposed(ProposalShown),
+    Done(T),
+}
+
+impl<T> SteeredShown<T> {
+    pub(super) fn text(&self, done: impl FnOnce(&T) -> String) -> String {
+        match self {
+            Self::Done(it) => done(it),
+            Self::Proposed(proposal) => format!("not done yet: {proposal}"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ProposalShown {
+    id: Uuid,
+    action: String,
+    sale: Option<Uuid>,
+    sku: Option<String>,
+    allotment: Option<i64>,
+    expected: Option<i64>,
+    actor: Uuid,
+    reason: String,
+    lapses_at: Timestamp,
+}
+
+impl Display for ProposalShown {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let of = match (&self.sale, &self.sku) {
+            (None, _) => "everything".to_owned(),
+            (Some(sale), None) => format!("sale {sale}"),
+            (Some(sale), Some(sku)) => format!("{sku} of sale {sale}"),
+        };
+        write!(formatter, "{} of {of}", self.action)?;
+        if let (Some(expected), Some(allotment)) = (self.expected, self.allotment) {
+            write!(formatter, " from {} to {}", grouped(expected), grouped(allotment))?;
+        }
+        let Self { id, actor, reason, lapses_at, .. } = self;
+        write!(
+            formatter,
+            ", proposed by {actor} ({reason}), waits for a second operator until {} (withdraw {id})",
+            in_japan(*lapses_at)
+        )
+    }
+}
+
+pub(super) fn proposals(proposals: &PageShown<ProposalShown>) -> String {
+    let lines: Vec<String> = proposals.items.iter().map(ToString::to_string).collect();
+    if lines.is_empty() { "nothing waits for a second operator".to_owned() } else { lines.join("\n") }
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +133,7 @@ pub(super) struct ChangeShown {
     action: String,
     sku: Option<String>,
     actor: Option<Uuid>,
+    proposed_by: Option<Uuid>,
     reason: String,
     before: Value,
     after: Value,
@@ -186,9 +244,10 @@ impl Display for SaleShown {
         let card = grouped(self.hold_seconds.card);
         write!(formatter, "  {limit}; held: card {card} s, {konbini}; admission: {}", self.admission.mode)?;
         match self.admission.per_second {
-            Some(per_second) => writeln!(formatter, ", {per_second} a second"),
-            None => writeln!(formatter),
+            Some(per_second) => writeln!(formatter, ", {per_second} a second")?,
+            None => writeln!(formatter)?,
         }
+        self.proposals.iter().try_for_each(|proposal| writeln!(formatter, "  {proposal}"))
     }
 }
 
@@ -204,10 +263,11 @@ pub(super) fn list(sales: &PageShown<SaleShown>) -> String {
 pub(super) fn history(changes: &PageShown<ChangeShown>) -> String {
     let mut text = String::new();
     for change in &changes.items {
-        let ChangeShown { action, sku, actor, reason, before, after, at } = change;
+        let ChangeShown { action, sku, actor, proposed_by, reason, before, after, at } = change;
         let sku = sku.as_ref().map(|sku| format!(" {sku}")).unwrap_or_default();
         let actor = actor.map_or_else(|| "the schedule".to_owned(), |actor| actor.to_string());
-        let _ = writeln!(text, "{}  {action}{sku}  by {actor}: {reason}", in_japan(*at));
+        let proposer = proposed_by.map(|proposer| format!(", proposed by {proposer}")).unwrap_or_default();
+        let _ = writeln!(text, "{}  {action}{sku}  by {actor}{proposer}: {reason}", in_japan(*at));
         for (member, now) in differences(before, after) {
             let _ = writeln!(text, "    {member}: {now}");
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::japan;
 use super::pages::cut;
-use super::words::Words;
+use super::words::{Words, fill};
 use crate::actors::sales::{Changed, SaleStatus};
 use crate::actors::users::GetUser;
 use crate::http::ports::Gateway;
@@ -39,18 +39,30 @@ pub struct LineView {
 
 /// The latest first.
 pub async fn views(gateway: &Gateway, words: &Words, changes: &[Changed]) -> Vec<ChangeView> {
+    let people = changes.iter().rev().take(SHOWN_MAX).flat_map(|change| [change.actor, change.proposed_by]);
+    let names = names(gateway, people.flatten()).await;
+    let name = |id: CustomerId| names.get(&id).cloned().unwrap_or_else(|| id.to_string());
+    let who = |change: &Changed| match (change.actor.map(name), change.proposed_by.map(name)) {
+        (None, _) => words.the_schedule.to_owned(),
+        (Some(actor), None) => actor,
+        (Some(actor), Some(proposer)) => fill(words.proposed_by, &[&actor, &proposer]),
+    };
+    changes.iter().rev().take(SHOWN_MAX).map(|change| view(words, change, who(change))).collect()
+}
+
+/// How people are called, as far as there are not too many.
+pub async fn names(
+    gateway: &Gateway,
+    people: impl Iterator<Item = CustomerId>,
+) -> HashMap<CustomerId, String> {
     let mut names: HashMap<CustomerId, String> = HashMap::new();
-    for id in changes.iter().rev().take(SHOWN_MAX).filter_map(|change| change.actor) {
+    for id in people {
         if names.len() < PEOPLE_MAX && !names.contains_key(&id) {
             let user = gateway.ports.users.get_user.ask(GetUser { id }).await;
             names.insert(id, user.map_or_else(|_| id.to_string(), |user| user.email.as_str().to_owned()));
         }
     }
-    let who = |change: &Changed| match change.actor {
-        None => words.the_schedule.to_owned(),
-        Some(id) => names.get(&id).cloned().unwrap_or_else(|| id.to_string()),
-    };
-    changes.iter().rev().take(SHOWN_MAX).map(|change| view(words, change, who(change))).collect()
+    names
 }
 
 fn view(words: &Words, change: &Changed, who: String) -> ChangeView {
@@ -110,6 +122,7 @@ fn text(words: &Words, place: &str, value: &Value) -> String {
         Value::String(text) if place == "status" => text
             .parse::<SaleStatus>()
             .map_or_else(|_| text.clone(), |it| words.status(it.as_str()).to_owned()),
+        Value::String(text) if place == "proposed" => words.action(text),
         Value::String(text) if place.ends_with("admission.mode") => words.admission(text).to_owned(),
         Value::String(text) if place.ends_with("_at") => {
             text.parse::<Timestamp>().map_or_else(|_| text.clone(), japan::shown)

@@ -9,6 +9,7 @@ mod history;
 mod japan;
 mod live;
 mod pages;
+mod proposals;
 mod sales;
 mod session;
 mod words;
@@ -17,6 +18,7 @@ pub use editor::{create_sale, plan_again, plan_sale, replan_sale};
 pub use live::{Streams, get_live};
 pub use pages::get_asset;
 pub(super) use pages::{explain, is_for_people};
+pub use proposals::withdraw_proposal;
 pub use sales::{
     change_item, confirm_everything, confirm_move, get_sale, list_sales, move_sale, switch_everything,
     switch_item,

@@ -11,12 +11,13 @@ use serde::Deserialize;
 use super::history::{self, ChangeView};
 use super::live::{LiveView, Rates, look};
 use super::pages::{self, Frame, Outcome, grouped};
+use super::proposals::{self, ProposalRow};
 use super::session::{Operator, Submitted, Visitor, sign_in_page};
 use super::words::{Words, fill};
 use super::{HOME, japan};
 use crate::actors::sales::{
     Action, ChangeItem, Finding, GATES, GetLive, GetSale, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
-    SalesError, SwitchEverything, SwitchItem, Turn, ValidateSale,
+    SalesError, Steered, SwitchEverything, SwitchItem, Turn, ValidateSale,
 };
 use crate::error::Fault as _;
 use crate::http::answer::Answer;
@@ -30,6 +31,8 @@ const LISTED_MAX: i64 = 500;
 const REASON_CHARACTERS_MAX: usize = 200;
 /// What is asked of one SKU, beside the actions of a sale.
 const ALLOT: &str = "allot";
+/// What became of something that needs a second operator.
+const PROPOSE: &str = "propose";
 
 /// A sale on the list and on the calendar.
 struct SaleLine {
@@ -120,6 +123,7 @@ struct SalesPage {
     calendar: Calendar,
     /// Unknown while there is no sale to ask about.
     is_everything_stopped: Option<bool>,
+    proposals: Vec<ProposalRow>,
     outcome: Option<Outcome>,
 }
 
@@ -175,6 +179,7 @@ async fn show_sales(
         groups: groups.into_iter().filter(|group| !group.sales.is_empty()).collect(),
         calendar: Calendar::of(words, &sales, first, today),
         is_everything_stopped,
+        proposals: proposals::rows(gateway, operator, None).await?,
         outcome,
     };
     pages::show(status, &page)
@@ -248,6 +253,7 @@ struct SalePage {
     version: i64,
     conditions: Vec<Condition>,
     controls: Vec<Control>,
+    proposals: Vec<ProposalRow>,
     skus: Vec<SkuRow>,
     gates: Vec<GateRow>,
     is_everything_stopped: bool,
@@ -290,9 +296,13 @@ pub struct SaleQuery {
 
 /// Says what was done, for actions that there are.
 fn done(words: &Words, action: Option<&str>) -> Option<Outcome> {
-    let action =
-        action.filter(|action| !words.effect(action).is_empty() || matches!(*action, "create" | "replan"))?;
-    let text = fill(words.done, &[&words.action(action)]);
+    let is_known = |action: &&str| {
+        !words.effect(action).is_empty() || matches!(*action, "create" | "replan" | PROPOSE | "withdraw")
+    };
+    let text = match action.filter(is_known)? {
+        PROPOSE => words.proposed.to_owned(),
+        action => fill(words.done, &[&words.action(action)]),
+    };
     Some(Outcome { is_refused: false, text, findings: Vec::new() })
 }
 
@@ -330,6 +340,7 @@ async fn show_sale(
         version: sale.version,
         conditions: conditions(words, &sale),
         controls: controls(words, &sale),
+        proposals: proposals::rows(gateway, operator, Some(id)).await?,
         skus: sku_rows(words, &sale, &live),
         gates: GATES
             .into_iter()
@@ -465,8 +476,8 @@ struct ConfirmPage {
     to: String,
     back: String,
     hidden: Vec<(&'static str, String)>,
-    /// The allotment as it is now, where it is to be changed.
-    allotment: Option<i64>,
+    /// The allotment as it is now and as it is wanted, where it is to be changed.
+    allotment: Option<(i64, i64)>,
 }
 
 #[derive(Deserialize)]
@@ -475,6 +486,8 @@ pub struct ConfirmQuery {
     action: String,
     #[serde(default, deserialize_with = "crate::http::input::optional_text")]
     sku: Option<Sku>,
+    /// What somebody proposed.
+    allotment: Option<i64>,
 }
 
 /// Asks whether something is to be done to a sale or to one of its SKUs, and why.
@@ -485,7 +498,7 @@ pub async fn confirm_move(
     gateway: Data<Gateway>,
 ) -> Answer {
     let words = operator.words();
-    let ConfirmQuery { action, sku } = query.0;
+    let ConfirmQuery { action, sku, allotment: wanted } = query.0;
     let known = gateway.ports.sales.get_sale.ask(GetSale { sale: sale.0 }).await?;
     let here = format!("{HOME}/sales/{}", sale.0);
     let mut what = known.draft.name.clone();
@@ -512,7 +525,8 @@ pub async fn confirm_move(
                 }
                 ALLOT => {
                     hidden.push(("expected", item.allotment.get().to_string()));
-                    allotment = Some(item.allotment.get());
+                    let now = item.allotment.get();
+                    allotment = Some((now, wanted.unwrap_or(now)));
                     "allotment"
                 }
                 _ => return Err(Problem::not_found()),
@@ -590,9 +604,10 @@ async fn answer(
     gateway: &Gateway,
     sale: SaleId,
     action: &str,
-    result: Result<Sale, SalesError>,
+    result: Result<Steered<Sale>, SalesError>,
 ) -> Answer {
     let operator = &submitted.operator;
+    let action = if matches!(result, Ok(Steered::Proposed(_))) { PROPOSE } else { action };
     match result {
         Ok(_) => Ok(pages::go_to(&format!("{HOME}/sales/{sale}?done={action}"))),
         Err(error) => {
@@ -678,6 +693,9 @@ pub async fn switch_everything(submitted: Submitted, gateway: Data<Gateway>) -> 
         return show_sales(operator, &gateway, None, status, Some(outcome)).await;
     };
     let asked = SwitchEverything { stopped, by: submitted.by(), reason };
-    gateway.ports.sales.switch_everything.ask(asked).await?;
+    let action = match gateway.ports.sales.switch_everything.ask(asked).await? {
+        Steered::Done(_) => action,
+        Steered::Proposed(_) => PROPOSE,
+    };
     Ok::<HttpResponse, Problem>(pages::go_to(&format!("{HOME}?done={action}")))
 }

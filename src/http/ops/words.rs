@@ -230,6 +230,13 @@ words! {
     why: "Why", "理由";
     change: "Before → after", "変更前 → 変更後";
     the_schedule: "the schedule", "スケジュール";
+    proposed_by: "{} (proposed by {})", "{}（提案：{}）";
+    proposals: "Waiting for a second operator", "承認待ち";
+    proposed: "Not done yet: it waits until another operator does the same.", "まだ実行していません。別の担当者が同じ操作をすると実行されます。";
+    lapses_at: "Lapses at", "有効期限";
+    confirm: "Confirm", "承認";
+    withdraw: "Withdraw", "取り下げ";
+    lower_of: "{}: allotment {} → {}", "{}：割当数 {} → {}";
     findings: "Before it can be scheduled", "予約の前に解決が必要";
     is_ready: "The plan is complete and can be scheduled.", "計画に問題はなく、予約できます。";
     light: "Invariants", "整合性";
@@ -318,6 +325,10 @@ coded! {
     "action kill": "Kill", "緊急停止";
     "action allot": "Change the allotment", "割当数を変更";
     "action change_item": "Allotment changed", "割当数の変更";
+    "action lower": "Lower the allotment", "割当数を減らす";
+    "action propose": "Proposed", "提案";
+    "action withdraw": "Withdrawn", "取り下げ";
+    "action lapse": "Lapsed", "期限切れ";
     "action create": "Planned", "計画";
     "action replan": "Planned anew", "計画の変更";
 
@@ -360,6 +371,9 @@ coded! {
     "refusal not-a-draft": "Only drafts can be edited.", "編集できるのは下書きだけです。";
     "refusal sale-not-valid": "The plan cannot be run as it is.", "計画に問題があります。";
     "refusal sale-not-ready": "Not all of its SKUs are ready.", "準備できていないSKUがあります。";
+    "refusal orders-open": "Some of its orders are not paid yet.", "未払いの注文が残っています。";
+    "refusal unknown-proposal": "It waits no longer: it was carried out, withdrawn, or has lapsed.", "すでに実行・取り下げ済みか、期限切れです。";
+    "refusal too-many-proposals": "Too much waits for a second operator already.", "承認待ちが多すぎます。";
     "refusal overtaken": "Somebody else changed the sale at the same time.", "同時に別の人が変更しました。";
     "refusal below-promised": "More pieces than that are held or sold already.", "すでに確保・販売された数を下回ります。";
     "refusal allotment-differs": "The allotment has changed meanwhile. Look at it and try again.",
@@ -392,6 +406,7 @@ coded! {
     "field admission.per_second": "Customers let in per second", "毎秒の入場人数";
     "field status": "Status", "状態";
     "field stopped": "Stopped", "停止";
+    "field proposed": "Proposed", "提案";
 
     "finding name": "1〜100 characters", "1〜100文字で入力してください";
     "finding opens_at": "a time", "日時を確認してください";

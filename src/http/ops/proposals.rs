@@ -1,0 +1,90 @@
+//! What waits for a second operator, with what he can do about it.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+
+use super::history::names;
+use super::pages::{self, grouped};
+use super::session::{Operator, Submitted};
+use super::words::fill;
+use super::{HOME, japan};
+use crate::actors::sales::{ListProposals, Proposal, Wish, WithdrawProposal};
+use crate::http::answer::Answer;
+use crate::http::input::FromPath;
+use crate::http::ports::Gateway;
+use crate::http::problem::Problem;
+use crate::types::{ProposalId, SaleId};
+
+pub struct ProposalRow {
+    pub what: String,
+    pub who: String,
+    pub why: String,
+    pub until: String,
+    /// Whoever proposed it does not confirm it.
+    pub is_own: bool,
+    /// Where it is confirmed, and where it is withdrawn.
+    pub confirm: String,
+    pub withdraw: String,
+}
+
+/// Those of one sale and of everything, or of everything alone.
+pub async fn rows(
+    gateway: &Gateway,
+    operator: &Operator,
+    sale: Option<SaleId>,
+) -> Result<Vec<ProposalRow>, Problem> {
+    let mut proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
+    proposals.retain(|proposal| proposal.wish.sale().is_none_or(|of| Some(of) == sale));
+    let names = names(gateway, proposals.iter().map(|proposal| proposal.by)).await;
+    let row = |proposal: &Proposal| ProposalRow {
+        what: what(operator, &proposal.wish),
+        who: names.get(&proposal.by).cloned().unwrap_or_else(|| proposal.by.to_string()),
+        why: proposal.reason.clone(),
+        until: japan::with_seconds(proposal.lapses_at),
+        is_own: proposal.by == operator.identity.customer,
+        confirm: confirm(&proposal.wish),
+        withdraw: format!("{HOME}/proposals/{}/withdraw", proposal.id),
+    };
+    Ok(proposals.iter().map(row).collect())
+}
+
+fn what(operator: &Operator, wish: &Wish) -> String {
+    let words = operator.words();
+    match wish {
+        Wish::KillEverything => words.stop_everything.to_owned(),
+        Wish::KillSale { .. } => words.action("kill"),
+        Wish::KillItem { sku, .. } => fill(words.stop_sku_of, &[sku.as_str()]),
+        Wish::Lower { sku, allotment, expected, .. } => {
+            let [from, to] = [expected, allotment].map(|pieces| grouped(pieces.get()));
+            fill(words.lower_of, &[sku.as_str(), &from, &to])
+        }
+    }
+}
+
+fn confirm(wish: &Wish) -> String {
+    match wish {
+        Wish::KillEverything => format!("{HOME}/confirm?action=kill"),
+        Wish::KillSale { sale } => format!("{HOME}/sales/{sale}/confirm?action=kill"),
+        Wish::KillItem { sale, sku } => format!("{HOME}/sales/{sale}/confirm?action=kill&sku={sku}"),
+        Wish::Lower { sale, sku, allotment, .. } => {
+            let allotment = allotment.get();
+            format!("{HOME}/sales/{sale}/confirm?action=allot&sku={sku}&allotment={allotment}")
+        }
+    }
+}
+
+/// Takes a proposal back.
+pub async fn withdraw_proposal(
+    proposal: FromPath<ProposalId>,
+    submitted: Submitted,
+    gateway: Data<Gateway>,
+) -> Answer {
+    submitted.form.check(&["token"], &[])?;
+    let asked = WithdrawProposal { proposal: proposal.0, by: submitted.operator.identity.customer };
+    let withdrawn = gateway.ports.sales.withdraw_proposal.ask(asked).await?;
+    let place = match withdrawn.wish.sale() {
+        Some(sale) => format!("{HOME}/sales/{sale}?done=withdraw"),
+        None => format!("{HOME}?done=withdraw"),
+    };
+    Ok::<HttpResponse, Problem>(pages::go_to(&place))
+}
