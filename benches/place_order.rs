@@ -44,6 +44,7 @@ fn main() {
                         payment,
                         is_staff: false,
                         admission: None,
+                        device: None,
                         arrived_at: jiff::Timestamp::now(),
                     };
                     place.ask(message).await.expect("an order");

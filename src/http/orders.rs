@@ -24,11 +24,12 @@ use crate::actors::orders::{
     OrderStatus, PlaceOrder, TaxShare,
 };
 use crate::actors::payments::{CardToken, KonbiniChain, Payment, PaymentMethod, PhoneNumber};
-use crate::actors::sales::Admission;
+use crate::actors::sales::{Admission, DeviceId};
 use crate::actors::users::Role;
 use crate::types::{Currency, Cursor, InvalidValue, Limit, OrderId, Quantity, Sku};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const DEVICE_ID: HeaderName = HeaderName::from_static("device-id");
 const SALE_ADMISSION: HeaderName = HeaderName::from_static("sale-admission");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -218,6 +219,21 @@ impl FromRequest for OptionalAdmission {
             gateway.pass_key.read_admission(text, Timestamp::now()).ok()
         };
         ready(Ok(Self(read())))
+    }
+}
+
+/// What the client says that it is.
+pub struct OptionalDevice(Option<DeviceId>);
+
+impl FromRequest for OptionalDevice {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let device = request.headers().get(DEVICE_ID);
+        // What is not visible ASCII is refused by its own rule.
+        let read = device.map(|device| device.to_str().unwrap_or_default().parse().map_err(Problem::from));
+        ready(read.transpose().map(Self))
     }
 }
 
@@ -441,7 +457,11 @@ pub enum OrderStatusName {
 /// first order again.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders", security(("bearer" = [])), request_body = PlaceOrderBody,
-    params(("Idempotency-Key" = String, Header, description = "One for each order that is wanted; kept for at least 24 hours", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    params(
+        ("Idempotency-Key" = String, Header, description = "One for each order that is wanted; kept for at least 24 hours", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+        ("Device-Id" = Option<String>, Header, description = "The same for all orders of one app or browser: orders of a device in \
+            sales have a pace, whatever accounts they are of", nullable = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$"),
+    ),
     responses(
         (status = 201, description = "The order is placed and durable", body = OrderView, headers(
             ("Location" = String, description = "Where the order is"),
@@ -453,7 +473,8 @@ pub enum OrderStatusName {
         (status = 403, description = "`not-admitted`: the sale wants a `Sale-Admission` that is valid and not used"),
         (status = 409, description = "`out-of-stock` with `sku`, `requested` and `available`; for a SKU in a sale its gate: \
             `sale-not-open`, `sale-paused`, `stopped`, `limit-reached`, `sold-out`, `konbini-not-allowed`, \
-            `konbini-share-reached`, `two-sales`; with `Retry-After` where waiting helps"),
+            `konbini-share-reached`, `too-many-unpaid`, `two-sales`; with `Retry-After` where waiting helps"),
+        (status = 429, description = "`too-fast`: orders of this customer or device in a sale come too fast; with `Retry-After`"),
         (status = 422, description = "`invalid-body`, `invalid-value` or `idempotency-key-reused`"),
     )
 )]
@@ -461,6 +482,7 @@ pub async fn place_order(
     customer: SignedInCustomer,
     key: RequiredKey,
     admission: OptionalAdmission,
+    device: OptionalDevice,
     body: FromJson<PlaceOrderBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
@@ -475,6 +497,7 @@ pub async fn place_order(
         payment,
         is_staff: customer.0.role.may(Role::Staff),
         admission: admission.0,
+        device: device.0,
         arrived_at,
     };
     let placed = gateway.ports.orders.place_order.ask(wanted).await?;

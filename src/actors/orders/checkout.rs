@@ -181,6 +181,7 @@ fn arrival(order: OrderId, wanted: &PlaceOrder, lines: &[Line]) -> Arrival {
         lines: lines.to_vec(),
         is_konbini,
         also_known_as: name.into_iter().collect(),
+        device: wanted.device.clone(),
         admission: wanted.admission,
         arrived_at: wanted.arrived_at,
     }

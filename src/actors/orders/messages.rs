@@ -9,7 +9,7 @@ use super::error::OrdersError;
 use super::model::{HistoryEntry, IdempotencyKey, Order, OrderStatus};
 use crate::actors::inventory::Line;
 use crate::actors::payments::{PaymentMethod, PaymentReport};
-use crate::actors::sales::Admission;
+use crate::actors::sales::{Admission, DeviceId};
 use crate::types::{Cursor, CustomerId, Limit, OrderId, Page};
 
 /// Places an order: stock for every line is set aside, the payment is opened, and both stand or fall together.
@@ -29,6 +29,8 @@ pub struct PlaceOrder {
     pub is_staff: bool,
     /// To the sale, where it has admissions; its signature was checked.
     pub admission: Option<Admission>,
+    /// What the client says that it is.
+    pub device: Option<DeviceId>,
     pub arrived_at: Timestamp,
 }
 

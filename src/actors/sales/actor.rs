@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::gates::{Gates, Passage, Refusal};
 use super::messages::*;
-use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Sale, SaleStatus};
+use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
@@ -67,7 +67,7 @@ impl SalesActor {
     pub fn new(office: Office) -> Self {
         // Every life of the gates has another number than the one before.
         let epoch = u64::try_from(Timestamp::now().as_nanosecond() & i128::from(u64::MAX)).unwrap_or(0);
-        let gates = Gates::new(epoch, office.key.clone(), office.pacing());
+        let gates = Gates::new(epoch, office.gate_rules(), office.paces());
         Self {
             office,
             gates,
@@ -102,10 +102,13 @@ impl SalesActor {
             actor.gates.set_stopped(loaded.is_stopped);
             actor.settled = loaded.settled.into_iter().map(Arc::new).collect();
             actor.proposals = loaded.proposals;
-            for (sale, claimed) in loaded.unfinished {
+            for Unfinished { sale, claimed, read } in loaded.unfinished {
                 let id = sale.id;
                 actor.gates.enter(sale);
                 actor.gates.restore(id, &claimed);
+                if !read.parts.is_empty() {
+                    actor.parts.insert(id, read);
+                }
             }
         }));
     }
@@ -243,7 +246,16 @@ impl SalesActor {
     }
 
     fn announced(&self, sale: Arc<Sale>) -> Announced {
-        let parts = self.parts.get(&sale.id).map(|read| read.parts.clone()).unwrap_or_default();
+        let parts = match self.parts.get(&sale.id) {
+            Some(read) => read.parts.clone(),
+            // It was armed just now, and has all that it was given.
+            None if sale.status.is_gated() => {
+                let whole =
+                    |item: &SaleItem| (item.sku.clone(), Allotment::of(sale.id, item.allotment.get()));
+                Arc::new(sale.draft.items.iter().map(whole).collect())
+            }
+            None => Arc::default(),
+        };
         Announced { sale, is_everything_stopped: self.gates.is_stopped(), parts }
     }
 
@@ -274,20 +286,28 @@ impl SalesActor {
 /// What is kept in memory.
 struct Loaded {
     is_stopped: bool,
-    unfinished: Vec<(Sale, Vec<Claimed>)>,
+    unfinished: Vec<Unfinished>,
     settled: Vec<Sale>,
     proposals: Vec<Proposal>,
+}
+
+struct Unfinished {
+    sale: Sale,
+    claimed: Vec<Claimed>,
+    read: PartsRead,
 }
 
 async fn load(office: &Office) -> Result<Loaded, SalesError> {
     let is_stopped = office.store.find_switch().await?;
     let mut unfinished = Vec::new();
     for sale in office.store.list_sales(true, i64::MAX).await? {
-        let claimed = match sale.status.is_gated() {
+        let (at, is_gated) = (Timestamp::now(), sale.status.is_gated());
+        let claimed = match is_gated {
             true => office.ports.list_claims.ask(ListClaims { sale: sale.id, order: None }).await?,
             false => Vec::new(),
         };
-        unfinished.push((sale, claimed));
+        let parts = if is_gated { office.parts(sale.id).await? } else { Parts::new() };
+        unfinished.push(Unfinished { sale, claimed, read: PartsRead { at, parts: Arc::new(parts) } });
     }
     let settled = office.store.list_settled_sales(ANNOUNCED_MAX).await?;
     let proposals = office.store.list_proposals(Timestamp::now()).await?;

@@ -1,18 +1,19 @@
 //! The gates in front of the stock decision: whether this order may have pieces of a sale at this moment, from memory alone.
 //!
-//! In this order: the switch for everything, the pace of the account, the sale's window and status, the switches of the sale and of the SKU, how it
-//! is paid, the admission, the limits. What passes is counted for its customer until its order has come to nothing.
+//! In this order: the switch for everything, the pace of the device and the account, the sale's window and status, the switches of the sale and of the SKU, how it
+//! is paid, the limits, the orders that are not paid yet, the admission. What passes is counted for its customer until its order has come to nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::model::{AdmissionMode, Sale, SaleStatus};
-use super::waiting_room::{Admission, Pacing, PassKey, TicketNumber};
+use super::waiting_room::{Admission, Pacing, PassKey, RetryAfter, TicketNumber};
 use crate::actors::inventory::{Claimed, Line};
-use crate::types::{CustomerId, Money, OrderId, SaleId, Sku};
+use crate::types::{CustomerId, InvalidValue, Money, OrderId, SaleId, Sku};
 
 /// Why an order may not have what it wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,8 +37,10 @@ pub enum Refusal {
     TwoSales,
     #[error("the sale has sold out")]
     SoldOut,
-    #[error("orders of this customer come too fast")]
+    #[error("orders of this customer or device come too fast")]
     TooFast { retry_after: u32 },
+    #[error("a customer may have {most} orders in this sale that are not paid")]
+    TooManyUnpaid { most: u32 },
 }
 
 impl Refusal {
@@ -54,6 +57,7 @@ impl Refusal {
             Self::TwoSales => "two-sales",
             Self::SoldOut => "sold-out",
             Self::TooFast { .. } => "too-fast",
+            Self::TooManyUnpaid { .. } => "too-many-unpaid",
         }
     }
 
@@ -62,7 +66,7 @@ impl Refusal {
         match self {
             Self::NotOpen { opens_in } => *opens_in,
             Self::Paused | Self::Stopped(_) => Some(5),
-            Self::KonbiniShareReached(_) => Some(30),
+            Self::KonbiniShareReached(_) | Self::TooManyUnpaid { .. } => Some(30),
             Self::TooFast { retry_after } => Some(*retry_after),
             _ => None,
         }
@@ -81,9 +85,35 @@ pub struct Arrival {
     pub is_konbini: bool,
     /// Who else it may be, besides the account: for example a phone number, with what it is.
     pub also_known_as: Vec<(&'static str, String)>,
+    /// What the client says that it is; nothing: a device of this customer alone.
+    pub device: Option<DeviceId>,
     /// What the customer was given, its signature checked.
     pub admission: Option<Admission>,
     pub arrived_at: Timestamp,
+}
+
+/// What a client says that it is, and may change at will.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DeviceId(Arc<str>);
+
+impl DeviceId {
+    pub const CHARACTERS_MAX: usize = 64;
+}
+
+impl FromStr for DeviceId {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if (1..=Self::CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(is_plain) {
+            return Ok(Self(text.into()));
+        }
+        let most = Self::CHARACTERS_MAX;
+        Err(InvalidValue::new(
+            "device id",
+            format!("must have 1 to {most} letters, digits, \"-\", \"_\" or \".\""),
+        ))
+    }
 }
 
 /// An order that passed.
@@ -136,7 +166,7 @@ pub struct Tally {
 }
 
 /// The names of refusals, in the order in which a [`Tally`] counts them.
-pub const GATES: [&str; 10] = [
+pub const GATES: [&str; 11] = [
     "sale-not-open",
     "sale-paused",
     "stopped",
@@ -147,6 +177,7 @@ pub const GATES: [&str; 10] = [
     "two-sales",
     "sold-out",
     "too-fast",
+    "too-many-unpaid",
 ];
 
 impl Tally {
@@ -171,10 +202,8 @@ impl Tally {
 /// All gates; one life of the actor has one.
 pub struct Gates {
     epoch: u64,
-    /// Names are counted and stored under pseudonyms.
-    key: PassKey,
-    /// How fast the orders of one account may come; nothing: as fast as they like.
-    pacing: Option<Pacing>,
+    rules: GateRules,
+    paces: Paces,
     /// The switch for everything, as it is written.
     is_stopped: bool,
     /// It is turned on before that is written.
@@ -196,6 +225,32 @@ pub struct Gates {
     latency_p99: Option<Duration>,
 }
 
+/// What holds in every sale.
+pub struct GateRules {
+    /// Names are counted and stored under pseudonyms.
+    pub key: PassKey,
+    /// Orders of one account in a sale that may wait for their payment; nothing: any number.
+    pub unpaid_max: Option<u32>,
+}
+
+/// How fast the orders of one account, and of one device, may come; nothing: as fast as they like.
+#[derive(Default)]
+pub struct Paces {
+    pub accounts: Option<Pacing>,
+    pub devices: Option<Pacing>,
+}
+
+impl Paces {
+    fn allow(&mut self, arrival: &Arrival) -> Result<(), RetryAfter> {
+        let at = arrival.arrived_at;
+        // Who names none has one of their own, whose pace is the account's.
+        if let (Some(devices), Some(device)) = (&mut self.devices, &arrival.device) {
+            devices.allow(device, at)?;
+        }
+        self.accounts.as_mut().map_or(Ok(()), |accounts| accounts.allow(arrival.customer, at))
+    }
+}
+
 struct Gate {
     sale: Arc<Sale>,
     /// Set before a change that keeps buyers out is written, with the number by which it is lifted.
@@ -205,6 +260,8 @@ struct Gate {
     /// Pieces that count for each claimant.
     pieces: HashMap<Arc<str>, i64>,
     claims: HashMap<OrderId, Claim>,
+    /// Orders of each account that are not paid yet.
+    unpaid: HashMap<Arc<str>, u32>,
     /// Pieces of each SKU that are held for slips.
     konbini: HashMap<Sku, i64>,
     tally: Tally,
@@ -218,6 +275,13 @@ struct Claim {
     claimants: Vec<Arc<str>>,
     pieces: i64,
     konbini: Vec<(Sku, i64)>,
+    is_unpaid: bool,
+}
+
+impl Claim {
+    fn account(&self) -> Option<&Arc<str>> {
+        self.claimants.iter().find(|claimant| claimant.starts_with(CUSTOMER))
+    }
 }
 
 /// How many seconds of rates are kept.
@@ -226,17 +290,19 @@ const SECONDS_KEPT: usize = 120;
 const REFUSALS_MAX: usize = 200_000;
 /// Latencies that are looked at in a second.
 const LATENCIES_MAX: usize = 50_000;
+/// The word that begins an account among the claimants.
+const CUSTOMER: &str = "customer:";
 /// The word that begins an admission among the claimants.
 const ADMISSION: &str = "admission:";
 /// The word that marks pieces that are held for a slip.
 const KONBINI: &str = "konbini";
 
 impl Gates {
-    pub fn new(epoch: u64, key: PassKey, pacing: Option<Pacing>) -> Self {
+    pub fn new(epoch: u64, rules: GateRules, paces: Paces) -> Self {
         Self {
             epoch,
-            key,
-            pacing,
+            rules,
+            paces,
             is_stopped: false,
             is_barred: false,
             by_sku: HashMap::new(),
@@ -362,7 +428,14 @@ impl Gates {
             self.admissions.extend(number.map(|number| AdmissionUse { sale, number, is_used: true, at }));
             let claimants = claimants.iter().filter(|claimant| *claimant != KONBINI);
             let claimants = claimants.map(|claimant| Arc::from(&**claimant)).collect();
-            gate.count((*reservation).into(), claimants, line.quantity.get(), held.into_iter().collect());
+            let claim = Claim {
+                is_on_its_way: false,
+                claimants,
+                pieces: line.quantity.get(),
+                konbini: held.into_iter().collect(),
+                is_unpaid: *is_held,
+            };
+            gate.count((*reservation).into(), claim);
         }
     }
 
@@ -400,12 +473,11 @@ impl Gates {
         }
         let epoch = self.epoch;
         let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) else { return Ok(None) };
-        if let Some(pacing) = self.pacing.as_mut().filter(|_| !arrival.is_staff)
-            && let Err(wait) = pacing.allow(arrival.customer, arrival.arrived_at)
-        {
-            return Err(Refusal::TooFast { retry_after: wait.seconds });
+        if !arrival.is_staff {
+            let paced = self.paces.allow(arrival);
+            paced.map_err(|wait| Refusal::TooFast { retry_after: wait.seconds })?;
         }
-        let passage = gate.pass(arrival, epoch, &self.key)?;
+        let passage = gate.pass(arrival, epoch, &self.rules)?;
         if let Some(claim) = gate.claims.get_mut(&arrival.order) {
             claim.is_on_its_way = true;
             self.on_their_way += 1;
@@ -417,7 +489,7 @@ impl Gates {
     pub fn confirm(&mut self, arrival: &Arrival, passage: &Passage) -> Result<(), Refusal> {
         let Some(gate) = self.sales.get_mut(&passage.sale) else { return Ok(()) };
         if passage.epoch != self.epoch && !gate.claims.contains_key(&arrival.order) {
-            gate.claim(arrival, &self.key)?;
+            gate.claim(arrival, &self.rules)?;
         }
         gate.tally.accepted += 1;
         if let Some(claim) = gate.claims.get_mut(&arrival.order) {
@@ -456,10 +528,10 @@ impl Gates {
         }));
     }
 
-    /// An order was paid: its pieces are no longer held for a slip.
+    /// An order was paid: its pieces are no longer held for a payment.
     pub fn paid(&mut self, sale: SaleId, order: OrderId) {
         if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.release_konbini(order);
+            gate.end_waiting(order);
         }
     }
 
@@ -547,13 +619,14 @@ impl Gate {
             barred_skus: HashSet::new(),
             pieces: HashMap::new(),
             claims: HashMap::new(),
+            unpaid: HashMap::new(),
             konbini: HashMap::new(),
             tally: Tally::default(),
             seconds: VecDeque::new(),
         }
     }
 
-    fn pass(&mut self, arrival: &Arrival, epoch: u64, key: &PassKey) -> Result<Passage, Refusal> {
+    fn pass(&mut self, arrival: &Arrival, epoch: u64, rules: &GateRules) -> Result<Passage, Refusal> {
         self.check_window(arrival.arrived_at)?;
         if let Some((_, refusal)) = &self.barred
             && !(arrival.is_staff && matches!(refusal, Refusal::Stopped(_)))
@@ -566,7 +639,7 @@ impl Gate {
         if !arrival.is_staff {
             self.check_switches(arrival)?;
         }
-        let claimants = self.claim(arrival, key)?;
+        let claimants = self.claim(arrival, rules)?;
         let lines = arrival.lines.iter();
         let items = lines.filter_map(|line| self.sale.item(&line.sku));
         let hold = self.sale.draft.terms.hold_seconds;
@@ -605,7 +678,7 @@ impl Gate {
     }
 
     /// Counts the pieces for everybody whom they count for; all of it or nothing. Answers with the claimants.
-    fn claim(&mut self, arrival: &Arrival, key: &PassKey) -> Result<Arc<str>, Refusal> {
+    fn claim(&mut self, arrival: &Arrival, rules: &GateRules) -> Result<Arc<str>, Refusal> {
         let terms = &self.sale.draft.terms;
         let lines: Vec<&Line> =
             arrival.lines.iter().filter(|line| self.sale.item(&line.sku).is_some()).collect();
@@ -625,8 +698,10 @@ impl Gate {
                 konbini.push((line.sku.clone(), line.quantity.get()));
             }
         }
-        let mut claimants = vec![format!("customer:{}", arrival.customer)];
-        claimants.extend(arrival.also_known_as.iter().map(|(kind, name)| key.pseudonym(kind, name)));
+        let account = format!("{CUSTOMER}{}", arrival.customer);
+        let unpaid = self.unpaid.get(&*account).copied().unwrap_or(0);
+        let mut claimants = vec![account];
+        claimants.extend(arrival.also_known_as.iter().map(|(kind, name)| rules.key.pseudonym(kind, name)));
         if let Some(limit) = terms.limit_per_customer {
             for claimant in &claimants {
                 let would_be = self.pieces.get(&**claimant).copied().unwrap_or(0) + pieces;
@@ -634,6 +709,9 @@ impl Gate {
                     return Err(Refusal::LimitReached { limit, pieces: would_be });
                 }
             }
+        }
+        if let Some(most) = rules.unpaid_max.filter(|most| unpaid >= *most) {
+            return Err(Refusal::TooManyUnpaid { most });
         }
         if terms.admission.mode != AdmissionMode::None {
             claimants.push(self.check_admission(arrival)?);
@@ -644,7 +722,8 @@ impl Gate {
             text.push_str(KONBINI);
         }
         let claimants = claimants.into_iter().map(Arc::from).collect();
-        self.count(arrival.order, claimants, pieces, konbini);
+        let claim = Claim { is_on_its_way: false, claimants, pieces, konbini, is_unpaid: true };
+        self.count(arrival.order, claim);
         Ok(text.into())
     }
 
@@ -659,21 +738,23 @@ impl Gate {
         if is_mine && !is_used { Ok(claimant) } else { Err(Refusal::NotAdmitted) }
     }
 
-    fn count(&mut self, order: OrderId, claimants: Vec<Arc<str>>, pieces: i64, konbini: Vec<(Sku, i64)>) {
-        for claimant in &claimants {
-            *self.pieces.entry(claimant.clone()).or_default() += pieces;
+    fn count(&mut self, order: OrderId, claim: Claim) {
+        for claimant in &claim.claimants {
+            *self.pieces.entry(claimant.clone()).or_default() += claim.pieces;
         }
-        for (sku, pieces) in &konbini {
+        for (sku, pieces) in &claim.konbini {
             *self.konbini.entry(sku.clone()).or_default() += pieces;
         }
-        // A second line of a reservation that is restored.
         match self.claims.get_mut(&order) {
-            Some(claim) => {
-                claim.pieces += pieces;
-                claim.konbini.extend(konbini);
+            // A second line of a reservation that is restored.
+            Some(known) => {
+                known.pieces += claim.pieces;
+                known.konbini.extend(claim.konbini);
             }
             None => {
-                let claim = Claim { is_on_its_way: false, claimants, pieces, konbini };
+                if let Some(account) = claim.account().filter(|_| claim.is_unpaid) {
+                    *self.unpaid.entry(account.clone()).or_default() += 1;
+                }
                 self.claims.insert(order, claim);
             }
         }
@@ -681,7 +762,7 @@ impl Gate {
 
     /// Answers with the ticket whose admission may be used again.
     fn give_back(&mut self, order: OrderId) -> Option<TicketNumber> {
-        self.release_konbini(order);
+        self.end_waiting(order);
         let claim = self.claims.remove(&order)?;
         let ticket = claim.claimants.iter().find_map(|claimant| claimant.strip_prefix(ADMISSION));
         let ticket = ticket.and_then(|number| number.parse().ok()).and_then(TicketNumber::new);
@@ -696,8 +777,18 @@ impl Gate {
         ticket
     }
 
-    fn release_konbini(&mut self, order: OrderId) {
+    /// The payment of an order came, or will not.
+    fn end_waiting(&mut self, order: OrderId) {
         let Some(claim) = self.claims.get_mut(&order) else { return };
+        if std::mem::take(&mut claim.is_unpaid)
+            && let Some(account) = claim.account()
+            && let Some(orders) = self.unpaid.get_mut(account)
+        {
+            *orders -= 1;
+            if *orders == 0 {
+                self.unpaid.remove(account);
+            }
+        }
         for (sku, pieces) in claim.konbini.drain(..) {
             if let Some(held) = self.konbini.get_mut(&sku) {
                 *held -= pieces;
@@ -714,8 +805,8 @@ mod tests {
     use super::*;
     use crate::types::Quantity;
 
-    fn key() -> PassKey {
-        PassKey::from_bytes(&[7; 32]).unwrap()
+    fn rules() -> GateRules {
+        GateRules { key: PassKey::from_bytes(&[7; 32]).unwrap(), unpaid_max: Some(3) }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -734,13 +825,14 @@ mod tests {
             lines: vec![Line { sku: "LAMP".parse().unwrap(), quantity: Quantity::new(pieces).unwrap() }],
             is_konbini: false,
             also_known_as: Vec::new(),
+            device: None,
             admission: None,
             arrived_at: at(second),
         }
     }
 
     fn gates(change: impl FnOnce(&mut Sale)) -> (Gates, SaleId) {
-        let mut gates = Gates::new(1, key(), None);
+        let mut gates = Gates::new(1, rules(), Paces::default());
         let mut sale = sale(SaleStatus::Open);
         change(&mut sale);
         let id = sale.id;
@@ -889,7 +981,7 @@ mod tests {
         let (again, heard) = told(&mut gates, nothing);
         assert_eq!(again, [1, 2], "the answer was lost");
         assert_eq!(told(&mut gates, heard).0, [0; 0]);
-        let mut later = Gates::new(2, key(), None);
+        let mut later = Gates::new(2, rules(), Paces::default());
         assert_eq!(told(&mut later, heard).1, Heard { epoch: 2, uses: 0 });
     }
 
@@ -911,7 +1003,7 @@ mod tests {
     #[test]
     fn an_account_that_orders_too_fast_is_told_when_to_come_again() {
         let pacing = Pacing::new(Duration::from_secs(1), std::num::NonZeroU32::new(2).unwrap(), 1_000);
-        let mut gates = Gates::new(1, key(), Some(pacing));
+        let mut gates = Gates::new(1, rules(), Paces { accounts: Some(pacing), devices: None });
         gates.enter(sale(SaleStatus::Open));
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
@@ -921,6 +1013,65 @@ mod tests {
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_502))), "limit-reached");
         let staff = Arrival { is_staff: true, ..arrival(2, 1, 1_500) };
         assert_eq!(gate(gates.pass(&staff)), "passed");
+    }
+
+    #[test]
+    fn a_device_is_paced_whatever_accounts_it_has() {
+        let pacing = || Pacing::new(Duration::from_secs(1), std::num::NonZeroU32::new(2).unwrap(), 1_000);
+        let mut gates = Gates::new(1, rules(), Paces { accounts: Some(pacing()), devices: Some(pacing()) });
+        gates.enter(sale(SaleStatus::Open));
+        let on = |device: &str, number| Arrival {
+            device: Some(device.parse().unwrap()),
+            ..arrival(number, 1, 1_500)
+        };
+        assert_eq!(gate(gates.pass(&on("phone", 1))), "passed");
+        assert_eq!(gate(gates.pass(&on("phone", 2))), "passed");
+        assert_eq!(gate(gates.pass(&on("phone", 3))), "too-fast");
+        assert_eq!(gate(gates.pass(&on("tablet", 3))), "passed");
+        // Who names no device has one of their own.
+        assert_eq!(gate(gates.pass(&arrival(3, 1, 1_500))), "passed");
+        assert_eq!(gate(gates.pass(&arrival(3, 1, 1_500))), "too-fast");
+        assert_eq!(gate(gates.pass(&arrival(4, 1, 1_500))), "passed");
+        let staff = Arrival { is_staff: true, ..on("phone", 5) };
+        assert_eq!(gate(gates.pass(&staff)), "passed");
+        for text in ["", " ", "a b", "é", "a\n", &"x".repeat(65)] {
+            assert!(text.parse::<DeviceId>().is_err(), "{text:?}");
+        }
+        assert!("019b0f5e-2f1c-7a60-9d8e-3f5a7c1b2d4e".parse::<DeviceId>().is_ok());
+    }
+
+    #[test]
+    fn an_account_has_few_orders_that_are_not_paid() {
+        let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
+        let orders: Vec<_> = (0..3).map(|_| arrival(1, 1, 1_500)).collect();
+        for order in &orders {
+            assert_eq!(gate(gates.pass(order)), "passed");
+        }
+        assert_eq!(gates.pass(&arrival(1, 1, 1_500)), Err(Refusal::TooManyUnpaid { most: 3 }));
+        assert_eq!(gate(gates.pass(&arrival(2, 1, 1_500))), "passed");
+        gates.paid(id, orders[0].order);
+        gates.paid(id, orders[0].order);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "too-many-unpaid");
+        gates.give_back(id, orders[1].order);
+        // One that was paid and is cancelled gives no more back.
+        gates.give_back(id, orders[0].order);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "too-many-unpaid");
+    }
+
+    #[test]
+    fn what_is_held_at_a_new_beginning_is_not_paid_yet() {
+        let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
+        let claimed = |is_held| Claimed {
+            reservation: OrderId::generate().into(),
+            line: Line { sku: "LAMP".parse().unwrap(), quantity: Quantity::new(1).unwrap() },
+            is_held,
+            claimants: vec![format!("{CUSTOMER}{}", customer(1))],
+        };
+        gates.restore(id, &[claimed(true), claimed(true), claimed(false)]);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "too-many-unpaid");
     }
 
     #[test]
@@ -953,7 +1104,7 @@ mod tests {
         let (mut earlier, _) = gates(|_| {});
         let (first, second) = (arrival(1, 2, 1_500), arrival(1, 2, 1_500));
         let passage = earlier.pass(&first).unwrap().unwrap();
-        let mut gates = Gates::new(2, key(), None);
+        let mut gates = Gates::new(2, rules(), Paces::default());
         gates.enter(Sale::clone(earlier.sale(passage.sale).unwrap()));
 
         assert_eq!(gate(gates.pass(&second)), "passed");

@@ -12,6 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::error::SalesError;
+use super::gates::{GateRules, Paces};
 use super::messages::{ChangeItem, SwitchItem};
 use super::model::{Action, Actor, Finding, Sale, SaleDraft, SaleStatus};
 use super::proposals::{Agreement, Proposal, Steered, Wish};
@@ -31,8 +32,8 @@ use crate::types::{CustomerId, ProposalId, SaleId, Sku};
 const AT_ONCE: usize = 16;
 /// How often a change is tried that somebody else's change overtook.
 const ATTEMPTS: usize = 4;
-/// Accounts whose pace is remembered, in 16 bytes each.
-const PACED_ACCOUNTS: usize = 131_072;
+/// Accounts, and devices, whose pace is remembered, in 16 bytes each.
+const PACED_MAX: usize = 131_072;
 const BY_THE_SCHEDULE: &str = "by the schedule";
 
 /// Whom sales asks.
@@ -57,7 +58,9 @@ pub struct Office {
     pub(super) arm_before: Duration,
     pub(super) schedule_every: Duration,
     drain_within: Duration,
-    /// Between the orders of one account in a sale; nothing: no pace is kept.
+    /// Orders of one account in a sale that may wait for their payment; nothing: any number.
+    unpaid_max: Option<u32>,
+    /// Between the orders of one account, and of one device, in sales; nothing: no pace is kept.
     order_every: Option<Duration>,
     orders_at_once: NonZeroU32,
     hold_seconds_max: i64,
@@ -76,6 +79,7 @@ impl Office {
             arm_before: Duration::from_secs(config.sales.arm_before_seconds),
             schedule_every: Duration::from_millis(config.sales.schedule_every_ms),
             drain_within: Duration::from_secs(config.sales.drain_within_seconds),
+            unpaid_max: Some(config.sales.unpaid_orders_max).filter(|most| *most > 0),
             order_every: Some(Duration::from_millis(config.sales.order_every_ms))
                 .filter(|every| !every.is_zero()),
             orders_at_once: NonZeroU32::new(config.sales.orders_at_once).unwrap_or(NonZeroU32::MIN),
@@ -86,8 +90,13 @@ impl Office {
         }
     }
 
-    pub(super) fn pacing(&self) -> Option<Pacing> {
-        self.order_every.map(|every| Pacing::new(every, self.orders_at_once, PACED_ACCOUNTS))
+    pub(super) fn paces(&self) -> Paces {
+        let pacing = || self.order_every.map(|every| Pacing::new(every, self.orders_at_once, PACED_MAX));
+        Paces { accounts: pacing(), devices: pacing() }
+    }
+
+    pub(super) fn gate_rules(&self) -> GateRules {
+        GateRules { key: self.key.clone(), unpaid_max: self.unpaid_max }
     }
 
     pub(super) async fn sale(&self, id: SaleId) -> Result<Sale, SalesError> {

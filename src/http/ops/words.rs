@@ -360,6 +360,7 @@ coded! {
     "gate two-sales": "Two sales", "複数セール";
     "gate sold-out": "Sold out", "完売";
     "gate too-fast": "Too fast", "間隔不足";
+    "gate too-many-unpaid": "Too many unpaid", "未払い過多";
 
     "admission none": "Open to all", "制限なし";
     "admission queue": "Queue", "先着順（待機列）";

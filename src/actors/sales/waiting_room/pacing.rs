@@ -1,4 +1,4 @@
-//! How often one account, address or device may try, remembered for any number of them in a table that never grows.
+//! How often one account or device may try, remembered for any number of them in a table that never grows.
 //!
 //! Each key has a bucket that refills steadily and holds a burst. The table remembers a key by its 64-bit hash, made
 //! with a secret of the process, in one of eight slots; the hash says which eight.
@@ -43,7 +43,7 @@ impl Fault for RetryAfter {
     }
 }
 
-/// The buckets of all keys of one sort. Accounts and addresses have one each, as they have different rates.
+/// The buckets of all keys of one sort: accounts and devices have a table each.
 #[derive(Debug)]
 pub struct Pacing {
     /// Microseconds for one token.
