@@ -77,7 +77,7 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     let buyer = shop.anybody().with_token(shop.customers(1).await.remove(0));
     buyer.orders(SKU, 1).await.expect_problem(409, "sale-paused");
     operator.does(&["resume", sale]).await;
-    buyer.orders(SKU, 1).await.expect(201);
+    let unpaid = buyer.orders(SKU, 1).await.expect(201);
 
     assert!(operator.does(&["allot", sale, SKU, "400", "--expected", "500"]).await.contains("400 pieces"));
     let refused = operator.is_refused(&["allot", sale, SKU, "300", "--expected", "500"]).await;
@@ -108,6 +108,9 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     operator.does(&["drain", sale]).await;
     operator.sees(sale, "draining").await;
     operator.does(&["close", sale, "--reason", "it is late"]).await;
+    let refused = operator.is_refused(&["settle", sale]).await;
+    assert_eq!((&refused["code"], &refused["orders"]), (&json!("orders-open"), &json!(1)));
+    buyer.cancels(unpaid.id()).await.expect(200);
     assert!(operator.does(&["settle", sale]).await.contains(": settled"));
 
     let file = shop.data_dir().join("report.json");
@@ -132,6 +135,40 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
         assert!(changes.contains(part), "{part} is not in {changes}");
     }
     shop.expect_clean_audit().await;
+}
+
+#[actix_web::test]
+async fn what_waits_for_a_second_operator_is_told_and_taken_back() {
+    let shop = Shop::open(&[("SHOBAI_SALES__SECOND_OPERATOR", r#"["kill", "lower"]"#)]).await;
+    let operator = Operator { shop: &shop };
+    let item = format!("{SKU}:2200:500");
+    let plan = ["create", "--name", "Drop", "--opens-at", "+1s", "--closes-at", "+1h", "--item", &item];
+    let created = operator.does(&plan).await;
+    let sale = created.split(' ').next().unwrap();
+    operator.does(&["schedule", sale]).await;
+    operator.sees(sale, "open").await;
+    for (words, told) in [
+        (&["kill", "--everything", "--reason", "a test"][..], "not done yet: kill of everything".to_owned()),
+        (&["kill", sale, "--reason", "a test"], format!("not done yet: kill of sale {sale}")),
+        (&["kill", sale, "--sku", SKU], format!("not done yet: kill of {SKU} of sale {sale}")),
+        (
+            &["allot", sale, SKU, "400", "--expected", "500"],
+            format!("not done yet: lower of {SKU} of sale {sale} from 500 to 400"),
+        ),
+    ] {
+        let text = operator.does(words).await;
+        assert!(text.starts_with(&told) && text.contains("waits for a second operator until"), "{text}");
+    }
+    assert_eq!(operator.does(&["proposals"]).await.lines().count(), 4);
+    let shown = operator.does(&["show", sale]).await;
+    assert!(shown.contains(": open, ") && shown.contains("  kill of sale "), "{shown}");
+    for proposal in operator.gets(&["proposals"]).await["items"].as_array().unwrap() {
+        let withdrawn = operator.does(&["withdraw", proposal["id"].as_str().unwrap()]).await;
+        assert!(withdrawn.starts_with("withdrawn: "), "{withdrawn}");
+    }
+    assert!(operator.does(&["proposals"]).await.contains("nothing waits"));
+    let refused = operator.is_refused(&["withdraw", sale]).await;
+    assert_eq!(refused["code"], "unknown-proposal");
 }
 
 #[actix_web::test]

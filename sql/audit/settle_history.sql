@@ -1,3 +1,6 @@
 -- What was done to a sale, oldest first, as text.
 -- $1 sale
-select action, sku, actor, proposed_by, reason, before::text, after::text, at from sales.changes where sale_id = $1 order by position
+select action, sku, actor, proposed_by, reason, before::text, after::text, at
+  from sales.changes
+ where sale_id = $1
+ order by position

@@ -15,7 +15,7 @@ create table sales.proposals (
     constraint proposals_wish_unique unique nulls not distinct (action, sale_id, sku, allotment, expected),
     constraint proposals_sale_fkey foreign key (sale_id) references sales.sales (id),
     constraint proposals_action_known check (action in ('kill', 'lower')),
-    constraint proposals_lower_whole check (action = 'kill' or (sku is not null and allotment is not null and expected is not null))
+    constraint proposals_lower_whole check (action = 'kill' or num_nulls(sku, allotment, expected) = 0)
 );
 
 alter table sales.changes add column proposed_by uuid;   -- who proposed it, where a second operator carried it out

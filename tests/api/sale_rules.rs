@@ -8,6 +8,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::payments::{paid, report};
 use crate::sales::{Operator, expect_no_findings, plan, soon};
+use crate::support::client::card_order;
 use crate::support::{TestEngine, eventually};
 
 /// The first column of the first row.
@@ -244,7 +245,7 @@ async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
         .request(reqwest::Method::POST, "/v1/orders")
         .header("Idempotency-Key", "once")
         .header("Sale-Admission", admission)
-        .json(&crate::support::client::card_order("LAMP", 1, "tok_ok"));
+        .json(&card_order("LAMP", 1, "tok_ok"));
     buyer.send(order).await.expect(201);
     eventually("the room knows", async || {
         (operator.live(&sale).await["queue"]["ordered"] == 1).then_some(())
@@ -258,5 +259,71 @@ async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
         (told(&engine, "select state from sales.entries").await.as_deref() == Some("ordered")).then_some(())
     })
     .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn orders_of_one_device_have_a_pace_whatever_accounts_they_are_of() {
+    let engine = TestEngine::start_with(|config| {
+        config.sales.order_every_ms = 60_000;
+        config.sales.orders_at_once = 2;
+    })
+    .await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 100).await;
+    operator.opens(plan("LAMP", 100)).await;
+    let accounts = join_all((0..4).map(|_| engine.customer())).await;
+    let orders = async |account: usize, device: Option<&str>| {
+        let request = accounts[account].request(reqwest::Method::POST, "/v1/orders");
+        let request = request.header("Idempotency-Key", uuid::Uuid::now_v7().to_string());
+        let request = device.into_iter().fold(request, |request, device| request.header("Device-Id", device));
+        accounts[account].send(request.json(&card_order("LAMP", 1, "tok_ok"))).await
+    };
+    orders(0, Some("phone-1")).await.expect(201);
+    orders(1, Some("phone-1")).await.expect(201);
+    let refused = orders(2, Some("phone-1")).await.expect_problem(429, "too-fast");
+    let wait: i64 = refused.header("retry-after").expect("a time").parse().expect("seconds");
+    assert!((50..=60).contains(&wait), "{wait}");
+    orders(2, Some("phone-2")).await.expect(201);
+    orders(3, None).await.expect(201);
+    for bad in ["", "a b", "a;b", &"x".repeat(65)] {
+        orders(3, Some(bad)).await.expect_problem(422, "invalid-value");
+    }
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_account_has_few_orders_in_a_sale_that_are_not_paid() {
+    let engine = TestEngine::start_with(|config| config.sales.unpaid_orders_max = 2).await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 100).await;
+    let mut unlimited = plan("LAMP", 50);
+    unlimited["limit_per_customer"] = Value::Null;
+    let sale = operator.opens(unlimited).await;
+    let (buyer, other) = (engine.customer().await, engine.customer().await);
+    let first = buyer.orders("LAMP", 5).await.expect(201);
+    let second = buyer.orders("LAMP", 5).await.expect(201);
+    let refused = buyer.orders("LAMP", 1).await.expect_problem(409, "too-many-unpaid");
+    assert!(refused.header("retry-after").is_some());
+    other.orders("LAMP", 1).await.expect(201);
+
+    let engine = engine.restart().await;
+
+    let buyer = engine.anybody().with_token(buyer.token.expect("a token"));
+    buyer.orders("LAMP", 1).await.expect_problem(409, "too-many-unpaid");
+    report(&engine, &paid(first.id(), 2_500)).await.expect(200);
+    let third = eventually("the first one is paid", async || {
+        let answer = buyer.orders("LAMP", 1).await;
+        (answer.status == 201).then_some(answer)
+    })
+    .await;
+    buyer.orders("LAMP", 1).await.expect_problem(409, "too-many-unpaid");
+    buyer.cancels(second.id()).await.expect(200);
+    buyer.cancels(third.id()).await.expect(200);
+    buyer.orders("LAMP", 1).await.expect(201);
+    let operator = Operator { staff: engine.anybody().with_token(operator.staff.token.expect("a token")) };
+    let refused = operator.live(&sale).await["decisions"]["refused"].clone();
+    assert!(refused["too-many-unpaid"].as_u64().is_some_and(|count| count >= 2), "{refused}");
+    expect_no_findings(&engine).await;
     engine.stop().await;
 }

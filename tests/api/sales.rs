@@ -168,7 +168,11 @@ async fn a_sale_goes_from_its_plan_to_its_end() {
 
 #[actix::test]
 async fn nobody_buys_before_the_opening_or_after_the_end() {
-    let engine = TestEngine::start_with(|config| config.sales.order_every_ms = 0).await;
+    let engine = TestEngine::start_with(|config| {
+        config.sales.order_every_ms = 0;
+        config.sales.unpaid_orders_max = 0;
+    })
+    .await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 1_000_000).await;
     let (opens_at, closes_at) = (soon(2_500), soon(4_500));

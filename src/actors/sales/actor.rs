@@ -180,8 +180,8 @@ impl SalesActor {
         });
     }
 
-    /// Reads the sales, the proposals and the switch once more: what was written by a life of this actor that ended meanwhile, or by
-    /// another engine, is in effect within a second.
+    /// Reads the sales, the proposals and the switch once more: what was written by a life of this actor that ended
+    /// meanwhile, or by another engine, is in effect within a second.
     fn look_again(&mut self, context: &mut Context<Self>) {
         if self.is_looking_again {
             return;
@@ -264,7 +264,7 @@ impl SalesActor {
     fn is_agreed(&self, wish: &Wish, by: By) -> bool {
         let now = Timestamp::now();
         self.office
-            .needs_second(wish, by)
+            .first_of_two(wish, by)
             .is_none_or(|by| self.proposals.iter().any(|proposal| proposal.is_agreed_to(wish, by, now)))
     }
 

@@ -1,7 +1,8 @@
 //! The gates in front of the stock decision: whether this order may have pieces of a sale at this moment, from memory alone.
 //!
-//! In this order: the switch for everything, the pace of the device and the account, the sale's window and status, the switches of the sale and of the SKU, how it
-//! is paid, the limits, the orders that are not paid yet, the admission. What passes is counted for its customer until its order has come to nothing.
+//! In this order: the switch for everything, the pace of the device and the account, the sale's window and status, the switches
+//! of the sale and of the SKU, how it is paid, the limits, the orders that are not paid yet, the admission. What passes is
+//! counted for its customer until its order has come to nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::str::FromStr;
@@ -1013,6 +1014,19 @@ mod tests {
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_502))), "limit-reached");
         let staff = Arrival { is_staff: true, ..arrival(2, 1, 1_500) };
         assert_eq!(gate(gates.pass(&staff)), "passed");
+    }
+
+    #[test]
+    fn what_is_sold_is_counted_in_orders_and_in_pieces() {
+        let (mut gates, id) = gates(|_| {});
+        let two = arrival(1, 2, 1_500);
+        let passage = gates.pass(&two).unwrap().unwrap();
+        gates.end_second();
+        gates.confirm(&two, &passage).unwrap();
+        gates.end_second();
+        let (tally, seconds) = gates.tally(id).unwrap();
+        assert_eq!((tally.attempts, tally.accepted, tally.pieces), (1, 1, 2));
+        assert_eq!(seconds.iter().map(|second| second.pieces).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

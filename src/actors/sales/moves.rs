@@ -175,15 +175,15 @@ impl Office {
         Ok(findings)
     }
 
-    /// Who has to agree to a wish of somebody; nothing where one alone is enough, as the engine itself is.
-    pub(super) fn needs_second(&self, wish: &Wish, by: Actor) -> Option<CustomerId> {
+    /// Whoever wishes something that a second operator has to agree to; nothing where one is enough, as the engine itself is.
+    pub(super) fn first_of_two(&self, wish: &Wish, by: Actor) -> Option<CustomerId> {
         by.filter(|_| self.second_operator.contains(&wish.control()))
     }
 
     /// Lets a wish be carried out, unless it needs a second operator and this is the first: then it is proposed. Whatever may
     /// need one is asked for here before it is done, wherever the wish comes from.
     async fn agree(&self, wish: Wish, by: Actor, reason: &str) -> Result<Agreement, SalesError> {
-        let Some(by) = self.needs_second(&wish, by) else {
+        let Some(by) = self.first_of_two(&wish, by) else {
             return Ok(Agreement::Given { proposed_by: None });
         };
         let at = Timestamp::now();
@@ -420,7 +420,7 @@ impl Office {
 
     /// Whether the stock's owner has what is wished already, so that nobody needs to agree once more.
     async fn is_lowered(&self, wish: &Wish, by: Actor) -> Result<bool, SalesError> {
-        let (Wish::Lower { sale, sku, allotment, .. }, Some(_)) = (wish, self.needs_second(wish, by)) else {
+        let (Wish::Lower { sale, sku, allotment, .. }, Some(_)) = (wish, self.first_of_two(wish, by)) else {
             return Ok(false);
         };
         let parts = self.parts(*sale).await?;
