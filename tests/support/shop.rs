@@ -15,9 +15,9 @@ use super::{Client, eventually};
 
 /// Stock that is held for no order is given back as soon as these deadlines of an order allow it.
 const ORPHANS_COME_BACK_SOON: [(&str, &str); 3] = [
-    ("SHOBAI_JOURNAL__COMMIT_WITHIN_MS", "2000"),
-    ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "4500"),
-    ("SHOBAI_ORDERS__ORPHAN_AFTER_SECONDS", "14"),
+    ("SHOBAI_JOURNAL__COMMIT_WITHIN_MS", "1500"),
+    ("SHOBAI_ACTORS__ANSWER_WITHIN_MS", "3500"),
+    ("SHOBAI_ORDERS__ORPHAN_AFTER_SECONDS", "18"),
 ];
 
 /// A data directory, and the engine that serves it at the moment.
