@@ -134,6 +134,8 @@ pub struct Sales {
     pub challenge_bits: u8,
     pub audit_every_ms: u64,
     pub stop_on_breach: bool,
+    pub dry_run_customers_max: u32,
+    pub dry_run_seconds_max: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -268,6 +270,8 @@ impl Default for Sales {
             challenge_bits: 0,
             audit_every_ms: 1_000,
             stop_on_breach: true,
+            dry_run_customers_max: 100_000,
+            dry_run_seconds_max: 300,
         }
     }
 }
@@ -328,7 +332,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Connections to PostgreSQL that the engine may open: the pool, one for each journal lane, those that look idempotency
+    /// Connections to PostgreSQL that a shop may open: the pool, one for each journal lane, those that look idempotency
     /// keys up and that keep the waiting rooms included, and two of the audit, for the open sales and for a settlement.
     pub fn connections(&self) -> usize {
         self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 2 + 2
@@ -374,6 +378,8 @@ impl Config {
             ("sales.challenge_bits", u64::from(self.sales.challenge_bits), 0, 30),
             ("sales.admission_seconds", u64::from(self.sales.admission_seconds), 1, 86_400),
             ("sales.audit_every_ms", self.sales.audit_every_ms, 100, 60_000),
+            ("sales.dry_run_customers_max", u64::from(self.sales.dry_run_customers_max), 1, 1_000_000),
+            ("sales.dry_run_seconds_max", u64::from(self.sales.dry_run_seconds_max), 1, 3_600),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),

@@ -17,7 +17,7 @@ use utoipa_swagger_ui::Config;
 use super::answer::Answer;
 use super::ports::{Gateway, GatewayLimits};
 use super::problem::Problem;
-use super::{inventory, orders, products, queue, report, sales, users, webhooks, why};
+use super::{dry_run, inventory, orders, products, queue, report, sales, users, webhooks, why};
 
 /// Swagger UI sets styles of its own in elements; everything else comes from this server.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -45,7 +45,7 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
         sales::list_sales, sales::get_sale, sales::replan_sale, sales::validate_sale, sales::move_sale,
         sales::change_item, sales::kill_item, sales::resume_item, sales::kill_everything, sales::resume_everything,
         sales::list_changes, sales::get_live, queue::join_queue, queue::get_place, queue::get_draw, why::explain,
-        report::get_report,
+        report::get_report, dry_run::start_dry_run, dry_run::get_dry_run,
     ),
     components(schemas(ProblemView)),
     tags(

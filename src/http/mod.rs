@@ -8,6 +8,7 @@
 mod answer;
 mod auth;
 mod docs;
+mod dry_run;
 mod exchange;
 mod input;
 pub mod internal;
@@ -34,8 +35,8 @@ use actix_web::web::ServiceConfig;
 
 pub use ops::Streams;
 pub use ports::{
-    AuditPorts, CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports,
-    SalesPorts, UsersPorts,
+    AuditPorts, CatalogPorts, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts,
+    Ports, SalesPorts, UsersPorts,
 };
 use route::at;
 pub use server::serve;
@@ -75,6 +76,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/sales/{id}/report").get(report::get_report))
         .service(at("/v1/admin/sales/{id}/why").get(why::explain))
         .service(at("/v1/admin/sales/{id}/validate").post(sales::validate_sale))
+        .service(at("/v1/admin/sales/{id}/dry-run").post(dry_run::start_dry_run).get(dry_run::get_dry_run))
         .service(at("/v1/admin/sales/{id}/{action}").post(sales::move_sale))
         .service(at("/v1/admin/sales/{id}/items/{sku}").patch(sales::change_item))
         .service(at("/v1/admin/sales/{id}/items/{sku}/kill").post(sales::kill_item))

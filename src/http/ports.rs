@@ -26,6 +26,7 @@ use crate::actors::sales::{
 use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
 use crate::audit::{GetLight, GetSettlement};
 use crate::config::Config;
+use crate::dry_run::{GetDryRun, StartDryRun};
 
 /// How long the answer to a challenge is good.
 const CHALLENGE_VALID_FOR: Duration = Duration::from_secs(600);
@@ -39,7 +40,13 @@ pub struct Ports {
     pub inventory: InventoryPorts,
     pub orders: OrdersPorts,
     pub sales: SalesPorts,
+    pub dry_runs: DryRunPorts,
     pub audit: AuditPorts,
+}
+
+pub struct DryRunPorts {
+    pub start_dry_run: Port<StartDryRun>,
+    pub get_dry_run: Port<GetDryRun>,
 }
 
 pub struct AuditPorts {

@@ -500,7 +500,7 @@ impl From<AdmissionTermsBody> for AdmissionTerms {
 }
 
 impl SaleView {
-    fn of(sale: &Sale) -> Self {
+    pub(super) fn of(sale: &Sale) -> Self {
         let SaleDraft { name, opens_at, closes_at, items, terms } = &sale.draft;
         let item = |item: &SaleItem| SaleItemView {
             sku: item.sku.to_string(),

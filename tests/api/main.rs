@@ -7,6 +7,7 @@ mod support;
 
 mod audit;
 mod docs;
+mod dry_run;
 mod http;
 mod inventory;
 mod metrics;
