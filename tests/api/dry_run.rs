@@ -209,7 +209,7 @@ async fn a_dry_run_is_refused_where_it_would_be_in_the_way_or_makes_no_sense() {
     run_dry(&sale, json!({"seconds": -1})).await.expect_problem(422, "invalid-value");
     run_dry(&sale, json!({"hours": 1})).await.expect_problem(422, "invalid-body");
     let unknown = planned(&staff, plan(&[("NOBODYS", 5)], "none")).await;
-    run_dry(&unknown, json!({})).await.expect_problem(422, "unknown-sku");
+    run_dry(&unknown, json!({})).await.expect_problem(404, "unknown-sku");
     let customer = engine.customer().await;
     let body = json!({"reason": "out of curiosity"});
     customer.post(&format!("/v1/admin/sales/{sale}/dry-run"), body).await.expect_problem(403, "staff-only");
