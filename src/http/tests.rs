@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ports::{
-    AuditPorts, CatalogPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts, UsersPorts,
+    AuditPorts, CatalogPorts, DryRunPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts,
+    UsersPorts,
 };
 use super::server::{Layers, app};
 use crate::actors::catalog::CatalogError;
@@ -23,6 +24,7 @@ use crate::actors::sales::{PassKey, SalesError};
 use crate::actors::users::{Identity, Role, TokenError, UsersError};
 use crate::audit::AuditError;
 use crate::config::Config;
+use crate::dry_run::DryRunError;
 use crate::storage::StorageError;
 use crate::types::{CustomerId, Money, OrderId, SessionId, TaxRate};
 
@@ -111,6 +113,10 @@ fn ports() -> Ports {
             list_history: Port::new(|_| Box::pin(std::future::pending())),
             cancel_order: fake(|_| Err(OrdersError::Unknown)),
             record_payment: fake(|_| Err(OrdersError::Busy)),
+        },
+        dry_runs: DryRunPorts {
+            start_dry_run: fake(|_| Err(DryRunError::Busy)),
+            get_dry_run: fake(|_| Err(DryRunError::Busy)),
         },
         audit: AuditPorts {
             get_light: fake(|_| Ok(None)),

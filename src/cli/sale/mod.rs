@@ -7,6 +7,7 @@
 mod create;
 mod desk;
 mod documents;
+mod dry_run;
 mod shown;
 mod times;
 mod verify_report;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 use self::create::Create;
 use self::desk::{Access, Desk, Refused};
 use self::documents::{Report, VerifyDraw, Why as WhyAsked};
+use self::dry_run::DryRun;
 use self::shown::{ChangeShown, PageShown, SaleShown};
 use self::watch::Watch;
 use crate::config::Config;
@@ -32,6 +34,9 @@ pub(super) enum Sale {
     Create(Box<Create>),
     /// Tells everything that keeps a sale from being run as it is planned; exit code 2 if there is something.
     Validate(One),
+    /// Runs it with synthetic customers in a shop of its own, and tells how it would go; exit code 1 if that shop did not add
+    /// up or the real one was touched.
+    DryRun(DryRun),
     /// Makes a draft final: it is armed and opens by itself, at its time.
     Schedule(Move),
     /// Sets the pieces of a scheduled sale apart now, instead of shortly before it opens.
@@ -162,6 +167,7 @@ impl Sale {
             | Self::Settle(wanted) => &wanted.access,
             Self::Resume(switch) | Self::Kill(switch) => &switch.access,
             Self::Allot(allot) => &allot.access,
+            Self::DryRun(run) => &run.access,
             Self::Watch(watch) => &watch.access,
             Self::List(access) => access,
             Self::Report(report) => &report.access,
@@ -194,6 +200,7 @@ impl Sale {
             Self::Resume(switch) => switch.carry_out("resume", config).await?,
             Self::Kill(switch) => switch.carry_out("kill", config).await?,
             Self::Allot(allot) => allot.carry_out(config).await?,
+            Self::DryRun(run) => return run.carry_out(config).await,
             Self::Watch(watch) => watch.carry_out(config).await?,
             Self::Report(report) => report.carry_out(config).await?,
             Self::Why(why) => why.carry_out(config).await?,
