@@ -572,3 +572,40 @@ async fn what_is_not_there_is_told_in_words() {
     browser.get("/ops/sign-in").await.expect(405);
     engine.stop().await;
 }
+
+#[actix::test]
+async fn a_sale_is_run_dry_from_the_page() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 100).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    let path = format!("/ops/sales/{sale}/dry-run");
+    assert!(browser.get(&format!("/ops/sales/{sale}")).await.expect(200).text.contains(&path));
+
+    for (fields, status, said) in [
+        (&[("customers", "many"), ("seconds", ""), ("reason", "why not")][..], 422, "are whole numbers"),
+        (&[("customers", ""), ("seconds", "0"), ("reason", "why not")], 422, "0 is not between 1 and"),
+        (&[("customers", ""), ("seconds", ""), ("reason", " ")], 422, "outcome refused"),
+    ] {
+        let refused = browser.post(&format!("/ops/sales/{sale}/dry-run"), fields).await.expect(status);
+        assert!(refused.text.contains(said), "{}", refused.text);
+    }
+    let fields = [("customers", "40"), ("seconds", "5"), ("reason", "before the announcement")];
+    let answer = browser.post(&format!("/ops/sales/{sale}/dry-run"), &fields).await;
+    let running = browser.follow(answer).await.expect(200);
+    assert!(running.text.contains(r#"hx-trigger="every 1s""#), "{}", running.text);
+
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+    let page = loop {
+        let page = browser.get(&format!("/ops/sales/{sale}/dry-run")).await.expect(200);
+        if !page.text.contains("hx-trigger") {
+            break page;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{}", page.text);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    for part in ["nothing of the shop was touched", "Who was refused why", "Orders placed", "LAMP"] {
+        assert!(page.text.contains(part), "{part} is not in {}", page.text);
+    }
+    engine.stop().await;
+}

@@ -3,6 +3,7 @@
 //! Every page works without JavaScript; with it, htmx swaps parts of the same pages and a stream keeps the figures
 //! live. It asks the ports that the JSON API asks, so nothing can be done here that cannot be done there.
 
+mod dry_run;
 mod editor;
 mod forms;
 mod history;
@@ -13,6 +14,7 @@ mod sales;
 mod session;
 mod words;
 
+pub use dry_run::{get_dry_run, start_dry_run};
 pub use editor::{create_sale, plan_again, plan_sale, replan_sale};
 pub use live::{Streams, get_live};
 pub use pages::get_asset;

@@ -566,7 +566,7 @@ impl Submitted {
     }
 
     /// Why something is done; nothing where that is not said as it must be.
-    fn reason(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         let reason = self.form.text("reason");
         let is_told = (1..=REASON_CHARACTERS_MAX).contains(&reason.chars().count());
         (is_told && !reason.chars().any(char::is_control)).then(|| reason.to_owned())
@@ -579,7 +579,7 @@ impl Operator {
     }
 
     /// The status of a page that tells a refusal: a browser reports any other than 200 to a page's script as an error.
-    fn status(&self, refused: StatusCode) -> StatusCode {
+    pub fn status(&self, refused: StatusCode) -> StatusCode {
         if self.visitor.is_htmx { StatusCode::OK } else { refused }
     }
 }
@@ -616,7 +616,7 @@ async fn refuse_form(submitted: &Submitted, gateway: &Gateway, sale: SaleId, why
     show_sale(operator, gateway, sale, operator.status(StatusCode::UNPROCESSABLE_ENTITY), Some(outcome)).await
 }
 
-fn refused_with(words: &Words, why: &str) -> Outcome {
+pub fn refused_with(words: &Words, why: &str) -> Outcome {
     Outcome { is_refused: true, text: fill(words.refused_because, &[why]), findings: Vec::new() }
 }
 
