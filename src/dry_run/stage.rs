@@ -124,7 +124,7 @@ impl Play {
     async fn fill(&self, ports: &ShadowPorts) -> anyhow::Result<()> {
         let filled = stream::iter(self.draft.items.iter().zip(&self.quotes))
             .map(|(item, quote)| stock_up(ports, quote, item.allotment));
-        Ok(filled.buffer_unordered(AT_ONCE).try_collect().await?)
+        filled.buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// The sale as it is planned, but soon, and only as long as the run.

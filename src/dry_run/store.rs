@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::error::DryRunError;
 use super::messages::{DryRun, DryRunState};
 use super::report::{Report, StockFigures};
-use crate::storage::{Database, StorageError};
+use crate::storage::Database;
 use crate::types::{CustomerId, SaleId, Sku};
 
 /// Cheap to clone.
@@ -108,7 +108,7 @@ impl DryRunStore {
     ) -> Result<i64, DryRunError> {
         let sales: Vec<Uuid> = sales.iter().map(|sale| sale.uuid()).collect();
         // It reads more than a statement of the shop does.
-        let connection = self.database.connect_unhurried().await.map_err(StorageError::from)?;
+        let connection = self.database.connect_unhurried().await?;
         let row = connection
             .query_one(include_str!("../../sql/dry_runs/count_traces.sql"), &[&sales, &first, &last])
             .await?;

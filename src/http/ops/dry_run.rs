@@ -170,7 +170,7 @@ impl ItemView {
     fn of(words: &Words, item: &ItemOutcome) -> Self {
         Self {
             sku: item.sku.clone(),
-            figures: [item.allotment, item.sold, item.held, item.remaining].map(|it| grouped(it)),
+            figures: [item.allotment, item.sold, item.held, item.remaining].map(grouped),
             sells_out: sells_out(words, item.sells_out_in_seconds, item.is_sold_out),
         }
     }
