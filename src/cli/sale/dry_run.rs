@@ -213,7 +213,7 @@ impl Display for ReportShown {
         let Self { crowd, sale, machine, contradictions, findings, untouched } = self;
         writeln!(
             text,
-            "{} customers, {} at once: {} within {:.1} s",
+            "{} customers, {} at once: {}; it was open for {:.1} s",
             grouped(crowd.customers),
             crowd.at_once,
             sells_out(sale.sells_out_in_seconds, sale.is_sold_out),
