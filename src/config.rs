@@ -40,6 +40,8 @@ pub struct Http {
     pub connections_max: usize,
     pub body_bytes_max: usize,
     pub request_within_ms: u64,
+    pub operator_streams_max: usize,
+    pub queue_streams_max: usize,
     pub shutdown_within_seconds: u64,
     pub allowed_origins: Vec<String>,
 }
@@ -136,6 +138,7 @@ pub struct Sales {
     pub stop_on_breach: bool,
     pub dry_run_customers_max: u32,
     pub dry_run_seconds_max: u32,
+    pub report_within_seconds: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -175,6 +178,8 @@ impl Default for Http {
             connections_max: 20_000,
             body_bytes_max: 64 * 1024,
             request_within_ms: 10_000,
+            operator_streams_max: 256,
+            queue_streams_max: 5_000,
             shutdown_within_seconds: 20,
             allowed_origins: Vec::new(),
         }
@@ -272,6 +277,7 @@ impl Default for Sales {
             stop_on_breach: true,
             dry_run_customers_max: 100_000,
             dry_run_seconds_max: 300,
+            report_within_seconds: 120,
         }
     }
 }
@@ -345,6 +351,8 @@ impl Config {
             ("http.connections_max", self.http.connections_max as u64, 1, 1_000_000),
             ("http.body_bytes_max", self.http.body_bytes_max as u64, 1_024, 64 * 1024 * 1024),
             ("http.request_within_ms", self.http.request_within_ms, 100, 120_000),
+            ("http.operator_streams_max", self.http.operator_streams_max as u64, 1, 1_000_000),
+            ("http.queue_streams_max", self.http.queue_streams_max as u64, 1, 1_000_000),
             ("http.shutdown_within_seconds", self.http.shutdown_within_seconds, 1, 600),
             ("postgres.start_within_seconds", self.postgres.start_within_seconds, 1, 3_600),
             ("postgres.stop_within_seconds", self.postgres.stop_within_seconds, 1, 3_600),
@@ -380,6 +388,7 @@ impl Config {
             ("sales.audit_every_ms", self.sales.audit_every_ms, 100, 60_000),
             ("sales.dry_run_customers_max", u64::from(self.sales.dry_run_customers_max), 1, 1_000_000),
             ("sales.dry_run_seconds_max", u64::from(self.sales.dry_run_seconds_max), 1, 3_600),
+            ("sales.report_within_seconds", self.sales.report_within_seconds, 1, 3_600),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),

@@ -35,8 +35,6 @@ use crate::storage::{Database, DatabaseLimits, migrations};
 
 /// How often the pool's gauges are set and the histograms of the metrics are folded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How long the settlement of a large sale may take.
-const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 /// Journal commits and HTTP answers, in seconds.
 const SECONDS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -505,7 +503,8 @@ impl Domains {
         // Settling a large sale is work, and the coordinators have enough.
         let audits = figures.thread();
         let bench = Bench::new(database.clone(), ReportKey::load_or_create(data_dir)?, config);
-        let asks = AskLimits { answer_within: SETTLED_WITHIN, ..asks };
+        let settled_within = Duration::from_secs(config.sales.report_within_seconds);
+        let asks = AskLimits { answer_within: settled_within, ..asks };
         let audit =
             supervise("audit", &audits.handle(), asks, move || AuditActor::new(watch.clone(), bench.clone()));
 

@@ -9,6 +9,7 @@ mod answer;
 mod auth;
 mod docs;
 mod dry_run;
+mod events;
 mod exchange;
 mod input;
 pub mod internal;
@@ -33,7 +34,7 @@ mod why;
 
 use actix_web::web::ServiceConfig;
 
-pub use ops::Streams;
+pub use events::Streams;
 pub use ports::{
     AuditPorts, CatalogPorts, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts,
     Ports, SalesPorts, UsersPorts,
@@ -73,7 +74,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))
         .service(at("/v1/admin/sales/{id}/live").get(sales::get_live))
         .service(at("/v1/admin/sales/{id}/changes").get(sales::list_changes))
-        .service(at("/v1/admin/sales/{id}/report").get(report::get_report))
+        .service(at("/v1/admin/sales/{id}/report").get(report::get_report).within(|limits| limits.report_within))
         .service(at("/v1/admin/sales/{id}/why").get(why::explain))
         .service(at("/v1/admin/sales/{id}/validate").post(sales::validate_sale))
         .service(at("/v1/admin/sales/{id}/dry-run").post(dry_run::start_dry_run).get(dry_run::get_dry_run))

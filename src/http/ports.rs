@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use tokio::sync::Semaphore;
 
-use super::ops::Streams;
+use super::events::Streams;
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
     AdjustStock, CommitReservation, GetStock, ListAvailable, ListHolds, ListMovements, ReceiveStock,
@@ -30,9 +29,6 @@ use crate::dry_run::{GetDryRun, StartDryRun};
 
 /// How long the answer to a challenge is good.
 const CHALLENGE_VALID_FOR: Duration = Duration::from_secs(600);
-/// Streams of events that are sent at the same time to operators, and to those who wait; who gets none can ask instead.
-const STREAMS_MAX: usize = 256;
-const QUEUE_STREAMS_MAX: usize = 5_000;
 
 pub struct Ports {
     pub users: UsersPorts,
@@ -123,15 +119,11 @@ pub struct Gateway {
     /// What is asked of whoever joins a waiting room; nothing: nothing.
     pub challenge: Option<Box<dyn Challenge>>,
     pub limits: GatewayLimits,
-    /// Live figures that operators watch at the moment.
+    /// Answers that go on for minutes.
     pub streams: Streams,
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
     pub(super) open: OpenRequests,
-    /// Places for answers that go on for minutes.
-    pub(super) event_streams: Arc<Semaphore>,
-    /// The same for those who wait.
-    pub(super) queue_streams: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -152,9 +144,7 @@ impl Gateway {
             challenge: proof_of_work(&pass_key, config),
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
-            streams: Streams::default(),
-            event_streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            queue_streams: Arc::new(Semaphore::new(QUEUE_STREAMS_MAX)),
+            streams: Streams::new(&config.http),
             open: OpenRequests::new(limits.requests_max),
             limits,
         }
@@ -176,6 +166,7 @@ pub struct GatewayLimits {
     /// Requests that are being answered at the same time.
     pub requests_max: usize,
     pub request_within: Duration,
+    pub report_within: Duration,
     pub lines_max: usize,
     pub hold_seconds_max: i64,
     pub webhook_tolerance_seconds: u64,
@@ -187,6 +178,7 @@ impl GatewayLimits {
             body_bytes_max: config.http.body_bytes_max,
             requests_max: config.actors.asks_max,
             request_within: Duration::from_millis(config.http.request_within_ms),
+            report_within: Duration::from_secs(config.sales.report_within_seconds),
             lines_max: config.orders.lines_max,
             hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
             webhook_tolerance_seconds: config.payments.webhook_tolerance_seconds,

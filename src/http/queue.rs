@@ -1,23 +1,21 @@
 //! The waiting room of a sale, as customers meet it: a ticket, a place, an admission, and the draw for everybody to check.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use actix_web::web::{Bytes, Data};
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Ready, ready};
-use futures_util::stream;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
 use super::auth::SignedInCustomer;
+use super::events::{self, Listener};
 use super::input::FromPath;
 use super::ports::Gateway;
 use super::problem::Problem;
-use super::sales::{TELLS_EVERY, TELLS_FOR, accepts_events};
 use crate::actors::sales::{GetDraw, GetPlace, JoinQueue, QueuePlace, Ticket};
 use crate::types::{CustomerId, SaleId};
 
@@ -163,11 +161,13 @@ pub async fn get_place(
     if ticket.sale != id.0 {
         return Err(Problem::new(403, "other-sale", "the ticket is for another sale"));
     }
-    let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await?;
-    if accepts_events(&request) {
-        let Ok(seat) = gateway.queue_streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
-        return Ok(event_stream(gateway, ticket, seat));
+    if events::are_accepted(&request) {
+        let asked = gateway.clone();
+        let tell =
+            async move || asked.ports.sales.get_place.ask(GetPlace { ticket }).await.map(PlaceView::of);
+        return events::stream(&request, gateway, Listener::Waiting(ticket), tell).await;
     }
+    let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await?;
     let ask_again = place.ask_again_in_seconds;
     let mut answer = answer::ok(&PlaceView::of(place))?;
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
@@ -186,25 +186,6 @@ fn check_challenge(gateway: &Gateway, customer: CustomerId, request: &HttpReques
             Err(problem.with_details(details.as_object().cloned().unwrap_or_default()))
         }
     }
-}
-
-fn event_stream(gateway: Data<Gateway>, ticket: Ticket, seat: OwnedSemaphorePermit) -> HttpResponse {
-    let ends_at = tokio::time::Instant::now() + TELLS_FOR;
-    let begin = (gateway, tokio::time::interval(TELLS_EVERY), seat);
-    let events = stream::unfold(begin, move |(gateway, mut every, seat)| async move {
-        every.tick().await;
-        if tokio::time::Instant::now() > ends_at {
-            return None;
-        }
-        let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await.ok()?;
-        let data = serde_json::to_string(&PlaceView::of(place)).ok()?;
-        let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
-        Some((event, (gateway, every, seat)))
-    });
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(events)
 }
 
 /// The draw of a sale, its seed revealed, for everybody to check.

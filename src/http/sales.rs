@@ -1,22 +1,19 @@
 //! Flash sales: what anybody may know of them, and how operators plan, watch and steer them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
-use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream;
+use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderValue, LOCATION};
+use actix_web::web::Data;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
-use super::auth::StaffMember;
+use super::auth::{StaffMember, bearer};
+use super::events::{self, Listener};
 use super::input::{self, FromJson, FromPath, FromPathParts};
 use super::ports::Gateway;
 use super::problem::Problem;
@@ -24,16 +21,14 @@ use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, ChangeItem, Changed, CreateSale, Finding, GATES, GetLive, GetRoom,
     GetSale, HoldSeconds, KonbiniTerms, ListChanges, ListSales, Live, MoveSale, ReplanSale, RoomFigures,
-    Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem, Tally, Terms, ValidateSale,
+    Sale, SaleDraft, SaleItem, SaleStatus, SalesError, SwitchEverything, SwitchItem, Tally, Terms,
+    ValidateSale,
 };
 use crate::audit::{GetLight, Light};
 use crate::types::{Money, Quantity, SaleId, Sku};
 
 /// Sales on the lists; more than any shop runs at a time.
 const LISTED_MAX: i64 = 200;
-/// How often a live stream tells how a sale is going, and for how long; then the client connects again.
-pub(super) const TELLS_EVERY: Duration = Duration::from_millis(500);
-pub(super) const TELLS_FOR: Duration = Duration::from_secs(600);
 /// Below this share of its allotment a SKU has few pieces left.
 const FEW_BELOW: f64 = 0.2;
 
@@ -917,46 +912,18 @@ pub async fn get_live(
     request: HttpRequest,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let question = GetLive { sale: id.0 };
-    let live = gateway.ports.sales.get_live.ask(question.clone()).await?;
-    if !accepts_events(&request) {
-        return answer::ok(&live_view(&gateway, &live).await);
+    if events::are_accepted(&request) {
+        let asked = gateway.clone();
+        let listener = Listener::Staff { token: bearer(&request).to_owned() };
+        return events::stream(&request, gateway, listener, async move || look(&asked, id.0).await).await;
     }
-    let Ok(place) = gateway.event_streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
-    Ok(event_stream(gateway, question, place))
-}
-
-/// Whether the client wants a stream of events rather than one answer.
-pub(super) fn accepts_events(request: &HttpRequest) -> bool {
-    let accepted = request.headers().get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
+    answer::ok(&look(&gateway, id.0).await?)
 }
 
 /// With the waiting room and the audit of the sale, as far as it has them.
-async fn live_view(gateway: &Gateway, live: &Live) -> LiveView {
-    let sale = live.sale.id;
+async fn look(gateway: &Gateway, sale: SaleId) -> Result<LiveView, SalesError> {
+    let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
     let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
     let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
-    LiveView::of(live, room, light.as_deref())
-}
-
-/// Server-sent events (HTML, 9.2), each with the figures as they are then.
-fn event_stream(gateway: Data<Gateway>, question: GetLive, place: OwnedSemaphorePermit) -> HttpResponse {
-    let ends_at = tokio::time::Instant::now() + TELLS_FOR;
-    let every = tokio::time::interval(TELLS_EVERY);
-    let begin = (gateway, question, every, Arc::new(place));
-    let events = stream::unfold(begin, move |(gateway, question, mut every, place)| async move {
-        every.tick().await;
-        if tokio::time::Instant::now() > ends_at {
-            return None;
-        }
-        let live = gateway.ports.sales.get_live.ask(question.clone()).await.ok()?;
-        let data = serde_json::to_string(&live_view(&gateway, &live).await).ok()?;
-        let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
-        Some((event, (gateway, question, every, place)))
-    });
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(events)
+    Ok(LiveView::of(&live, room, light.as_deref()))
 }

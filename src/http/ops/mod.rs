@@ -16,7 +16,7 @@ mod words;
 
 pub use dry_run::{get_dry_run, start_dry_run};
 pub use editor::{create_sale, plan_again, plan_sale, replan_sale};
-pub use live::{Streams, get_live};
+pub use live::get_live;
 pub use pages::get_asset;
 pub(super) use pages::{explain, is_for_people};
 pub use sales::{
