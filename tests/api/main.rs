@@ -21,4 +21,5 @@ mod routes;
 mod sale_audit;
 mod sale_report;
 mod sales;
+mod streams;
 mod users;

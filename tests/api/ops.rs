@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::client::PASSWORD;
+use crate::support::events::{Event, Events};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
 /// A browser that keeps the cookies of the page by hand.
@@ -476,16 +477,14 @@ async fn the_stream_tells_a_changed_figure_within_a_second() {
 
     let path = format!("/ops/sales/{sale}/events");
     let request = browser.client.request(reqwest::Method::GET, &path).header("cookie", browser.header());
-    let mut stream = request.send().await.unwrap();
-    assert_eq!(stream.status(), 200);
-    assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    let first = next_view(&mut stream).await;
+    let mut stream = Events::open(request).await;
+    let first = stream.message().await;
     assert_eq!(first["skus"][0]["figures"]["remaining"], 10, "{first}");
 
     customer.orders("LAMP", 2).await.expect(201);
     let changed = tokio::time::timeout(Duration::from_secs(1), async {
         loop {
-            let view = next_view(&mut stream).await;
+            let view = stream.message().await;
             if view["skus"][0]["figures"]["remaining"] == 8 {
                 return view;
             }
@@ -495,46 +494,13 @@ async fn the_stream_tells_a_changed_figure_within_a_second() {
     assert_eq!(changed["skus"][0]["figures"]["held"], 2, "{changed}");
     assert_eq!(changed["totals"]["accepted"], 1, "{changed}");
 
-    // It ends with the session, and does not keep the engine from stopping.
-    let again = browser.client.request(reqwest::Method::GET, &path).header("cookie", browser.header());
-    let open = again.send().await.unwrap();
     browser.post("/ops/sign-out", &[]).await.expect(303);
-    let rest = tokio::time::timeout(Duration::from_secs(5), stream.text()).await.expect("it ends").unwrap();
-    assert!(rest.contains("event: ended"), "{rest}");
-    drop(open);
+    let rest = stream.rest().await;
+    assert!(matches!(rest.last(), Some(Event::Named(name, _)) if name == "ended"), "{rest:?}");
     // Without a session, the stream leads to the sign-in page.
     let answer = browser.get(&format!("/ops/sales/{sale}/events")).await.expect(200);
     assert!(answer.text.contains(r#"name="password""#), "{answer:?}");
     engine.stop().await;
-}
-
-/// The data of the next event.
-async fn next_view(stream: &mut reqwest::Response) -> Value {
-    let mut text = String::new();
-    loop {
-        let part = stream.chunk().await.expect("a part").expect("more");
-        text.push_str(std::str::from_utf8(&part).expect("a text"));
-        if text.ends_with("\n\n") {
-            let data = text.trim_end().rsplit("data: ").next().expect("data");
-            return serde_json::from_str(data).expect("a view");
-        }
-    }
-}
-
-#[actix::test]
-async fn an_open_stream_does_not_keep_the_engine_from_stopping() {
-    let engine = TestEngine::start().await;
-    engine.sells("LAMP", 10).await;
-    let mut browser = Browser::of_staff(&engine).await;
-    let sale = browser.plans("Night", "LAMP").await;
-    let request = browser.client.request(reqwest::Method::GET, &format!("/ops/sales/{sale}/events"));
-    let mut stream = request.header("cookie", browser.header()).send().await.unwrap();
-    next_view(&mut stream).await;
-
-    let began = std::time::Instant::now();
-    engine.stop().await;
-    // Less than the five seconds that requests are waited for.
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[actix::test]

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 
 pub mod client;
+pub mod events;
 pub mod shop;
 
 use std::collections::BTreeMap;
