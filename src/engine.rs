@@ -503,6 +503,10 @@ impl Domains {
         // Settling a large sale is work, and the coordinators have enough.
         let audits = figures.thread();
         let bench = Bench::new(database.clone(), ReportKey::load_or_create(data_dir)?, config);
+        let audits = Arbiter::new();
+        let report_key = ReportKey::load_or_create(data_dir)?;
+        report_key.publish(data_dir)?;
+        let bench = Bench::new(database.clone(), report_key, config);
         let settled_within = Duration::from_secs(config.sales.report_within_seconds);
         let asks = AskLimits { answer_within: settled_within, ..asks };
         let audit =

@@ -13,7 +13,6 @@ mod times;
 mod verify_report;
 mod watch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -25,6 +24,7 @@ use self::desk::{Access, Desk, Refused};
 use self::documents::{Report, VerifyDraw, Why as WhyAsked};
 use self::dry_run::DryRun;
 use self::shown::{ChangeShown, PageShown, SaleShown};
+use self::verify_report::VerifyReport;
 use self::watch::Watch;
 use crate::config::Config;
 
@@ -70,10 +70,7 @@ pub(super) enum Sale {
     /// Every decision about an order or a customer, in its order.
     Why(WhyAsked),
     /// Checks that the settlement of a sale (its JSON form) is as it was signed; exit code 1 and what does not fit if not.
-    VerifyReport {
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    VerifyReport(VerifyReport),
     /// Checks that the order of a waiting room is the one that its seed gives; exit code 1 if not.
     VerifyDraw(VerifyDraw),
 }
@@ -172,7 +169,7 @@ impl Sale {
             Self::List(access) => access,
             Self::Report(report) => &report.access,
             Self::Why(why) => &why.access,
-            Self::VerifyReport { .. } | Self::VerifyDraw(_) => return None,
+            Self::VerifyReport(_) | Self::VerifyDraw(_) => return None,
         })
     }
 
@@ -204,7 +201,7 @@ impl Sale {
             Self::Watch(watch) => watch.carry_out(config).await?,
             Self::Report(report) => report.carry_out(config).await?,
             Self::Why(why) => why.carry_out(config).await?,
-            Self::VerifyReport { file } => return verify_report::verify_report(config, file),
+            Self::VerifyReport(report) => return report.carry_out(config),
             Self::VerifyDraw(draw) => return draw.carry_out(),
             Self::List(access) => {
                 let desk = access.open(config).await?;
