@@ -34,6 +34,7 @@ mod why;
 
 use actix_web::web::ServiceConfig;
 
+pub use docs::openapi;
 pub use events::Streams;
 pub use ports::{
     AuditPorts, CatalogPorts, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts,

@@ -99,7 +99,8 @@ pub struct DrawView {
     /// The chain of SHA-256 over the entries.
     entries_digest: String,
     tickets: u32,
-    /// Numbers that are nobody's.
+    /// Numbers that are nobody's, where there are any.
+    #[schema(required = false)]
     missing: Vec<u32>,
     /// The numbers of the tickets in the order in which they are let in.
     order: Vec<u32>,
@@ -114,10 +115,12 @@ pub struct DrawView {
             that their SHA-256 begins with as many zero bits as the challenge's first number says", nullable = false, max_length = 500),
     ),
     responses(
-        (status = 201, description = "The ticket and the place", body = PlaceView),
+        (status = 201, description = "The ticket and the place", body = PlaceView,
+            headers(("Retry-After" = u32, description = "Seconds until the place is worth asking for"))),
         (status = 403, description = "`challenge-required` with the `challenge`, or that its answer is wrong or too old"),
         (status = 404, description = "`no-waiting-room`, or `not-found` for what is not an id"),
         (status = 409, description = "`sold-out`, or a code of the room: it is full, has ended, or its entries are closed"),
+        (status = 422, description = "`malformed-challenge`: the `Challenge-Answer` is not one"),
     )
 )]
 pub async fn join_queue(
@@ -135,8 +138,10 @@ pub async fn join_queue(
     Ok(answer)
 }
 
-/// Where the bearer of a ticket stands; `Retry-After` says when to ask again. With `text/event-stream` accepted it is told
-/// again and again.
+/// Where the bearer of a ticket stands, once or whenever it changes.
+///
+/// A stream goes on for ten minutes and sends comments in between. The event `trouble` says that the place cannot be told at
+/// the moment, `ended` that it never will be again.
 #[utoipa::path(
     get, path = "/v1/sales/{id}/queue", tag = "sales",
     params(
@@ -144,11 +149,14 @@ pub async fn join_queue(
         ("Queue-Ticket" = String, Header, description = "The ticket", min_length = 1, max_length = 200),
     ),
     responses(
-        (status = 200, description = "The place, or a stream of events whose data it is", body = PlaceView),
+        (status = 200, description = "The place; with `text/event-stream` accepted a stream of events, whose data it is",
+            content((PlaceView = "application/json"), (String = "text/event-stream")),
+            headers(("Retry-After" = u32, description = "Seconds until it is worth asking for again"))),
         (status = 400, description = "`ticket-required`"),
         (status = 403, description = "`forged-pass`, or another sale's ticket"),
         (status = 404, description = "`no-waiting-room`, a ticket that nobody was given, or `not-found` for what is not an id"),
         (status = 422, description = "`malformed-pass`"),
+        (status = 429, description = "`too-many-streams` of one ticket, or `too-many-requests` from this address"),
     )
 )]
 pub async fn get_place(

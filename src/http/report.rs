@@ -49,8 +49,9 @@ impl Form {
     get, path = "/v1/admin/sales/{id}/report", tag = "sales", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "By `Accept`: `application/json` (to be checked with `shobai sale verify-report`), \
-            `text/csv` (the orders) or `text/html`", content_type = "application/json", body = serde_json::Value),
+        (status = 200, description = "By `Accept`: the JSON is signed, and checked with `shobai sale verify-report`; the CSV has \
+            the orders",
+            content((serde_json::Value = "application/json"), (String = "text/csv"), (String = "text/html"))),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]

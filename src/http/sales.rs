@@ -137,7 +137,7 @@ pub struct AdmissionTermsBody {
     mode: AdmissionMode,
     /// Customers let in each second; steered by how fast orders are placed if missing.
     #[serde(default)]
-    #[schema(minimum = 1, nullable = false)]
+    #[schema(minimum = 1)]
     per_second: Option<u32>,
 }
 
@@ -897,12 +897,16 @@ pub async fn list_changes(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Ga
     answer::ok(&ChangesView { items: changes.iter().map(ChangeView::of).collect() })
 }
 
-/// How a sale is going: once, or twice a second for ten minutes when `text/event-stream` is accepted.
+/// How a sale is going, once or twice a second.
+///
+/// A stream goes on for ten minutes. The event `trouble` says that the figures cannot be told at the moment, `ended` that the
+/// session is over.
 #[utoipa::path(
     get, path = "/v1/admin/sales/{id}/live", tag = "sales", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "Its figures, or a stream of events whose data they are", body = LiveView),
+        (status = 200, description = "Its figures; with `text/event-stream` accepted a stream of events, whose data they are",
+            content((LiveView = "application/json"), (String = "text/event-stream"))),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]

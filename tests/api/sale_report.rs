@@ -242,7 +242,7 @@ async fn the_command_verifies_a_file_or_says_what_does_not_fit() {
     assert_eq!(run.status.code(), Some(1), "{run:?}");
     assert!(said(&run).contains("another key"), "{run:?}");
     let run = verified(&data_dir, &file, Some(&file)).await;
-    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert_eq!(run.status.code(), Some(2), "{run:?}");
     assert!(String::from_utf8_lossy(&run.stderr).contains("is not a public key"), "{run:?}");
     let run = verified(&elsewhere, &file, None).await;
     assert_eq!(run.status.code(), Some(1), "{run:?}");
