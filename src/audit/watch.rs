@@ -65,6 +65,13 @@ pub(super) struct Memory {
     is_failing: bool,
 }
 
+impl Memory {
+    /// Whether something new was found that counts if the next round finds it again.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.suspected.iter().any(|breach| !self.announced.contains(breach))
+    }
+}
+
 type Breach = (SaleId, Sku, &'static str);
 
 struct Remembered {
