@@ -1,6 +1,7 @@
 //! An operator's way to a running engine: who asks, how it is asked, and what a refusal says.
 
 use std::fmt::{self, Display, Formatter};
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -99,9 +100,12 @@ impl<T> Told<T> {
 
     /// Prints it as it is where that is wanted, or else as this text.
     pub(super) fn tell_with(&self, text: impl FnOnce(&T) -> String) {
-        match self.is_raw {
-            true => println!("{}", self.raw),
-            false => println!("{}", text(&self.value).trim_end()),
+        let text = if self.is_raw { self.raw.clone() } else { text(&self.value) };
+        // Whoever reads no further, as `head` does, has read enough.
+        if let Err(error) = writeln!(std::io::stdout(), "{}", text.trim_end())
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            eprintln!("the answer cannot be written: {error}");
         }
     }
 }
