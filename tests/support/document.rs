@@ -76,7 +76,10 @@ fn differences_in(value: &Value, schema: &Value, path: &str, found: &mut Vec<Str
             differences_in(value, choice, path, &mut found);
             found.is_empty()
         });
-        return if fits { () } else { found.push(format!("{path} is none of those")) };
+        if !fits {
+            found.push(format!("{path} is none of those"));
+        }
+        return;
     }
     let types: Vec<&str> = match &schema["type"] {
         Value::String(name) => vec![name],
@@ -92,7 +95,7 @@ fn differences_in(value: &Value, schema: &Value, path: &str, found: &mut Vec<Str
         "object" => value.is_object(),
         _ => value.is_null(),
     };
-    if !types.iter().any(|name| is_of(name)) {
+    if !types.iter().any(is_of) {
         found.push(format!("{path} is {value}, not of {types:?}"));
     }
     match value {
