@@ -502,8 +502,6 @@ impl Domains {
         let watch = Watch::new(database.clone(), ports, config);
         // Settling a large sale is work, and the coordinators have enough.
         let audits = figures.thread();
-        let bench = Bench::new(database.clone(), ReportKey::load_or_create(data_dir)?, config);
-        let audits = Arbiter::new();
         let report_key = ReportKey::load_or_create(data_dir)?;
         report_key.publish(data_dir)?;
         let bench = Bench::new(database.clone(), report_key, config);
