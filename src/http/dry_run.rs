@@ -103,7 +103,8 @@ impl DryRunView {
         (status = 200, description = "The dry run is under way; the sale as it is", body = SaleView),
         (status = 404, description = "`unknown-sale`, `unknown-sku`, or `not-found` for what is not an id"),
         (status = 409, description = "`not-in-status` once it is armed, `sale-is-on` while a sale is on or about to be, \
-            `dry-run-under-way`, or `no-dry-run-database` where the shop's role may not make one"),
+            `dry-run-under-way`, or `no-dry-run-database` where the shop's role may not make one",
+            headers(("Retry-After" = u32, description = "Seconds, where waiting helps"))),
         (status = 422, description = "`invalid-body`, `invalid-value`, or `sale-not-valid` with `findings`"),
     )
 )]
