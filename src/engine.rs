@@ -605,6 +605,8 @@ impl Domains {
                 list_holds: inventory.port(),
                 list_available: inventory.port(),
                 list_movements: inventory.port(),
+                get_hold_ages: inventory.port(),
+                list_sku_loads: inventory.port(),
             },
             orders: http::OrdersPorts {
                 place_order: orders.port(),
@@ -612,6 +614,7 @@ impl Domains {
                 inspect_order: orders.port(),
                 list_orders: orders.port(),
                 list_history: orders.port(),
+                get_latency: orders.port(),
                 cancel_order: orders.port(),
                 record_payment: orders.port(),
             },
@@ -638,7 +641,17 @@ impl Domains {
                 get_dry_run: dry_runs.actor.port(),
             },
             audit: http::AuditPorts { get_light: self.audit.port(), get_settlement: self.audit.port() },
+            commit_lag: self.commit_lag(),
         }
+    }
+
+    /// Over all lanes that orders and their stock pass.
+    fn commit_lag(&self) -> http::CommitLag {
+        let (stock, orders) = (self.stock_journals.clone(), self.orders_journals.clone());
+        Box::new(move || {
+            let lags = stock.iter().map(Journal::lag).chain(orders.iter().map(Journal::lag));
+            lags.max().unwrap_or_default()
+        })
     }
 
     /// Lets open questions be answered and decisions become durable, then ends the threads.

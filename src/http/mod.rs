@@ -29,6 +29,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod users;
+mod vitals;
 mod webhooks;
 mod why;
 
@@ -37,8 +38,8 @@ use actix_web::web::ServiceConfig;
 pub use docs::openapi;
 pub use events::Streams;
 pub use ports::{
-    AuditPorts, CatalogPorts, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts,
-    Ports, SalesPorts, UsersPorts,
+    AuditPorts, CatalogPorts, CommitLag, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts,
+    OrdersPorts,     Ports, SalesPorts, UsersPorts,
 };
 use route::at;
 pub use server::serve;
@@ -103,6 +104,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/ops/sales/{id}/edit").get(ops::plan_again).post(ops::replan_sale))
         .service(at("/ops/sales/{id}/dry-run").get(ops::get_dry_run).post(ops::start_dry_run))
         .service(at("/ops/sales/{id}/events").get(ops::get_live))
+        .service(at("/ops/sales/{id}/report").get(ops::download_report))
         .service(at("/ops/sales/{id}/confirm").get(ops::confirm_move))
         .service(at("/ops/sales/{id}/move").post(ops::move_sale))
         .service(at("/ops/sales/{id}/switch").post(ops::switch_item))

@@ -9,11 +9,11 @@ use actix_web::web::Bytes;
 use super::events::Streams;
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
-    AdjustStock, CommitReservation, GetStock, ListAvailable, ListHolds, ListMovements, ReceiveStock,
-    ReleaseReservation, ReserveStock,
+    AdjustStock, CommitReservation, GetHoldAges, GetStock, ListAvailable, ListHolds, ListMovements,
+    ListSkuLoads, ReceiveStock, ReleaseReservation, ReserveStock,
 };
 use crate::actors::orders::{
-    CancelOrder, GetOrder, InspectOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment,
+    CancelOrder, GetLatency, GetOrder, InspectOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment,
 };
 use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
@@ -38,6 +38,7 @@ pub struct Ports {
     pub sales: SalesPorts,
     pub dry_runs: DryRunPorts,
     pub audit: AuditPorts,
+    pub commit_lag: CommitLag,
 }
 
 pub struct DryRunPorts {
@@ -92,6 +93,8 @@ pub struct InventoryPorts {
     pub list_holds: Port<ListHolds>,
     pub list_available: Port<ListAvailable>,
     pub list_movements: Port<ListMovements>,
+    pub get_hold_ages: Port<GetHoldAges>,
+    pub list_sku_loads: Port<ListSkuLoads>,
 }
 
 pub struct OrdersPorts {
@@ -100,9 +103,13 @@ pub struct OrdersPorts {
     pub inspect_order: Port<InspectOrder>,
     pub list_orders: Port<ListOrders>,
     pub list_history: Port<ListHistory>,
+    pub get_latency: Port<GetLatency>,
     pub cancel_order: Port<CancelOrder>,
     pub record_payment: Port<RecordPayment>,
 }
+
+/// How long the oldest decision that waits to be durable has been waiting.
+pub type CommitLag = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// Finds out who the bearer of an access token is, without asking anybody.
 pub type Identify = Box<dyn Fn(&str) -> Result<Identity, TokenError> + Send + Sync>;

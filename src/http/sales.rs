@@ -17,6 +17,7 @@ use super::events::{self, Listener};
 use super::input::{self, FromJson, FromPath, FromPathParts};
 use super::ports::Gateway;
 use super::problem::Problem;
+use super::vitals::VitalsView;
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, ChangeItem, Changed, CreateSale, Finding, GATES, GetLive, GetRoom,
@@ -297,6 +298,7 @@ pub struct LiveView {
     /// Whether stock, actors, ledger and orders agree; null while nobody looks.
     #[schema(required)]
     invariant: Option<LightView>,
+    vitals: VitalsView,
     /// At the rate of the last ten seconds; null while nothing is sold or nothing is left.
     #[schema(required)]
     sold_out_in_seconds: Option<i64>,
@@ -549,7 +551,7 @@ impl DecisionsView {
 }
 
 impl LiveView {
-    fn of(live: &Live, room: Option<RoomFigures>, light: Option<&Light>) -> Self {
+    fn of(live: &Live, room: Option<RoomFigures>, light: Option<&Light>, vitals: VitalsView) -> Self {
         let part = |(sku, part): &(Sku, Allotment)| PartView {
             sku: sku.to_string(),
             allotment: part.allotment,
@@ -572,6 +574,7 @@ impl LiveView {
             per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),
             queue: room.map(QueueView::of),
             invariant: light.map(LightView::of),
+            vitals,
             sold_out_in_seconds: forecast.map(|sold| remaining.saturating_mul(seconds) / sold),
             at: Timestamp::now(),
         }
@@ -924,10 +927,11 @@ pub async fn get_live(
     answer::ok(&look(&gateway, id.0).await?)
 }
 
-/// With the waiting room and the audit of the sale, as far as it has them.
+/// With the waiting room, the audit and the vitals of the sale, as far as it has them.
 async fn look(gateway: &Gateway, sale: SaleId) -> Result<LiveView, SalesError> {
     let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
     let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
     let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
-    Ok(LiveView::of(&live, room, light.as_deref()))
+    let vitals = VitalsView::of(gateway, &live).await;
+    Ok(LiveView::of(&live, room, light.as_deref(), vitals))
 }

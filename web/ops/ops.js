@@ -113,7 +113,20 @@
     return form.replace("{}", number.format(value));
   };
 
-  const showSkus = (skus) => {
+  const showVitals = ({ latency, holds, commit_lag_ms, event_lag_ms }) => {
+    const { nothing, milliseconds } = document.getElementById("vitals").dataset;
+    const words = document.getElementById("skus").dataset;
+    const figures = { ...latency, ...holds, commit_lag_ms, event_lag_ms };
+    for (const element of document.querySelectorAll("[data-vital]")) {
+      const name = element.dataset.vital;
+      const value = figures[name] ?? null;
+      setText(element, value === null ? nothing : name.endsWith("_seconds") ? duration(value, words)
+        : milliseconds.replace("{}", value < 10 ? value.toFixed(1) : number.format(Math.round(value))));
+    }
+  };
+
+  const showSkus = (skus, actors) => {
+    const loads = new Map(actors.map((actor) => [actor.sku, actor]));
     const words = document.getElementById("skus").dataset;
     const rowsBySku = new Map([...document.querySelectorAll("[data-sku]")].map((row) => [row.dataset.sku, row]));
     for (const view of skus) {
@@ -121,6 +134,8 @@
       if (!row) continue;
       const figure = (name, text) => setText(row.querySelector(`[data-figure="${name}"]`), text);
       figure("allotment", number.format(view.allotment));
+      const load = loads.get(view.sku);
+      if (load) for (const name of ["waiting", "restarts"]) figure(name, number.format(load[name]));
       if (!view.figures) continue;
       for (const name of ["remaining", "held", "sold", "lapsed"]) figure(name, number.format(view.figures[name]));
       row.querySelector("progress").value = 100 * (view.figures.held + view.figures.sold) / Math.max(1, view.allotment);
@@ -183,7 +198,8 @@
 
   const showView = (view) => {
     ahead = view.now - Date.now();
-    showSkus(view.skus);
+    showSkus(view.skus, view.vitals.actors);
+    showVitals(view.vitals);
     show('[data-total="attempts"]', view.totals.attempts);
     show('[data-total="accepted"]', view.totals.accepted);
     show('[data-total="refused"]', view.totals.refused.reduce((sum, count) => sum + count, 0));

@@ -17,6 +17,7 @@ use crate::http::answer::Answer;
 use crate::http::events::{self, Listener};
 use crate::http::input::FromPath;
 use crate::http::ports::Gateway;
+use crate::http::vitals::VitalsView;
 use crate::types::SaleId;
 
 /// Over how long the rate is taken by which a SKU will sell out.
@@ -66,6 +67,7 @@ pub struct Seen {
     pub live: Live,
     pub light: Option<Light>,
     pub queue: Option<QueueFigures>,
+    pub vitals: VitalsView,
     pub at: Timestamp,
 }
 
@@ -75,12 +77,13 @@ pub async fn look(gateway: &Gateway, sale: SaleId) -> Result<Seen, SalesError> {
     let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
     let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
     let (light, queue) = (light.map(|light| Light::of(&light)), room.map(QueueFigures::of));
-    Ok(Seen { live, light, queue, at: Timestamp::now() })
+    let vitals = VitalsView::of(gateway, &live).await;
+    Ok(Seen { live, light, queue, vitals, at: Timestamp::now() })
 }
 
 /// What the browser shows, as it is sent.
 #[derive(Serialize)]
-pub struct LiveView {
+pub struct LiveView<'a> {
     /// Milliseconds since 1970, by which the browser corrects its own clock for the countdown.
     now: i64,
     pub status: &'static str,
@@ -92,6 +95,7 @@ pub struct LiveView {
     seconds: SecondsView,
     pub light: Option<Light>,
     pub queue: Option<QueueFigures>,
+    pub vitals: &'a VitalsView,
 }
 
 #[derive(Serialize)]
@@ -130,9 +134,9 @@ struct SecondsView {
     refused: Vec<(usize, Vec<u64>)>,
 }
 
-impl LiveView {
-    pub fn of(seen: &Seen, rates: &Rates) -> Self {
-        let Live { sale, is_everything_stopped, parts, tally, seconds } = &seen.live;
+impl<'a> LiveView<'a> {
+    pub fn of(seen: &'a Seen, rates: &Rates) -> Self {
+        let Live { sale, is_everything_stopped, parts, tally, seconds, .. } = &seen.live;
         let skus = sale.draft.items.iter().map(|item| {
             let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
             SkuView {
@@ -158,6 +162,7 @@ impl LiveView {
             seconds: SecondsView::of(seconds),
             light: seen.light.clone(),
             queue: seen.queue.clone(),
+            vitals: &seen.vitals,
         }
     }
 }

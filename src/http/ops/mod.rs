@@ -10,6 +10,7 @@ mod history;
 mod japan;
 mod live;
 mod pages;
+mod report;
 mod sales;
 mod session;
 mod words;
@@ -19,6 +20,7 @@ pub use editor::{create_sale, plan_again, plan_sale, replan_sale};
 pub use live::get_live;
 pub use pages::get_asset;
 pub(super) use pages::{explain, is_for_people};
+pub use report::download_report;
 pub use sales::{
     change_item, confirm_everything, confirm_move, get_sale, list_sales, move_sale, switch_everything,
     switch_item,

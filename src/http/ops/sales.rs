@@ -23,6 +23,7 @@ use crate::http::answer::Answer;
 use crate::http::input::{FromPath, FromQuery};
 use crate::http::ports::Gateway;
 use crate::http::problem::Problem;
+use crate::http::vitals::VitalsView;
 use crate::types::{CustomerId, Quantity, SaleId, Sku};
 
 /// The latest sales that are listed.
@@ -215,6 +216,8 @@ struct SkuRow {
     allotment: String,
     /// Remaining, held, sold, lapsed.
     figures: [String; 4],
+    /// Questions that wait for its actor, and the actor's restarts.
+    load: [u32; 2],
     sold_share: i64,
     is_stopped: bool,
     forecast: String,
@@ -227,6 +230,14 @@ struct GateRow {
     count: String,
 }
 
+/// How the engine bears the sale, figure by figure.
+struct Vital {
+    /// What the script calls it.
+    key: &'static str,
+    name: &'static str,
+    value: String,
+}
+
 struct Condition {
     name: &'static str,
     value: String,
@@ -234,7 +245,7 @@ struct Condition {
 
 #[derive(Template)]
 #[template(path = "ops/sale.html")]
-struct SalePage {
+struct SalePage<'a> {
     frame: Frame,
     id: SaleId,
     name: String,
@@ -251,14 +262,16 @@ struct SalePage {
     skus: Vec<SkuRow>,
     gates: Vec<GateRow>,
     is_everything_stopped: bool,
-    live: LiveView,
+    live: LiveView<'a>,
+    vitals: Vec<Vital>,
+    has_report: bool,
     history: Vec<ChangeView>,
     /// What keeps a draft from being scheduled; nothing when it is not a draft.
     findings: Option<Vec<String>>,
     outcome: Option<Outcome>,
 }
 
-impl SalePage {
+impl SalePage<'_> {
     fn light(&self) -> (bool, i64, i64, i64) {
         self.live
             .light
@@ -337,6 +350,8 @@ async fn show_sale(
             .map(|(gate, count)| GateRow { gate, label: words.gate(gate), count: grouped(count) })
             .collect(),
         is_everything_stopped: seen.live.is_everything_stopped,
+        vitals: vitals(words, live.vitals),
+        has_report: sale.status.is_over(),
         live,
         history: history::views(gateway, words, &changes).await,
         findings,
@@ -354,6 +369,10 @@ fn controls(words: &Words, sale: &Sale) -> Vec<Control> {
 
 fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
     let may_allot = matches!(sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused);
+    let load = |sku: &str| {
+        let actor = live.vitals.actors.iter().find(|actor| actor.sku == sku);
+        actor.map_or([0; 2], |actor| [actor.waiting, actor.restarts])
+    };
     let rows = sale.draft.items.iter().zip(&live.skus).map(|(item, view)| {
         let sku = view.sku.as_str();
         let is_stopped = sale.stopped_skus.contains(&item.sku);
@@ -389,6 +408,7 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
                 || std::array::from_fn(|_| words.no_forecast.to_owned()),
                 |it| [it.remaining, it.held, it.sold, it.lapsed].map(figure),
             ),
+            load: load(sku),
             sold_share: view.figures.map_or(0, |it| (it.held + it.sold) * 100 / view.allotment.max(1)),
             is_stopped,
             forecast: if sold_out { words.sold_out } else { words.no_forecast }.to_owned(),
@@ -396,6 +416,24 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
         }
     });
     rows.collect()
+}
+
+fn vitals(words: &Words, vitals: &VitalsView) -> Vec<Vital> {
+    let VitalsView { latency, holds, commit_lag_ms, event_lag_ms, .. } = vitals;
+    let nothing = || words.no_forecast.to_owned();
+    let milliseconds = |value: Option<f64>| value.map_or_else(nothing, |value| words.milliseconds(value));
+    let seconds = |value: Option<i64>| value.map_or_else(nothing, |value| words.duration(value));
+    let of = |key, name, value| Vital { key, name, value };
+    let (latency, holds) = (latency.as_ref(), holds.as_ref());
+    vec![
+        of("p50_ms", words.latency_p50, milliseconds(latency.map(|it| it.p50_ms))),
+        of("p99_ms", words.latency_p99, milliseconds(latency.map(|it| it.p99_ms))),
+        of("p999_ms", words.latency_p999, milliseconds(latency.map(|it| it.p999_ms))),
+        of("oldest_seconds", words.oldest_hold, seconds(holds.map(|it| it.oldest_seconds))),
+        of("median_seconds", words.median_hold, seconds(holds.map(|it| it.median_seconds))),
+        of("commit_lag_ms", words.commit_lag, milliseconds(Some(*commit_lag_ms))),
+        of("event_lag_ms", words.event_lag, milliseconds(event_lag_ms.map(|lag| lag as f64))),
+    ]
 }
 
 fn conditions(words: &Words, sale: &Sale) -> Vec<Condition> {

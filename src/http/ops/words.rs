@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 
+use super::pages::grouped;
 use super::session::cookie;
 
 /// Where the choice of a language is kept.
@@ -111,6 +112,21 @@ impl Words {
 
     pub fn action(&self, action: &str) -> String {
         self.coded(&format!("action {action}")).unwrap_or(action).to_owned()
+    }
+
+    /// As short as a figure is: tenths only where they matter.
+    pub fn milliseconds(&self, value: f64) -> String {
+        let digits = if value < 10.0 { format!("{value:.1}") } else { grouped(value.round() as i64) };
+        fill(self.milliseconds_unit, &[&digits])
+    }
+
+    pub fn duration(&self, seconds: i64) -> String {
+        let rounded = |unit: i64| (seconds + unit / 2) / unit;
+        match seconds {
+            ..120 => fill(self.seconds_unit, &[&grouped(seconds)]),
+            ..7_200 => fill(self.minutes_unit, &[&grouped(rounded(60))]),
+            _ => fill(self.hours_unit, &[&grouped(rounded(3_600))]),
+        }
     }
 
     /// What an action brings about, for those who are about to confirm it.
@@ -289,6 +305,22 @@ words! {
     no: "not allowed", "不可";
     is_so: "yes", "はい";
     is_not_so: "no", "いいえ";
+    report: "Report", "レポート";
+    report_early: "Not final before the sale is settled.", "精算までは確定版ではありません。";
+    report_final: "Final: every order explained, chained and signed (JSON).", "確定版：すべての注文の説明付き、連鎖・署名済み（JSON）。";
+    vitals: "Engine", "エンジン";
+    vitals_hint: "Latency: orders placed in the last ten seconds, from their arrival until they are durable. Commit lag: how long the oldest decision waits to be durable. Event lag: how old the pieces shown are.",
+        "応答時間：直近10秒に成立した注文の、到着から確定まで。コミット遅延：確定を待つ最も古い判断の待ち時間。表示遅延：表示中の個数の古さ。";
+    latency_p50: "Latency p50", "応答時間 p50";
+    latency_p99: "Latency p99", "応答時間 p99";
+    latency_p999: "Latency p99.9", "応答時間 p99.9";
+    oldest_hold: "Oldest hold", "最も古い確保";
+    median_hold: "Median hold", "確保時間の中央値";
+    commit_lag: "Commit lag", "コミット遅延";
+    event_lag: "Event lag", "表示遅延";
+    actor_waiting: "Waiting", "処理待ち";
+    actor_restarts: "Restarts", "再起動";
+    milliseconds_unit: "{} ms", "{} ms";
     seconds_unit: "{} s", "{}秒";
     minutes_unit: "{} min", "{}分";
     hours_unit: "{} h", "{}時間";
@@ -457,7 +489,10 @@ mod tests {
             assert_eq!(places(english), places(japanese), "{name}");
             // What is the same in both is a name or a sign.
             if english == japanese {
-                assert!(["sku", "no_forecast", "field sku", "skus"].contains(name), "{name}");
+                assert!(
+                    ["sku", "no_forecast", "field sku", "skus", "milliseconds_unit"].contains(name),
+                    "{name}"
+                );
             }
         }
     }
@@ -501,6 +536,19 @@ mod tests {
         for other in ["", "*", "fr", "ja;q=0", "ja;q=x"] {
             assert_eq!(Language::preferred(other), Language::English, "{other}");
         }
+    }
+
+    #[test]
+    fn figures_are_short() {
+        assert_eq!(
+            [0.0, 9.94, 10.4, 1_234.5].map(|it| ENGLISH.milliseconds(it)),
+            ["0.0 ms", "9.9 ms", "10 ms", "1,235 ms"]
+        );
+        assert_eq!(
+            [119, 120, 7_199, 7_200].map(|it| ENGLISH.duration(it)),
+            ["119 s", "2 min", "120 min", "2 h"]
+        );
+        assert_eq!(JAPANESE.duration(90), "90秒");
     }
 
     #[test]
