@@ -146,6 +146,7 @@ pub struct Sales {
 pub struct Users {
     pub access_token_seconds: u64,
     pub refresh_token_seconds: u64,
+    pub page_session_seconds: u64,
     pub hashes_at_once: usize,
     pub hashes_waiting_max: usize,
 }
@@ -287,6 +288,7 @@ impl Default for Users {
         Self {
             access_token_seconds: 3_600,
             refresh_token_seconds: 24 * 3600,
+            page_session_seconds: 12 * 3600,
             hashes_at_once: 2,
             hashes_waiting_max: 64,
         }
@@ -391,6 +393,7 @@ impl Config {
             ("sales.report_within_seconds", self.sales.report_within_seconds, 1, 3_600),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
+            ("users.page_session_seconds", self.users.page_session_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),
             ("users.hashes_waiting_max", self.users.hashes_waiting_max as u64, 1, 100_000),
             ("payments.webhook_tolerance_seconds", self.payments.webhook_tolerance_seconds, 1, 86_400),
@@ -413,6 +416,14 @@ impl Config {
                 key: "sales.admissions_per_piece",
                 value: self.sales.admissions_per_piece.to_string(),
                 problem: "it must be between 1 and 100".to_owned(),
+            });
+        }
+        if self.users.page_session_seconds < self.users.access_token_seconds {
+            return Err(ConfigError::Impossible {
+                key: "users.page_session_seconds",
+                value: self.users.page_session_seconds.to_string(),
+                problem: "a session lasts at least as long as its first token, users.access_token_seconds"
+                    .to_owned(),
             });
         }
         // A decision may wait for its commit to begin and for its end; who asked is not told "late" before that, or the

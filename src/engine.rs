@@ -591,6 +591,7 @@ impl Domains {
                 register_user: users.port(),
                 sign_in: users.port(),
                 refresh_session: users.port(),
+                renew_session: users.port(),
                 sign_out: users.port(),
                 get_user: users.port(),
             },

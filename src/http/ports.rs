@@ -22,7 +22,9 @@ use crate::actors::sales::{
     ListChanges, ListSales, MoveSale, PassKey, ProofOfWork, ReplanSale, SwitchEverything, SwitchItem,
     ValidateSale,
 };
-use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
+use crate::actors::users::{
+    GetUser, Identity, RefreshSession, RegisterUser, RenewSession, SignIn, SignOut, TokenError,
+};
 use crate::audit::{GetLight, GetSettlement};
 use crate::config::Config;
 use crate::dry_run::{GetDryRun, StartDryRun};
@@ -74,6 +76,7 @@ pub struct UsersPorts {
     pub register_user: Port<RegisterUser>,
     pub sign_in: Port<SignIn>,
     pub refresh_session: Port<RefreshSession>,
+    pub renew_session: Port<RenewSession>,
     pub sign_out: Port<SignOut>,
     pub get_user: Port<GetUser>,
 }
@@ -177,6 +180,8 @@ pub struct GatewayLimits {
     pub lines_max: usize,
     pub hold_seconds_max: i64,
     pub webhook_tolerance_seconds: u64,
+    /// A session at the operators' page is renewed when its token lapses within this time: half of a token's life.
+    pub renew_within: Duration,
 }
 
 impl GatewayLimits {
@@ -189,6 +194,7 @@ impl GatewayLimits {
             lines_max: config.orders.lines_max,
             hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
             webhook_tolerance_seconds: config.payments.webhook_tolerance_seconds,
+            renew_within: Duration::from_secs(config.users.access_token_seconds) / 2,
         }
     }
 }

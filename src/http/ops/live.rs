@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::SESSION_COOKIE;
-use super::session::{Operator, cookie};
+use super::session::Operator;
 use crate::actors::sales::{GATES, GetLive, GetRoom, Live, RoomFigures, SalesError, Tally};
 use crate::audit::{self, GetLight};
 use crate::http::answer::Answer;
@@ -83,7 +82,7 @@ pub async fn look(gateway: &Gateway, sale: SaleId) -> Result<Seen, SalesError> {
 
 /// What the browser shows, as it is sent.
 #[derive(Serialize)]
-pub struct LiveView<'a> {
+pub struct LiveView {
     /// Milliseconds since 1970, by which the browser corrects its own clock for the countdown.
     now: i64,
     pub status: &'static str,
@@ -95,7 +94,7 @@ pub struct LiveView<'a> {
     seconds: SecondsView,
     pub light: Option<Light>,
     pub queue: Option<QueueFigures>,
-    pub vitals: &'a VitalsView,
+    pub vitals: VitalsView,
 }
 
 #[derive(Serialize)]
@@ -134,8 +133,8 @@ struct SecondsView {
     refused: Vec<(usize, Vec<u64>)>,
 }
 
-impl<'a> LiveView<'a> {
-    pub fn of(seen: &'a Seen, rates: &Rates) -> Self {
+impl LiveView {
+    pub fn of(seen: &Seen, rates: &Rates) -> Self {
         let Live { sale, is_everything_stopped, parts, tally, seconds, .. } = &seen.live;
         let skus = sale.draft.items.iter().map(|item| {
             let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
@@ -162,7 +161,7 @@ impl<'a> LiveView<'a> {
             seconds: SecondsView::of(seconds),
             light: seen.light.clone(),
             queue: seen.queue.clone(),
-            vitals: &seen.vitals,
+            vitals: seen.vitals.clone(),
         }
     }
 }
@@ -220,10 +219,10 @@ impl Rates {
 pub async fn get_live(
     sale: FromPath<SaleId>,
     request: HttpRequest,
-    _operator: Operator,
+    operator: Operator,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let token = cookie(&request, SESSION_COOKIE).unwrap_or_default().to_owned();
+    let token = operator.visitor.token;
     let mut rates = Rates::default();
     let asked = gateway.clone();
     let tell = async move || {

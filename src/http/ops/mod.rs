@@ -25,6 +25,7 @@ pub use sales::{
     change_item, confirm_everything, confirm_move, get_sale, list_sales, move_sale, switch_everything,
     switch_item,
 };
+pub(super) use session::keep_session;
 pub use session::{choose_language, sign_in, sign_out};
 
 /// Where the page begins, and the path of its cookies.

@@ -245,7 +245,7 @@ struct Condition {
 
 #[derive(Template)]
 #[template(path = "ops/sale.html")]
-struct SalePage<'a> {
+struct SalePage {
     frame: Frame,
     id: SaleId,
     name: String,
@@ -262,7 +262,7 @@ struct SalePage<'a> {
     skus: Vec<SkuRow>,
     gates: Vec<GateRow>,
     is_everything_stopped: bool,
-    live: LiveView<'a>,
+    live: LiveView,
     vitals: Vec<Vital>,
     has_report: bool,
     history: Vec<ChangeView>,
@@ -271,7 +271,7 @@ struct SalePage<'a> {
     outcome: Option<Outcome>,
 }
 
-impl SalePage<'_> {
+impl SalePage {
     fn light(&self) -> (bool, i64, i64, i64) {
         self.live
             .light
@@ -350,7 +350,7 @@ async fn show_sale(
             .map(|(gate, count)| GateRow { gate, label: words.gate(gate), count: grouped(count) })
             .collect(),
         is_everything_stopped: seen.live.is_everything_stopped,
-        vitals: vitals(words, live.vitals),
+        vitals: vitals(words, &live.vitals),
         has_report: sale.status.is_over(),
         live,
         history: history::views(gateway, words, &changes).await,
