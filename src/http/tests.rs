@@ -84,6 +84,7 @@ fn ports() -> Ports {
             register_user: fake(move |_| Err(users(()))),
             sign_in: fake(|_| Err(UsersError::BadCredentials)),
             refresh_session: fake(|_| Err(UsersError::BadRefreshToken)),
+            renew_session: fake(|_| Err(UsersError::SessionOver)),
             sign_out: fake(|_| Ok(())),
             get_user: fake(move |_| Err(users(()))),
         },
@@ -101,6 +102,8 @@ fn ports() -> Ports {
             list_holds: fake(|_| Err(InventoryError::from(down()))),
             list_available: fake(|_| Err(InventoryError::from(down()))),
             list_movements: fake(|_| Err(InventoryError::from(down()))),
+            get_hold_ages: fake(|_| Err(InventoryError::from(down()))),
+            list_sku_loads: fake(|_| Err(InventoryError::from(down()))),
         },
         orders: OrdersPorts {
             place_order: fake(place),
@@ -111,6 +114,7 @@ fn ports() -> Ports {
             list_orders: fake(|_| Err(OrdersError::from(down()))),
             // Never answers.
             list_history: Port::new(|_| Box::pin(std::future::pending())),
+            get_latency: fake(|_| Err(OrdersError::from(down()))),
             cancel_order: fake(|_| Err(OrdersError::Unknown)),
             record_payment: fake(|_| Err(OrdersError::Busy)),
         },
@@ -140,6 +144,7 @@ fn ports() -> Ports {
             get_room: fake(|_| Err(SalesError::from(down()))),
             get_draw: fake(|_| Err(SalesError::from(down()))),
         },
+        commit_lag: Box::new(|| Duration::ZERO),
     }
 }
 

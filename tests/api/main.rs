@@ -23,3 +23,4 @@ mod sale_report;
 mod sales;
 mod streams;
 mod users;
+mod vitals;

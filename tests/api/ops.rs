@@ -192,6 +192,92 @@ async fn only_staff_enters_and_the_token_is_out_of_reach() {
 }
 
 #[actix::test]
+async fn a_session_goes_on_while_it_is_used_and_not_for_ever() {
+    let engine = TestEngine::start_with(|config| {
+        config.users.access_token_seconds = 4;
+        config.users.page_session_seconds = 9;
+    })
+    .await;
+    let browser = tokio::sync::Mutex::new(Browser::of_staff(&engine).await);
+    let token = |browser: &Browser| browser.cookies.iter().find(|(name, _)| name == "shobai-ops").cloned();
+    let first = token(&*browser.lock().await);
+    let began = std::time::Instant::now();
+
+    eventually("the session is longer than a token lives", async || {
+        let mut browser = browser.lock().await;
+        let page = browser.get("/ops").await.expect(200);
+        assert!(!page.text.contains(r#"name="password""#), "{:?} {page:?}", began.elapsed());
+        (began.elapsed() > Duration::from_secs(6)).then_some(())
+    })
+    .await;
+    let renewed = token(&*browser.lock().await);
+    assert!(renewed.is_some() && renewed != first);
+    // The session is the same one: its form is the same.
+    let mut used = browser.lock().await;
+    used.post("/ops/language", &[("language", "en"), ("back", "/ops")]).await.expect(303);
+    drop(used);
+    eventually("the session is over though it is used", async || {
+        let page = browser.lock().await.get("/ops").await.expect(200);
+        page.text.contains(r#"name="password""#).then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_report_of_a_sale_that_is_over_is_taken_along() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 20).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    browser.moves(&sale, "schedule").await.expect(200);
+    browser_sees(&mut browser, &sale, "open").await;
+    engine.customer().await.orders_by_card("LAMP", 2).await.expect(201);
+    let page = browser.get(&format!("/ops/sales/{sale}")).await.expect(200);
+    assert!(!page.text.contains("/report?form="), "{}", page.text);
+
+    let page = browser.moves(&sale, "close").await.expect(200);
+
+    assert!(page.text.contains("Not final"), "{}", page.text);
+    for (form, kind, part) in [
+        ("json", "application/json", "\"signature\""),
+        ("csv", "text/csv; charset=utf-8", "LAMP"),
+        ("html", "text/html; charset=utf-8", "<html"),
+    ] {
+        assert!(page.text.contains(&format!("/ops/sales/{sale}/report?form={form}")), "{form}");
+        let file = browser.get(&format!("/ops/sales/{sale}/report?form={form}")).await.expect(200);
+        assert_eq!(file.header("content-type"), Some(kind));
+        let name = format!("attachment; filename=\"sale-{sale}.{form}\"");
+        assert_eq!(file.header("content-disposition"), Some(&*name));
+        assert!(file.text.contains(part), "{form}: {}", file.text);
+    }
+    browser.get(&format!("/ops/sales/{sale}/report?form=pdf")).await.expect(422);
+    browser.get(&format!("/ops/sales/{}/report?form=csv", uuid::Uuid::now_v7())).await.expect(404);
+    // Nobody else gets it.
+    let mut stranger = Browser::of(&engine);
+    let led = stranger.get(&format!("/ops/sales/{sale}/report?form=csv")).await.expect(200);
+    assert!(led.text.contains(r#"name="password""#), "{led:?}");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_link_cannot_make_the_page_say_what_it_likes() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    for place in ["/ops".to_owned(), format!("/ops/sales/{sale}")] {
+        let page = browser.get(&format!("{place}?done=pause")).await.expect(200);
+        assert!(page.text.contains("Done: Pause."), "{}", page.text);
+        for text in ["call-0120", "Pause", "kill%20it", "%3Cb%3E", ""] {
+            let page = browser.get(&format!("{place}?done={text}")).await.expect(200);
+            assert!(page.text.contains(r#"aria-live="polite"></div>"#), "{text}: {}", page.text);
+        }
+    }
+    engine.stop().await;
+}
+
+#[actix::test]
 async fn a_cookie_that_came_over_https_stays_there() {
     let engine = TestEngine::start().await;
     let mut browser = Browser::of(&engine);
