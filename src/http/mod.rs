@@ -39,7 +39,7 @@ pub use docs::openapi;
 pub use events::Streams;
 pub use ports::{
     AuditPorts, CatalogPorts, CommitLag, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts,
-    OrdersPorts,     Ports, SalesPorts, UsersPorts,
+    OrdersPorts, Ports, SalesPorts, UsersPorts,
 };
 use route::at;
 pub use server::serve;

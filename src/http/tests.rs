@@ -144,7 +144,7 @@ fn ports() -> Ports {
             get_room: fake(|_| Err(SalesError::from(down()))),
             get_draw: fake(|_| Err(SalesError::from(down()))),
         },
-        commit_lag: Box::new(|| Duration::ZERO),
+        commit_lag: Box::new(|| std::time::Duration::ZERO),
     }
 }
 

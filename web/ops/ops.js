@@ -106,6 +106,8 @@
   };
   countDown();
   setInterval(countDown, 250);
+  // What was loaded anew begins without.
+  document.body.addEventListener("htmx:afterSettle", countDown);
 
   const duration = (seconds, words) => {
     const [form, value] = seconds < 120 ? [words.seconds, seconds]
@@ -154,6 +156,11 @@
 
   const padded = (column) => [...Array(Math.max(0, SECONDS - column.length)).fill(null), ...column.slice(-SECONDS)];
 
+  /** The legend tells the latest second, or the one under the pointer. */
+  const showLatest = (plot) => {
+    if (plot.cursor.idx === null || plot.cursor.left < 0) plot.setLegend({ idx: SECONDS - 1 });
+  };
+
   /** Draws columns, each with its label and colour; builds the chart anew when there are other ones. */
   const draw = (id, columns) => {
     const element = document.getElementById(id);
@@ -162,6 +169,7 @@
     const chart = charts.get(id);
     if (chart && chart.names === names) {
       chart.plot.setData(data);
+      showLatest(chart.plot);
       return;
     }
     if (chart) chart.plot.destroy();
@@ -181,6 +189,7 @@
       ],
     }, data, element);
     charts.set(id, { plot, names });
+    showLatest(plot);
   };
   new ResizeObserver((entries) => {
     for (const { target } of entries) {

@@ -124,7 +124,7 @@ impl Words {
         let rounded = |unit: i64| (seconds + unit / 2) / unit;
         match seconds {
             ..120 => fill(self.seconds_unit, &[&grouped(seconds)]),
-            ..7_200 => fill(self.minutes_unit, &[&grouped(rounded(60))]),
+            120..7_200 => fill(self.minutes_unit, &[&grouped(rounded(60))]),
             _ => fill(self.hours_unit, &[&grouped(rounded(3_600))]),
         }
     }
