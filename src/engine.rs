@@ -707,7 +707,8 @@ impl DryRuns {
 
     async fn stop(self, within: Duration) {
         self.actor.drain(within).await;
-        self.office.stop(within).await;
+        // The shop of a run takes as long to stop as this one.
+        self.office.stop(2 * within).await;
     }
 }
 

@@ -104,7 +104,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/ops/sales/{id}/edit").get(ops::plan_again).post(ops::replan_sale))
         .service(at("/ops/sales/{id}/dry-run").get(ops::get_dry_run).post(ops::start_dry_run))
         .service(at("/ops/sales/{id}/events").get(ops::get_live))
-        .service(at("/ops/sales/{id}/report").get(ops::download_report))
+        .service(at("/ops/sales/{id}/report").get(ops::download_report).within(|limits| limits.report_within))
         .service(at("/ops/sales/{id}/confirm").get(ops::confirm_move))
         .service(at("/ops/sales/{id}/move").post(ops::move_sale))
         .service(at("/ops/sales/{id}/switch").post(ops::switch_item))
