@@ -4,7 +4,7 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 shobai := $(target)/release/shobai
 
-.PHONY: help run build test bench lint audit load wrk stop clean
+.PHONY: help run build test pictures bench lint audit load wrk stop clean
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,9 +16,14 @@ build:
 	@dev/setup
 	cargo build --release
 
-test: ## Runs every test; they start their own PostgreSQL.
-	@dev/setup
+test: ## Runs every test; they start their own PostgreSQL and their own browser.
+	@dev/setup tests
 	cargo test
+
+pictures: ## Runs a sale in a real browser and keeps its pictures for the README.
+	@dev/setup tests
+	cargo test --test browser a_sale_is_run_from_the_page_alone
+	cp $(target)/tmp/browser/{sale,telephone,japanese}.png web/ops/
 
 bench: ## Measures reservations and orders beside row locks, on a real PostgreSQL.
 	@dev/setup

@@ -40,6 +40,8 @@ pub struct Http {
     pub connections_max: usize,
     pub body_bytes_max: usize,
     pub request_within_ms: u64,
+    pub operator_streams_max: usize,
+    pub queue_streams_max: usize,
     pub shutdown_within_seconds: u64,
     pub allowed_origins: Vec<String>,
 }
@@ -138,6 +140,9 @@ pub struct Sales {
     pub second_operator: Vec<SecondOperator>,
     pub proposal_seconds: u64,
     pub proposals_max: u32,
+    pub dry_run_customers_max: u32,
+    pub dry_run_seconds_max: u32,
+    pub report_within_seconds: u64,
 }
 
 /// What can be set to need a second operator.
@@ -155,6 +160,7 @@ pub enum SecondOperator {
 pub struct Users {
     pub access_token_seconds: u64,
     pub refresh_token_seconds: u64,
+    pub page_session_seconds: u64,
     pub hashes_at_once: usize,
     pub hashes_waiting_max: usize,
 }
@@ -187,6 +193,8 @@ impl Default for Http {
             connections_max: 20_000,
             body_bytes_max: 64 * 1024,
             request_within_ms: 10_000,
+            operator_streams_max: 256,
+            queue_streams_max: 5_000,
             shutdown_within_seconds: 20,
             allowed_origins: Vec::new(),
         }
@@ -286,6 +294,9 @@ impl Default for Sales {
             second_operator: Vec::new(),
             proposal_seconds: 900,
             proposals_max: 100,
+            dry_run_customers_max: 100_000,
+            dry_run_seconds_max: 300,
+            report_within_seconds: 120,
         }
     }
 }
@@ -295,6 +306,7 @@ impl Default for Users {
         Self {
             access_token_seconds: 3_600,
             refresh_token_seconds: 24 * 3600,
+            page_session_seconds: 12 * 3600,
             hashes_at_once: 2,
             hashes_waiting_max: 64,
         }
@@ -346,7 +358,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Connections to PostgreSQL that the engine may open: the pool, one for each journal lane, those that look idempotency
+    /// Connections to PostgreSQL that a shop may open: the pool, one for each journal lane, those that look idempotency
     /// keys up and that keep the waiting rooms included, and two of the audit, for the open sales and for a settlement.
     pub fn connections(&self) -> usize {
         self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 2 + 2
@@ -359,6 +371,8 @@ impl Config {
             ("http.connections_max", self.http.connections_max as u64, 1, 1_000_000),
             ("http.body_bytes_max", self.http.body_bytes_max as u64, 1_024, 64 * 1024 * 1024),
             ("http.request_within_ms", self.http.request_within_ms, 100, 120_000),
+            ("http.operator_streams_max", self.http.operator_streams_max as u64, 1, 1_000_000),
+            ("http.queue_streams_max", self.http.queue_streams_max as u64, 1, 1_000_000),
             ("http.shutdown_within_seconds", self.http.shutdown_within_seconds, 1, 600),
             ("postgres.start_within_seconds", self.postgres.start_within_seconds, 1, 3_600),
             ("postgres.stop_within_seconds", self.postgres.stop_within_seconds, 1, 3_600),
@@ -395,8 +409,12 @@ impl Config {
             ("sales.audit_every_ms", self.sales.audit_every_ms, 100, 60_000),
             ("sales.proposal_seconds", self.sales.proposal_seconds, 10, 86_400),
             ("sales.proposals_max", u64::from(self.sales.proposals_max), 1, 10_000),
+            ("sales.dry_run_customers_max", u64::from(self.sales.dry_run_customers_max), 1, 1_000_000),
+            ("sales.dry_run_seconds_max", u64::from(self.sales.dry_run_seconds_max), 1, 3_600),
+            ("sales.report_within_seconds", self.sales.report_within_seconds, 1, 3_600),
             ("users.access_token_seconds", self.users.access_token_seconds, 1, 86_400),
             ("users.refresh_token_seconds", self.users.refresh_token_seconds, 1, 365 * 86_400),
+            ("users.page_session_seconds", self.users.page_session_seconds, 1, 365 * 86_400),
             ("users.hashes_at_once", self.users.hashes_at_once as u64, 1, 256),
             ("users.hashes_waiting_max", self.users.hashes_waiting_max as u64, 1, 100_000),
             ("payments.webhook_tolerance_seconds", self.payments.webhook_tolerance_seconds, 1, 86_400),
@@ -419,6 +437,14 @@ impl Config {
                 key: "sales.admissions_per_piece",
                 value: self.sales.admissions_per_piece.to_string(),
                 problem: "it must be between 1 and 100".to_owned(),
+            });
+        }
+        if self.users.page_session_seconds < self.users.access_token_seconds {
+            return Err(ConfigError::Impossible {
+                key: "users.page_session_seconds",
+                value: self.users.page_session_seconds.to_string(),
+                problem: "a session lasts at least as long as its first token, users.access_token_seconds"
+                    .to_owned(),
             });
         }
         // A decision may wait for its commit to begin and for its end; who asked is not told "late" before that, or the

@@ -26,6 +26,7 @@ use crate::actors::users::{
 };
 use crate::audit::{AuditActor, Bench, ReportKey, Watch, WatchPorts};
 use crate::config::{Config, milliseconds};
+use crate::dry_run::{self, DryRunActor, OpenShop, ShadowPorts, ShadowShop, ShopPorts};
 use crate::http::{self, Gateway};
 use crate::open_files;
 use crate::seed::{SeedPorts, seed_demo};
@@ -34,8 +35,6 @@ use crate::storage::{Database, DatabaseLimits, migrations};
 
 /// How often the pool's gauges are set and the histograms of the metrics are folded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How long the settlement of a large sale may take.
-const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 /// Journal commits and HTTP answers, in seconds.
 const SECONDS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -45,6 +44,7 @@ const ENTRIES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 
 /// A serving shop.
 pub struct Engine {
     pub domains: Domains,
+    dry_runs: DryRuns,
     gateway: Server,
     streams: http::Streams,
     internal: Server,
@@ -95,10 +95,11 @@ impl Engine {
                 })?;
         let internal = Server::run(internal);
         match Self::start_behind(&config, metrics, &readiness).await {
-            Ok((backing, domains, (gateway, streams), upkeep)) => {
+            Ok((backing, domains, dry_runs, (gateway, streams), upkeep)) => {
                 readiness.serving();
                 Ok(Self {
                     domains,
+                    dry_runs,
                     gateway,
                     streams,
                     internal,
@@ -118,26 +119,27 @@ impl Engine {
         config: &Config,
         metrics: PrometheusHandle,
         readiness: &Readiness,
-    ) -> anyhow::Result<(Backing, Domains, (Server, http::Streams), JoinHandle<()>)> {
+    ) -> anyhow::Result<(Backing, Domains, DryRuns, (Server, http::Streams), JoinHandle<()>)> {
         let backing = Backing::open_alone(config).await?;
         let served = async {
             let applied = migrations::run(&backing.database).await?;
             tracing::info!(applied, "the database is migrated");
-            let domains = Domains::start(config, &backing.database).await?;
+            let domains = Domains::start(config, &backing.database, Figures::Kept).await?;
             if config.seed.demo {
                 seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
             }
-            let gateway = Arc::new(domains.gateway(config));
+            let dry_runs = DryRuns::start(config, &backing.database, &domains);
+            let gateway = Arc::new(domains.gateway(config, &dry_runs));
             let streams = gateway.streams.clone();
             let served = http::serve(gateway, config)
                 .with_context(|| format!("http.listen = {} cannot be listened on", config.http.listen))?;
-            Ok::<_, anyhow::Error>((domains, (Server::run(served), streams)))
+            Ok::<_, anyhow::Error>((domains, dry_runs, (Server::run(served), streams)))
         };
         match served.await {
-            Ok((domains, gateway)) => {
+            Ok((domains, dry_runs, gateway)) => {
                 readiness.database_is(backing.database.clone());
                 let upkeep = actix_rt::spawn(keep_up(metrics, backing.database.clone()));
-                Ok((backing, domains, gateway, upkeep))
+                Ok((backing, domains, dry_runs, gateway, upkeep))
             }
             Err(error) => {
                 // PostgreSQL is not left behind by a start that failed.
@@ -171,6 +173,7 @@ impl Engine {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.streams.end();
         self.gateway.stop().await;
+        self.dry_runs.stop(self.stop_within).await;
         self.domains.stop(self.stop_within).await;
         self.upkeep.abort();
         self.internal.stop().await;
@@ -314,9 +317,17 @@ fn cluster_settings(config: &Config) -> ClusterSettings {
     ClusterSettings {
         data_dir: config.storage.data_dir.clone(),
         bin_dir: config.postgres.bin_dir.clone(),
-        connections: config.connections(),
+        // A dry run is another shop.
+        connections: 2 * config.connections(),
         start_within: Duration::from_secs(config.postgres.start_within_seconds),
         stop_within: Duration::from_secs(config.postgres.stop_within_seconds),
+    }
+}
+
+fn asks(config: &Config) -> AskLimits {
+    AskLimits {
+        asks_max: config.actors.asks_max,
+        answer_within: milliseconds(config.actors.answer_within_ms),
     }
 }
 
@@ -346,6 +357,27 @@ pub struct Domains {
     arbiters: Vec<Arbiter>,
 }
 
+/// Whether what actors count is seen by anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figures {
+    Kept,
+    /// Of a shop that is not real.
+    Dropped,
+}
+
+impl Figures {
+    /// A thread for actors.
+    fn thread(self) -> Arbiter {
+        let arbiter = Arbiter::new();
+        if self == Self::Dropped {
+            // Before anything else on that thread, and until it ends.
+            arbiter
+                .spawn_fn(|| std::mem::forget(metrics::set_default_local_recorder(&metrics::NoopRecorder)));
+        }
+        arbiter
+    }
+}
+
 /// What the gateway checks signatures with.
 #[derive(Clone)]
 struct Keys {
@@ -358,11 +390,8 @@ struct Keys {
 impl Domains {
     /// Starts every domain on a migrated database. The coordinators share one arbiter, so that a question between them
     /// does not cross threads; each shard has its own.
-    pub async fn start(config: &Config, database: &Database) -> anyhow::Result<Self> {
-        let asks = AskLimits {
-            asks_max: config.actors.asks_max,
-            answer_within: milliseconds(config.actors.answer_within_ms),
-        };
+    pub async fn start(config: &Config, database: &Database, figures: Figures) -> anyhow::Result<Self> {
+        let asks = asks(config);
         let journal = JournalLimits {
             queue_max: config.journal.queue_max,
             batch_max: config.journal.batch_max,
@@ -379,7 +408,7 @@ impl Domains {
         people.load_revoked_sessions(&keys.revoked).await?;
         let hasher = Hasher::new(&config.users)?;
 
-        let domains = Arbiter::new();
+        let domains = figures.thread();
         let coordinators = domains.handle();
         let mut arbiters = vec![domains];
 
@@ -389,7 +418,7 @@ impl Domains {
         let mut shards = Vec::with_capacity(config.inventory.shards);
         let mut stock_journals = Vec::with_capacity(config.inventory.shards);
         for index in 0..config.inventory.shards {
-            let arbiter = Arbiter::new();
+            let arbiter = figures.thread();
             let lane =
                 Lane::start("inventory", index, &arbiter.handle(), database.clone(), journal, StockBook);
             let (store, commits) = (stock.clone(), lane.clone());
@@ -431,7 +460,7 @@ impl Domains {
         let office = Office::new(SalesStore::new(database.clone()), ports, keys.passes.clone(), config);
         let sales = supervise("sales", &coordinators, asks, move || SalesActor::new(office.clone()));
         // Many people ask where they stand, so the waiting rooms have a thread of their own.
-        let doors = Arbiter::new();
+        let doors = figures.thread();
         let rooms = Lane::start("waiting rooms", 0, &doors.handle(), database.clone(), journal, RoomBook);
         let store = SalesStore::new(database.clone());
         let keeper = Doorkeeper::new(store, rooms.clone(), sales.clone(), keys.passes.clone(), &config.sales);
@@ -473,9 +502,12 @@ impl Domains {
         let ports = WatchPorts { get_figures: inventory.port(), switch_item: sales.port() };
         let watch = Watch::new(database.clone(), ports, config);
         // Settling a large sale is work, and the coordinators have enough.
-        let audits = Arbiter::new();
-        let bench = Bench::new(database.clone(), ReportKey::load_or_create(data_dir)?, config);
-        let asks = AskLimits { answer_within: SETTLED_WITHIN, ..asks };
+        let audits = figures.thread();
+        let report_key = ReportKey::load_or_create(data_dir)?;
+        report_key.publish(data_dir)?;
+        let bench = Bench::new(database.clone(), report_key, config);
+        let settled_within = Duration::from_secs(config.sales.report_within_seconds);
+        let asks = AskLimits { answer_within: settled_within, ..asks };
         let audit =
             supervise("audit", &audits.handle(), asks, move || AuditActor::new(watch.clone(), bench.clone()));
 
@@ -519,16 +551,40 @@ impl Domains {
         }
     }
 
+    /// What a dry run asks, when this is the shop that was opened for it.
+    fn shadow_ports(&self) -> ShadowPorts {
+        ShadowPorts {
+            add_product: self.catalog.port(),
+            track_sku: self.inventory.port(),
+            receive_stock: self.inventory.port(),
+            create_sale: self.sales.port(),
+            move_sale: self.sales.port(),
+            get_live: self.sales.port(),
+            join_queue: self.waiting.port(),
+            get_place: self.waiting.port(),
+            place_order: self.orders.port(),
+            record_payment: self.orders.port(),
+            passes: self.keys.passes.clone(),
+        }
+    }
+
     /// What the gateway asks and checks with.
-    fn gateway(&self, config: &Config) -> Gateway {
+    fn gateway(&self, config: &Config, dry_runs: &DryRuns) -> Gateway {
         let Keys { tokens, revoked, webhooks, passes } = self.keys.clone();
         let lifetime = Duration::from_secs(config.users.access_token_seconds);
         let key_set = tokens.jwks();
         let verifier = TokenVerifier::new(tokens, revoked, lifetime);
-        Gateway::new(self.ports(), move |token| verifier.verify(token), &key_set, webhooks, passes, config)
+        Gateway::new(
+            self.ports(dry_runs),
+            move |token| verifier.verify(token),
+            &key_set,
+            webhooks,
+            passes,
+            config,
+        )
     }
 
-    fn ports(&self) -> http::Ports {
+    fn ports(&self, dry_runs: &DryRuns) -> http::Ports {
         let (users, catalog, inventory, orders) = (&self.users, &self.catalog, &self.inventory, &self.orders);
         let sales = &self.sales;
         http::Ports {
@@ -536,6 +592,7 @@ impl Domains {
                 register_user: users.port(),
                 sign_in: users.port(),
                 refresh_session: users.port(),
+                renew_session: users.port(),
                 sign_out: users.port(),
                 get_user: users.port(),
             },
@@ -550,6 +607,8 @@ impl Domains {
                 list_holds: inventory.port(),
                 list_available: inventory.port(),
                 list_movements: inventory.port(),
+                get_hold_ages: inventory.port(),
+                list_sku_loads: inventory.port(),
             },
             orders: http::OrdersPorts {
                 place_order: orders.port(),
@@ -557,6 +616,7 @@ impl Domains {
                 inspect_order: orders.port(),
                 list_orders: orders.port(),
                 list_history: orders.port(),
+                get_latency: orders.port(),
                 cancel_order: orders.port(),
                 record_payment: orders.port(),
             },
@@ -582,8 +642,22 @@ impl Domains {
                 get_room: self.waiting.port(),
                 get_draw: self.waiting.port(),
             },
+            dry_runs: http::DryRunPorts {
+                start_dry_run: dry_runs.actor.port(),
+                get_dry_run: dry_runs.actor.port(),
+            },
             audit: http::AuditPorts { get_light: self.audit.port(), get_settlement: self.audit.port() },
+            commit_lag: self.commit_lag(),
         }
+    }
+
+    /// Over all lanes that orders and their stock pass.
+    fn commit_lag(&self) -> http::CommitLag {
+        let (stock, orders) = (self.stock_journals.clone(), self.orders_journals.clone());
+        Box::new(move || {
+            let lags = stock.iter().map(Journal::lag).chain(orders.iter().map(Journal::lag));
+            lags.max().unwrap_or_default()
+        })
     }
 
     /// Lets open questions be answered and decisions become durable, then ends the threads.
@@ -612,4 +686,56 @@ impl Domains {
             let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
         }
     }
+}
+
+/// The dry runs of sales: who is asked for them, and how they end with the engine.
+struct DryRuns {
+    actor: Handle<DryRunActor>,
+    office: dry_run::Office,
+}
+
+impl DryRuns {
+    fn start(config: &Config, database: &Database, domains: &Domains) -> Self {
+        let ports = ShopPorts {
+            get_sale: domains.sales.port(),
+            list_sales: domains.sales.port(),
+            validate_sale: domains.sales.port(),
+            quote_skus: domains.catalog.port(),
+        };
+        let office = dry_run::Office::new(ports, database.clone(), shadow_shops(config), config);
+        let served = office.clone();
+        let actor = supervise("dry runs", &Arbiter::current(), asks(config), move || {
+            DryRunActor::new(served.clone())
+        });
+        Self { actor, office }
+    }
+
+    async fn stop(self, within: Duration) {
+        self.actor.drain(within).await;
+        // The shop of a run takes as long to stop as this one.
+        self.office.stop(2 * within).await;
+    }
+}
+
+/// Shops as this one, but for their database, their keys and their figures, which nobody sees.
+fn shadow_shops(config: &Config) -> OpenShop {
+    let mut config = config.clone();
+    config.storage.data_dir.push("dry-run");
+    Arc::new(move |database| {
+        let config = config.clone();
+        Box::pin(async move {
+            std::fs::create_dir_all(&config.storage.data_dir)?;
+            migrations::run(&database).await?;
+            let domains = Domains::start(&config, &database, Figures::Dropped).await?;
+            Ok(ShadowShop {
+                ports: domains.shadow_ports(),
+                close: Box::new(move || {
+                    Box::pin(async move {
+                        domains.stop(Duration::from_secs(config.http.shutdown_within_seconds)).await;
+                        let _ = std::fs::remove_dir_all(&config.storage.data_dir);
+                    })
+                }),
+            })
+        })
+    })
 }

@@ -13,6 +13,7 @@
 //!             └────► storage ◄─────────┘             PostgreSQL: pool, journal lanes, migrations, embedded cluster
 //!
 //!  audit reads all schemas at one moment and changes nothing: whole shops, open sales, settlements
+//!  dry_run plays a planned sale in a shop of its own, through the same domains
 //!  seed fills a new shop through the same ports; types, error, config, open_files are known to all
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod actors;
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod dry_run;
 pub mod engine;
 pub mod error;
 pub mod http;

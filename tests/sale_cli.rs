@@ -5,6 +5,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -238,4 +239,47 @@ async fn a_plan_may_come_from_a_file_and_what_is_wrong_is_told() {
         assert_eq!(output.status.code(), Some(2), "{url}: {told}");
         assert!(told.contains(said), "{url}: {told}");
     }
+}
+
+#[actix_web::test]
+async fn a_dry_run_is_told_and_counts_nowhere() {
+    let shop = Shop::open(&[]).await;
+    let operator = Operator { shop: &shop };
+    let item = format!("{SKU}:2200:50");
+    let plan =
+        ["create", "--name", "Midnight drop", "--opens-at", "+1h", "--closes-at", "+2h", "--item", &item];
+    let created = operator.does(&plan).await;
+    let sale = created.split(' ').next().unwrap();
+    let buyer = shop.anybody().with_token(shop.customers(1).await.remove(0));
+    buyer.orders(SKU, 1).await.expect(201);
+    let before = figures_of_trade(&shop).await;
+
+    let told = operator.does(&["dry-run", sale, "--customers", "100", "--seconds", "10"]).await;
+
+    for part in [
+        "100 customers, 256 at once: sold out after",
+        "SHOBAI-HOT-1: ",
+        "0 left of 50",
+        "orders    50 placed",
+        "sale-not-open: ",
+        "machine   ",
+        "the shop  was not touched",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    let refused = operator.is_refused(&["dry-run", sale, "--customers", "900000"]).await;
+    assert_eq!(refused["code"], "invalid-value");
+    assert_eq!(figures_of_trade(&shop).await, before);
+    shop.expect_clean_audit().await;
+}
+
+/// What the engine counts when somebody buys; nothing of a SKU that it does not sell.
+async fn figures_of_trade(shop: &Shop) -> BTreeSet<String> {
+    let page = shop.monitoring().get("/metrics").await.expect(200);
+    assert!(!page.text.contains("LIMIT-OF-THE-MACHINE"));
+    let names = ["shobai_reservations_total", "shobai_sale_", "shobai_journal_batch_entries"];
+    let lines = page.text.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
+    let lines: BTreeSet<String> = lines.map(str::to_owned).collect();
+    assert!(lines.len() > 10, "{}", page.text);
+    lines
 }

@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use shobai::actors::catalog::{AddProduct, NewProduct, Product, Variant};
 use shobai::actors::inventory::{ReceiveStock, TrackSku};
 use shobai::config::Config;
-use shobai::engine::Domains;
+use shobai::engine::{Domains, Figures};
 use shobai::storage::embedded::{Cluster, ClusterSettings};
 use shobai::storage::{Database, DatabaseLimits, migrations};
 use shobai::types::{Money, ProductId, Quantity, Sku, TaxRate};
@@ -69,7 +69,7 @@ impl Shop {
         };
         let database = Database::new(cluster.connection(), limits).expect("a pool");
         migrations::run(&database).await.expect("migrations");
-        let domains = Domains::start(&config, &database).await.expect("domains");
+        let domains = Domains::start(&config, &database, Figures::Kept).await.expect("domains");
         Self { domains, cluster, data_dir }
     }
 

@@ -1,10 +1,12 @@
 -- Pieces of sales as orders know them, and those that one side knows already and the other does not know yet.
 -- $1 sales  $2 the least id of an order that may still be coming  $3 since when an order that changed may be without its stock's following
 with live as (
-    select placed.sale_id, line.sku, line.quantity as live, 0 as coming, 0 as leaving, 0 as behind
+    -- Summed up by itself, since it is nearly all that there is.
+    select placed.sale_id, line.sku, sum(line.quantity) as live, 0 as coming, 0 as leaving, 0 as behind
       from orders.orders as placed
       join orders.order_lines as line on line.order_id = placed.id
      where placed.sale_id = any ($1::uuid[]) and placed.status in ('awaiting_payment', 'confirmed')
+     group by placed.sale_id, line.sku
 ), coming as (
     select held.sale_id, held.sku, 0, held.quantity, 0, 0
       from inventory.reservations as held

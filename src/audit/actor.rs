@@ -14,9 +14,23 @@ use super::settlement::{Bench, Settlement};
 use super::watch::{Memory, Watch};
 use crate::types::SaleId;
 
-/// The pause after a round is at least this many times what the round took: the audit of the largest sale takes no more
-/// than a fifth of the time of one core away from its buyers.
+/// Within this time a breach is found, however it was made.
+const FOUND_WITHIN: Duration = Duration::from_secs(5);
+/// The pause after a round is so many times what the round took, so that the audit takes no more than a fifth of a core away
+/// from the buyers of a large sale.
 const REST: u32 = 4;
+/// Of the largest sales a half, so that a breach is found in time all the same.
+const REST_LEAST: u32 = 1;
+
+/// The pause after a round. A breach that was made just after a round had begun is seen by the next one and told by the one
+/// after that, which does not rest before it.
+fn pause(every: Duration, took: Duration, is_suspicious: bool) -> Duration {
+    if is_suspicious {
+        return every;
+    }
+    let in_time = FOUND_WITHIN.saturating_sub(every + 3 * took);
+    every.max(in_time.clamp(took * REST_LEAST, took * REST))
+}
 
 pub struct AuditActor {
     watch: Watch,
@@ -38,7 +52,8 @@ impl AuditActor {
             if let Some(seen) = seen {
                 actor.show(seen);
             }
-            actor.look_after(actor.watch.every.max(began.elapsed() * REST), memory, context);
+            let pause = pause(actor.watch.every, began.elapsed(), memory.is_suspicious());
+            actor.look_after(pause, memory, context);
         }));
     }
 
@@ -92,5 +107,28 @@ impl Handler<GetSettlement> for AuditActor {
             drop(place);
             Ok(Arc::new(settled?))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_sale_gets_its_rest_as_long_as_a_breach_is_found_in_time() {
+        let milliseconds = Duration::from_millis;
+        let every = milliseconds(1_000);
+        for (took, rested) in
+            [(10, 1_000), (250, 1_000), (400, 1_600), (500, 2_000), (700, 1_900), (2_000, 2_000)]
+        {
+            assert_eq!(pause(every, milliseconds(took), false), milliseconds(rested), "{took}");
+            assert_eq!(pause(every, milliseconds(took), true), every, "{took}");
+        }
+        // Up to a second, whatever happens when.
+        for took in 1..=1_000 {
+            let took = milliseconds(took);
+            let worst = took + pause(every, took, false) + took + pause(every, took, true) + took;
+            assert!(worst <= FOUND_WITHIN, "{took:?}: {worst:?}");
+        }
     }
 }

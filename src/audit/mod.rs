@@ -25,7 +25,7 @@ pub use error::AuditError;
 pub use messages::*;
 pub use settlement::{
     Bench, HistoryLine, LimitBreach, Line, Orphan, Queue, ReportKey, Row, Sealed, Settlement, Signature,
-    SkuFigures, Summary, Tally, Totals, Verified, VerifyError, verify,
+    SkuFigures, Summary, Tally, Totals, Verified, VerifyError, public_key_id, verify,
 };
 pub use watch::{Watch, WatchPorts};
 

@@ -65,6 +65,13 @@ pub(super) struct Memory {
     is_failing: bool,
 }
 
+impl Memory {
+    /// Whether something new was found that counts if the next round finds it again.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.suspected.iter().any(|breach| !self.announced.contains(breach))
+    }
+}
+
 type Breach = (SaleId, Sku, &'static str);
 
 struct Remembered {
@@ -228,22 +235,9 @@ impl Watch {
     ) -> Result<(), AuditError> {
         let sales: HashSet<Uuid> = cuts.iter().map(|cut| cut.sale.uuid()).collect();
         let sales: Vec<Uuid> = sales.into_iter().collect();
-        let statement = connection.prepare_cached(include_str!("../../sql/audit/watch_orders.sql")).await?;
-        let rows = connection.query(&statement, &[&sales, &first_id_at(since), &since]).await?;
-        let ordered: HashMap<(Uuid, &str), Ordered> = rows
-            .iter()
-            .map(|row| {
-                let ordered = Ordered {
-                    live: row.get("live"),
-                    coming: row.get("coming"),
-                    leaving: row.get("leaving"),
-                    behind: row.get("behind"),
-                };
-                ((row.get("sale_id"), row.get("sku")), ordered)
-            })
-            .collect();
+        let ordered = read_ordered(connection, &sales, since).await?;
         for cut in cuts {
-            let known = ordered.get(&(cut.sale.uuid(), cut.sku.as_str()));
+            let known = ordered.get(&(cut.sale.uuid(), cut.sku.to_string()));
             cut.ordered = known.copied().unwrap_or_default();
         }
         Ok(())
@@ -329,6 +323,26 @@ impl Watch {
     }
 }
 
+/// Pieces of each sale and SKU as orders know them; what came to be or changed since then may be on its way.
+pub(super) async fn read_ordered(
+    connection: &Connection,
+    sales: &[Uuid],
+    since: Timestamp,
+) -> Result<HashMap<(Uuid, String), Ordered>, AuditError> {
+    let statement = connection.prepare_cached(include_str!("../../sql/audit/watch_orders.sql")).await?;
+    let rows = connection.query(&statement, &[&sales, &first_id_at(since), &since]).await?;
+    let ordered = rows.iter().map(|row| {
+        let ordered = Ordered {
+            live: row.get("live"),
+            coming: row.get("coming"),
+            leaving: row.get("leaving"),
+            behind: row.get("behind"),
+        };
+        ((row.get("sale_id"), row.get("sku")), ordered)
+    });
+    Ok(ordered.collect())
+}
+
 async fn sum_movements(
     connection: &Connection,
     wanted: &[(Sku, i64, i64)],
@@ -386,7 +400,7 @@ fn sku_from(row: &Row) -> Result<Sku, AuditError> {
 }
 
 /// The least UUIDv7 of a moment (RFC 9562): an order's id tells when it was begun.
-fn first_id_at(time: Timestamp) -> Uuid {
+pub(super) fn first_id_at(time: Timestamp) -> Uuid {
     let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
 }

@@ -44,13 +44,13 @@ fn identify(request: &HttpRequest) -> Result<Identity, Problem> {
     let gateway =
         request.app_data::<Data<Gateway>>().ok_or_else(|| Problem::broken("the app has no gateway"))?;
     // Without a token the verifier is asked all the same, so that it alone decides what is said.
-    let token = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(bearer_token)
-        .unwrap_or_default();
-    Ok((gateway.identify)(token)?)
+    Ok((gateway.identify)(bearer(request))?)
+}
+
+/// The token that a request bears; empty if it bears none.
+pub(super) fn bearer(request: &HttpRequest) -> &str {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    header.and_then(bearer_token).unwrap_or_default()
 }
 
 fn bearer_token(value: &str) -> Option<&str> {

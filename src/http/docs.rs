@@ -17,7 +17,7 @@ use utoipa_swagger_ui::Config;
 use super::answer::Answer;
 use super::ports::{Gateway, GatewayLimits};
 use super::problem::Problem;
-use super::{inventory, orders, products, proposals, queue, report, sales, users, webhooks, why};
+use super::{dry_run, inventory, orders, products, proposals, queue, report, sales, users, webhooks, why};
 
 /// Swagger UI sets styles of its own in elements; everything else comes from this server.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -45,7 +45,7 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
         sales::list_sales, sales::get_sale, sales::replan_sale, sales::validate_sale, sales::move_sale,
         sales::change_item, sales::switch_item, sales::switch_everything, proposals::list_proposals, proposals::withdraw_proposal,
         sales::list_changes, sales::get_live, queue::join_queue, queue::get_place, queue::get_draw, why::explain,
-        report::get_report,
+        report::get_report, dry_run::start_dry_run, dry_run::get_dry_run,
     ),
     components(schemas(ProblemView)),
     tags(
@@ -77,15 +77,39 @@ struct ProblemView {
     /// Under this id a failure was logged.
     #[schema(example = "019b0f5e-2f1c-7a60-9d8e-3f5a7c1b2d4e")]
     request_id: String,
-    /// With `out-of-stock`, `unknown-sku`, `version-differs` and `below-reserved`.
+    /// With whatever is refused because of one SKU.
     #[schema(example = "SHOBAI-HOT-1", nullable = false)]
     sku: Option<String>,
-    /// With `out-of-stock`: pieces wanted.
+    /// With `out-of-stock`, `sold-out` and `too-few-to-allot`: pieces wanted.
     #[schema(example = 3, nullable = false)]
     requested: Option<i64>,
-    /// With `out-of-stock`: pieces that can be had.
+    /// With the same: pieces that can be had.
     #[schema(example = 1, nullable = false)]
     available: Option<i64>,
+    /// With `sold-out`: pieces of the sale that others hold and may let go.
+    #[schema(example = 4, nullable = false)]
+    held: Option<i64>,
+    /// With `version-differs` and `allotment-differs`: what was expected.
+    #[schema(example = 7, nullable = false)]
+    expected: Option<i64>,
+    /// With the same: what there is.
+    #[schema(example = 8, nullable = false)]
+    actual: Option<i64>,
+    /// With `below-reserved`.
+    #[schema(example = 10, nullable = false)]
+    on_hand: Option<i64>,
+    /// With `below-reserved`.
+    #[schema(example = 4, nullable = false)]
+    reserved: Option<i64>,
+    /// With `below-promised`: pieces of the sale that are held or sold.
+    #[schema(example = 40, nullable = false)]
+    promised: Option<i64>,
+    /// With `limit-reached`: pieces that a customer may have in the sale.
+    #[schema(example = 2, nullable = false)]
+    limit: Option<i64>,
+    /// With `weak-password`: what it lacks.
+    #[schema(nullable = false)]
+    reason: Option<String>,
     /// With `challenge-required`.
     #[schema(nullable = false)]
     challenge: Option<String>,
@@ -98,7 +122,7 @@ struct ProblemView {
 }
 
 /// The document, with the bounds that are configured.
-pub(super) fn openapi(limits: &GatewayLimits) -> Value {
+pub fn openapi(limits: &GatewayLimits) -> Value {
     // The derived document serialises without exception; an empty one would be noticed by every test.
     let mut document = serde_json::to_value(ApiDocument::openapi()).unwrap_or_default();
     document["components"]["securitySchemes"] =

@@ -73,6 +73,9 @@ where
                     let matched = response.request().extensions().get::<Matched>().copied();
                     let route = matched.map_or(UNMATCHED, |matched| matched.0);
                     let mut response = finish(response, &request_id, route);
+                    if ops::is_for_people(route) {
+                        ops::keep_session(&mut response);
+                    }
                     set_headers(response.headers_mut(), request_id);
                     record(route, method, response.status(), began);
                     Ok(response)

@@ -8,6 +8,8 @@
 mod answer;
 mod auth;
 mod docs;
+mod dry_run;
+mod events;
 mod exchange;
 mod input;
 pub mod internal;
@@ -28,15 +30,17 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod users;
+mod vitals;
 mod webhooks;
 mod why;
 
 use actix_web::web::ServiceConfig;
 
-pub use ops::Streams;
+pub use docs::openapi;
+pub use events::Streams;
 pub use ports::{
-    AuditPorts, CatalogPorts, Gateway, GatewayLimits, Identify, InventoryPorts, OrdersPorts, Ports,
-    SalesPorts, UsersPorts,
+    AuditPorts, CatalogPorts, CommitLag, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts,
+    OrdersPorts, Ports, SalesPorts, UsersPorts,
 };
 use route::at;
 pub use server::serve;
@@ -73,9 +77,10 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))
         .service(at("/v1/admin/sales/{id}/live").get(sales::get_live))
         .service(at("/v1/admin/sales/{id}/changes").get(sales::list_changes))
-        .service(at("/v1/admin/sales/{id}/report").get(report::get_report))
+        .service(at("/v1/admin/sales/{id}/report").get(report::get_report).within(|limits| limits.report_within))
         .service(at("/v1/admin/sales/{id}/why").get(why::explain))
         .service(at("/v1/admin/sales/{id}/validate").post(sales::validate_sale))
+        .service(at("/v1/admin/sales/{id}/dry-run").post(dry_run::start_dry_run).get(dry_run::get_dry_run))
         .service(at("/v1/admin/sales/{id}/{action}").post(sales::move_sale))
         .service(at("/v1/admin/sales/{id}/items/{sku}").patch(sales::change_item))
         .service(at("/v1/admin/sales/{id}/items/{sku}/{action}").post(sales::switch_item))
@@ -99,7 +104,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/ops/sales/new").get(ops::plan_sale))
         .service(at("/ops/sales/{id}").get(ops::get_sale))
         .service(at("/ops/sales/{id}/edit").get(ops::plan_again).post(ops::replan_sale))
+        .service(at("/ops/sales/{id}/dry-run").get(ops::get_dry_run).post(ops::start_dry_run))
         .service(at("/ops/sales/{id}/events").get(ops::get_live))
+        .service(at("/ops/sales/{id}/report").get(ops::download_report).within(|limits| limits.report_within))
         .service(at("/ops/sales/{id}/confirm").get(ops::confirm_move))
         .service(at("/ops/sales/{id}/move").post(ops::move_sale))
         .service(at("/ops/sales/{id}/switch").post(ops::switch_item))

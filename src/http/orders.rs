@@ -469,13 +469,13 @@ pub enum OrderStatusName {
         )),
         (status = 400, description = "`idempotency-key-required` or `malformed-json`"),
         (status = 402, description = "`payment-declined`; nothing is held"),
-        (status = 404, description = "`unknown-sku`"),
         (status = 403, description = "`not-admitted`: the sale wants a `Sale-Admission` that is valid and not used"),
+        (status = 404, description = "`unknown-sku`"),
         (status = 409, description = "`out-of-stock` with `sku`, `requested` and `available`; for a SKU in a sale its gate: \
             `sale-not-open`, `sale-paused`, `stopped`, `limit-reached`, `sold-out`, `konbini-not-allowed`, \
-            `konbini-share-reached`, `too-many-unpaid`, `two-sales`; with `Retry-After` where waiting helps"),
-        (status = 429, description = "`too-fast`: orders of this customer or device in a sale come too fast; with `Retry-After`"),
+            `konbini-share-reached`, `too-many-unpaid`, `two-sales`", headers(("Retry-After" = u32, description = "Seconds, where waiting helps"))),
         (status = 422, description = "`invalid-body`, `invalid-value` or `idempotency-key-reused`"),
+        (status = 429, description = "`too-fast` for an account or a device that orders in a sale, or `too-many-requests` from this address"),
     )
 )]
 pub async fn place_order(

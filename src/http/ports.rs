@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use tokio::sync::Semaphore;
 
-use super::ops::Streams;
+use super::events::Streams;
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
-    AdjustStock, CommitReservation, GetStock, ListAvailable, ListHolds, ListMovements, ReceiveStock,
-    ReleaseReservation, ReserveStock,
+    AdjustStock, CommitReservation, GetHoldAges, GetStock, ListAvailable, ListHolds, ListMovements,
+    ListSkuLoads, ReceiveStock, ReleaseReservation, ReserveStock,
 };
 use crate::actors::orders::{
-    CancelOrder, GetOrder, InspectOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment,
+    CancelOrder, GetLatency, GetOrder, InspectOrder, ListHistory, ListOrders, PlaceOrder, RecordPayment,
 };
 use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
@@ -23,15 +22,15 @@ use crate::actors::sales::{
     JoinQueue, ListAnnounced, ListChanges, ListProposals, ListSales, MoveSale, PassKey, ProofOfWork,
     ReplanSale, SwitchEverything, SwitchItem, ValidateSale, WithdrawProposal,
 };
-use crate::actors::users::{GetUser, Identity, RefreshSession, RegisterUser, SignIn, SignOut, TokenError};
+use crate::actors::users::{
+    GetUser, Identity, RefreshSession, RegisterUser, RenewSession, SignIn, SignOut, TokenError,
+};
 use crate::audit::{GetLight, GetSettlement};
 use crate::config::Config;
+use crate::dry_run::{GetDryRun, StartDryRun};
 
 /// How long the answer to a challenge is good.
 const CHALLENGE_VALID_FOR: Duration = Duration::from_secs(600);
-/// Streams of events that are sent at the same time to operators, and to those who wait; who gets none can ask instead.
-const STREAMS_MAX: usize = 256;
-const QUEUE_STREAMS_MAX: usize = 5_000;
 
 pub struct Ports {
     pub users: UsersPorts,
@@ -39,7 +38,14 @@ pub struct Ports {
     pub inventory: InventoryPorts,
     pub orders: OrdersPorts,
     pub sales: SalesPorts,
+    pub dry_runs: DryRunPorts,
     pub audit: AuditPorts,
+    pub commit_lag: CommitLag,
+}
+
+pub struct DryRunPorts {
+    pub start_dry_run: Port<StartDryRun>,
+    pub get_dry_run: Port<GetDryRun>,
 }
 
 pub struct AuditPorts {
@@ -74,6 +80,7 @@ pub struct UsersPorts {
     pub register_user: Port<RegisterUser>,
     pub sign_in: Port<SignIn>,
     pub refresh_session: Port<RefreshSession>,
+    pub renew_session: Port<RenewSession>,
     pub sign_out: Port<SignOut>,
     pub get_user: Port<GetUser>,
 }
@@ -93,6 +100,8 @@ pub struct InventoryPorts {
     pub list_holds: Port<ListHolds>,
     pub list_available: Port<ListAvailable>,
     pub list_movements: Port<ListMovements>,
+    pub get_hold_ages: Port<GetHoldAges>,
+    pub list_sku_loads: Port<ListSkuLoads>,
 }
 
 pub struct OrdersPorts {
@@ -101,9 +110,13 @@ pub struct OrdersPorts {
     pub inspect_order: Port<InspectOrder>,
     pub list_orders: Port<ListOrders>,
     pub list_history: Port<ListHistory>,
+    pub get_latency: Port<GetLatency>,
     pub cancel_order: Port<CancelOrder>,
     pub record_payment: Port<RecordPayment>,
 }
+
+/// How long the oldest decision that waits to be durable has been waiting.
+pub type CommitLag = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// Finds out who the bearer of an access token is, without asking anybody.
 pub type Identify = Box<dyn Fn(&str) -> Result<Identity, TokenError> + Send + Sync>;
@@ -120,15 +133,11 @@ pub struct Gateway {
     /// What is asked of whoever joins a waiting room; nothing: nothing.
     pub challenge: Option<Box<dyn Challenge>>,
     pub limits: GatewayLimits,
-    /// Live figures that operators watch at the moment.
+    /// Answers that go on for minutes.
     pub streams: Streams,
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
     pub(super) open: OpenRequests,
-    /// Places for answers that go on for minutes.
-    pub(super) event_streams: Arc<Semaphore>,
-    /// The same for those who wait.
-    pub(super) queue_streams: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -149,9 +158,7 @@ impl Gateway {
             challenge: proof_of_work(&pass_key, config),
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
-            streams: Streams::default(),
-            event_streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            queue_streams: Arc::new(Semaphore::new(QUEUE_STREAMS_MAX)),
+            streams: Streams::new(&config.http),
             open: OpenRequests::new(limits.requests_max),
             limits,
         }
@@ -173,9 +180,12 @@ pub struct GatewayLimits {
     /// Requests that are being answered at the same time.
     pub requests_max: usize,
     pub request_within: Duration,
+    pub report_within: Duration,
     pub lines_max: usize,
     pub hold_seconds_max: i64,
     pub webhook_tolerance_seconds: u64,
+    /// A session at the operators' page is renewed when its token lapses within this time: half of a token's life.
+    pub renew_within: Duration,
 }
 
 impl GatewayLimits {
@@ -184,9 +194,11 @@ impl GatewayLimits {
             body_bytes_max: config.http.body_bytes_max,
             requests_max: config.actors.asks_max,
             request_within: Duration::from_millis(config.http.request_within_ms),
+            report_within: Duration::from_secs(config.sales.report_within_seconds),
             lines_max: config.orders.lines_max,
             hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
             webhook_tolerance_seconds: config.payments.webhook_tolerance_seconds,
+            renew_within: Duration::from_secs(config.users.access_token_seconds) / 2,
         }
     }
 }

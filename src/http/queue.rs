@@ -1,23 +1,21 @@
 //! The waiting room of a sale, as customers meet it: a ticket, a place, an admission, and the draw for everybody to check.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use actix_web::web::{Bytes, Data};
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Ready, ready};
-use futures_util::stream;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
 use super::auth::SignedInCustomer;
+use super::events::{self, Listener};
 use super::input::FromPath;
 use super::ports::Gateway;
 use super::problem::Problem;
-use super::sales::{TELLS_EVERY, TELLS_FOR, accepts_events};
 use crate::actors::sales::{GetDraw, GetPlace, JoinQueue, QueuePlace, Ticket};
 use crate::types::{CustomerId, SaleId};
 
@@ -101,7 +99,8 @@ pub struct DrawView {
     /// The chain of SHA-256 over the entries.
     entries_digest: String,
     tickets: u32,
-    /// Numbers that are nobody's.
+    /// Numbers that are nobody's, where there are any.
+    #[schema(required = false)]
     missing: Vec<u32>,
     /// The numbers of the tickets in the order in which they are let in.
     order: Vec<u32>,
@@ -116,10 +115,12 @@ pub struct DrawView {
             that their SHA-256 begins with as many zero bits as the challenge's first number says", nullable = false, max_length = 500),
     ),
     responses(
-        (status = 201, description = "The ticket and the place", body = PlaceView),
+        (status = 201, description = "The ticket and the place", body = PlaceView,
+            headers(("Retry-After" = u32, description = "Seconds until the place is worth asking for"))),
         (status = 403, description = "`challenge-required` with the `challenge`, or that its answer is wrong or too old"),
         (status = 404, description = "`no-waiting-room`, or `not-found` for what is not an id"),
         (status = 409, description = "`sold-out`, or a code of the room: it is full, has ended, or its entries are closed"),
+        (status = 422, description = "`malformed-challenge`: the `Challenge-Answer` is not one"),
     )
 )]
 pub async fn join_queue(
@@ -137,8 +138,10 @@ pub async fn join_queue(
     Ok(answer)
 }
 
-/// Where the bearer of a ticket stands; `Retry-After` says when to ask again. With `text/event-stream` accepted it is told
-/// again and again.
+/// Where the bearer of a ticket stands, once or whenever it changes.
+///
+/// A stream goes on for ten minutes and sends comments in between. The event `trouble` says that the place cannot be told at
+/// the moment, `ended` that it never will be again.
 #[utoipa::path(
     get, path = "/v1/sales/{id}/queue", tag = "sales",
     params(
@@ -146,11 +149,14 @@ pub async fn join_queue(
         ("Queue-Ticket" = String, Header, description = "The ticket", min_length = 1, max_length = 200),
     ),
     responses(
-        (status = 200, description = "The place, or a stream of events whose data it is", body = PlaceView),
+        (status = 200, description = "The place; with `text/event-stream` accepted a stream of events, whose data it is",
+            content((PlaceView = "application/json"), (String = "text/event-stream")),
+            headers(("Retry-After" = u32, description = "Seconds until it is worth asking for again"))),
         (status = 400, description = "`ticket-required`"),
         (status = 403, description = "`forged-pass`, or another sale's ticket"),
         (status = 404, description = "`no-waiting-room`, a ticket that nobody was given, or `not-found` for what is not an id"),
         (status = 422, description = "`malformed-pass`"),
+        (status = 429, description = "`too-many-streams` of one ticket, or `too-many-requests` from this address"),
     )
 )]
 pub async fn get_place(
@@ -163,11 +169,13 @@ pub async fn get_place(
     if ticket.sale != id.0 {
         return Err(Problem::new(403, "other-sale", "the ticket is for another sale"));
     }
-    let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await?;
-    if accepts_events(&request) {
-        let Ok(seat) = gateway.queue_streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
-        return Ok(event_stream(gateway, ticket, seat));
+    if events::are_accepted(&request) {
+        let asked = gateway.clone();
+        let tell =
+            async move || asked.ports.sales.get_place.ask(GetPlace { ticket }).await.map(PlaceView::of);
+        return events::stream(&request, gateway, Listener::Waiting(ticket), tell).await;
     }
+    let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await?;
     let ask_again = place.ask_again_in_seconds;
     let mut answer = answer::ok(&PlaceView::of(place))?;
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
@@ -186,25 +194,6 @@ fn check_challenge(gateway: &Gateway, customer: CustomerId, request: &HttpReques
             Err(problem.with_details(details.as_object().cloned().unwrap_or_default()))
         }
     }
-}
-
-fn event_stream(gateway: Data<Gateway>, ticket: Ticket, seat: OwnedSemaphorePermit) -> HttpResponse {
-    let ends_at = tokio::time::Instant::now() + TELLS_FOR;
-    let begin = (gateway, tokio::time::interval(TELLS_EVERY), seat);
-    let events = stream::unfold(begin, move |(gateway, mut every, seat)| async move {
-        every.tick().await;
-        if tokio::time::Instant::now() > ends_at {
-            return None;
-        }
-        let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await.ok()?;
-        let data = serde_json::to_string(&PlaceView::of(place)).ok()?;
-        let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
-        Some((event, (gateway, every, seat)))
-    });
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(events)
 }
 
 /// The draw of a sale, its seed revealed, for everybody to check.

@@ -3,6 +3,7 @@
 use actix_web::http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
 
 use super::answer::Answer;
 use super::auth::StaffMember;
@@ -15,8 +16,9 @@ use crate::types::SaleId;
 /// The page has its styles in itself and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-#[derive(Clone, Copy)]
-enum Form {
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Form {
     Json,
     Csv,
     Html,
@@ -35,6 +37,15 @@ impl Form {
         accepted.unwrap_or_default().split(',').find_map(named).unwrap_or(Self::Json)
     }
 
+    /// The end of a file's name.
+    pub(super) const fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Html => "html",
+        }
+    }
+
     const fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -49,8 +60,9 @@ impl Form {
     get, path = "/v1/admin/sales/{id}/report", tag = "sales", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "By `Accept`: `application/json` (to be checked with `shobai sale verify-report`), \
-            `text/csv` (the orders) or `text/html`", content_type = "application/json", body = serde_json::Value),
+        (status = 200, description = "By `Accept`: the JSON is signed, and checked with `shobai sale verify-report`; the CSV has \
+            the orders",
+            content((serde_json::Value = "application/json"), (String = "text/csv"), (String = "text/html"))),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]
@@ -60,8 +72,12 @@ pub async fn get_report(
     request: HttpRequest,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let settlement = gateway.ports.audit.get_settlement.ask(GetSettlement { sale: id.0 }).await?;
-    let form = Form::wanted_by(&request);
+    write_report(&gateway, id.0, Form::wanted_by(&request)).await
+}
+
+/// Settles a sale on paper and writes it down.
+pub(super) async fn write_report(gateway: &Gateway, sale: SaleId, form: Form) -> Answer {
+    let settlement = gateway.ports.audit.get_settlement.ask(GetSettlement { sale }).await?;
     let broken = |error: &dyn std::fmt::Display| Problem::broken(format!("a report: {error}"));
     // It may be long, and other requests wait for this thread.
     let written = tokio::task::spawn_blocking(move || {

@@ -17,19 +17,24 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::exchange::Matched;
-use super::ports::Gateway;
+use super::ports::{Gateway, GatewayLimits};
 use super::problem::Problem;
 
 /// A path with its methods; the pattern is also the route's name in the figures.
 pub fn at(pattern: &'static str) -> At {
-    At { pattern, resource: web::resource(pattern), methods: Methods::default() }
+    let within: Within = |limits| limits.request_within;
+    At { pattern, resource: web::resource(pattern), methods: Methods::default(), within }
 }
 
 pub struct At {
     pattern: &'static str,
     resource: Resource,
     methods: Methods,
+    within: Within,
 }
+
+/// How long a request may take.
+type Within = fn(&GatewayLimits) -> Duration;
 
 #[derive(Clone, Copy, Default)]
 struct Methods {
@@ -105,6 +110,13 @@ impl At {
         self.resource = self.resource.route(web::delete().to(handler));
         self
     }
+
+    /// Gives its requests another deadline than the one of every request.
+    #[must_use]
+    pub fn within(mut self, within: Within) -> Self {
+        self.within = within;
+        self
+    }
 }
 
 impl HttpServiceFactory for At {
@@ -113,13 +125,14 @@ impl HttpServiceFactory for At {
         let refuse = move || ready(Err::<&'static str, _>(Problem::method_not_allowed(allow)));
         self.resource
             .default_service(web::to(refuse))
-            .wrap(Admission { pattern: self.pattern })
+            .wrap(Admission { pattern: self.pattern, within: self.within })
             .register(config);
     }
 }
 
 struct Admission {
     pattern: &'static str,
+    within: Within,
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Admission
@@ -134,12 +147,13 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(AdmissionService { pattern: self.pattern, service }))
+        ready(Ok(AdmissionService { pattern: self.pattern, within: self.within, service }))
     }
 }
 
 struct AdmissionService<S> {
     pattern: &'static str,
+    within: Within,
     service: S,
 }
 
@@ -159,7 +173,7 @@ where
         let Some(gateway) = request.app_data::<Data<Gateway>>() else {
             return refuse(request, Problem::broken("the app has no gateway"));
         };
-        let within: Duration = gateway.limits.request_within;
+        let within = (self.within)(&gateway.limits);
         let Some(place) = gateway.open.admit() else { return refuse(request, Problem::busy()) };
         let asked = request.request().clone();
         let answer = AssertUnwindSafe(self.service.call(request)).catch_unwind();

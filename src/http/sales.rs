@@ -1,41 +1,36 @@
 //! Flash sales: what anybody may know of them, and how operators plan, watch and steer them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
-use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream;
+use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderValue, LOCATION};
+use actix_web::web::Data;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
-use super::auth::StaffMember;
+use super::auth::{StaffMember, bearer};
+use super::events::{self, Listener};
 use super::input::{self, FromJson, FromPath, FromPathParts};
 use super::ports::Gateway;
 use super::problem::Problem;
 use super::proposals::{self, ProposalView};
+use super::vitals::VitalsView;
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, Announced, ChangeItem, Changed, CreateSale, Finding, GATES,
     GetAnnounced, GetLive, GetRoom, GetSale, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges,
     ListProposals, ListSales, Live, MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus,
-    SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
+    SalesError, SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
 };
 use crate::audit::{GetLight, Light};
 use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
 /// Sales on the list of operators.
 const LISTED_MAX: i64 = 200;
-/// How often a live stream tells how a sale is going, and for how long; then the client connects again.
-pub(super) const TELLS_EVERY: Duration = Duration::from_millis(500);
-pub(super) const TELLS_FOR: Duration = Duration::from_secs(600);
 /// Below this share of its allotment a SKU has few pieces left.
 const FEW_BELOW: f64 = 0.2;
 
@@ -145,7 +140,7 @@ pub struct AdmissionTermsBody {
     mode: AdmissionMode,
     /// Customers let in each second; steered by how fast orders are placed if missing.
     #[serde(default)]
-    #[schema(minimum = 1, nullable = false)]
+    #[schema(minimum = 1)]
     per_second: Option<u32>,
 }
 
@@ -312,6 +307,7 @@ pub struct LiveView {
     /// Whether stock, actors, ledger and orders agree; null while nobody looks.
     #[schema(required)]
     invariant: Option<LightView>,
+    vitals: VitalsView,
     /// At the rate of the last ten seconds; null while nothing is sold or nothing is left.
     #[schema(required)]
     sold_out_in_seconds: Option<i64>,
@@ -510,7 +506,7 @@ impl From<AdmissionTermsBody> for AdmissionTerms {
 }
 
 impl SaleView {
-    fn of(sale: &Sale) -> Self {
+    pub(super) fn of(sale: &Sale) -> Self {
         let SaleDraft { name, opens_at, closes_at, items, terms } = &sale.draft;
         let item = |item: &SaleItem| SaleItemView {
             sku: item.sku.to_string(),
@@ -566,7 +562,7 @@ impl DecisionsView {
 }
 
 impl LiveView {
-    fn of(live: &Live, room: Option<RoomFigures>, light: Option<&Light>) -> Self {
+    fn of(live: &Live, room: Option<RoomFigures>, light: Option<&Light>, vitals: VitalsView) -> Self {
         let part = |(sku, part): &(Sku, Allotment)| PartView {
             sku: sku.to_string(),
             allotment: part.allotment,
@@ -589,6 +585,7 @@ impl LiveView {
             per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),
             queue: room.map(QueueView::of),
             invariant: light.map(LightView::of),
+            vitals,
             sold_out_in_seconds: forecast.map(|sold| remaining.saturating_mul(seconds) / sold),
             at: Timestamp::now(),
         }
@@ -876,12 +873,16 @@ pub async fn list_changes(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Ga
     answer::ok(&ChangesView { items: changes.iter().map(ChangeView::of).collect() })
 }
 
-/// How a sale is going: once, or twice a second for ten minutes when `text/event-stream` is accepted.
+/// How a sale is going, once or twice a second.
+///
+/// A stream goes on for ten minutes. The event `trouble` says that the figures cannot be told at the moment, `ended` that the
+/// session is over.
 #[utoipa::path(
     get, path = "/v1/admin/sales/{id}/live", tag = "sales", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "Its figures, or a stream of events whose data they are", body = LiveView),
+        (status = 200, description = "Its figures; with `text/event-stream` accepted a stream of events, whose data they are",
+            content((LiveView = "application/json"), (String = "text/event-stream"))),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]
@@ -891,46 +892,19 @@ pub async fn get_live(
     request: HttpRequest,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let question = GetLive { sale: id.0 };
-    let live = gateway.ports.sales.get_live.ask(question.clone()).await?;
-    if !accepts_events(&request) {
-        return answer::ok(&live_view(&gateway, &live).await);
+    if events::are_accepted(&request) {
+        let asked = gateway.clone();
+        let listener = Listener::Staff { token: bearer(&request).to_owned() };
+        return events::stream(&request, gateway, listener, async move || look(&asked, id.0).await).await;
     }
-    let Ok(place) = gateway.event_streams.clone().try_acquire_owned() else { return Err(Problem::busy()) };
-    Ok(event_stream(gateway, question, place))
+    answer::ok(&look(&gateway, id.0).await?)
 }
 
-/// Whether the client wants a stream of events rather than one answer.
-pub(super) fn accepts_events(request: &HttpRequest) -> bool {
-    let accepted = request.headers().get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
-}
-
-/// With the waiting room and the audit of the sale, as far as it has them.
-async fn live_view(gateway: &Gateway, live: &Live) -> LiveView {
-    let sale = live.sale.id;
+/// With the waiting room, the audit and the vitals of the sale, as far as it has them.
+async fn look(gateway: &Gateway, sale: SaleId) -> Result<LiveView, SalesError> {
+    let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
     let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
     let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
-    LiveView::of(live, room, light.as_deref())
-}
-
-/// Server-sent events (HTML, 9.2), each with the figures as they are then.
-fn event_stream(gateway: Data<Gateway>, question: GetLive, place: OwnedSemaphorePermit) -> HttpResponse {
-    let ends_at = tokio::time::Instant::now() + TELLS_FOR;
-    let every = tokio::time::interval(TELLS_EVERY);
-    let begin = (gateway, question, every, Arc::new(place));
-    let events = stream::unfold(begin, move |(gateway, question, mut every, place)| async move {
-        every.tick().await;
-        if tokio::time::Instant::now() > ends_at {
-            return None;
-        }
-        let live = gateway.ports.sales.get_live.ask(question.clone()).await.ok()?;
-        let data = serde_json::to_string(&live_view(&gateway, &live).await).ok()?;
-        let event = Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")));
-        Some((event, (gateway, question, every, place)))
-    });
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(events)
+    let vitals = VitalsView::of(gateway, &live).await;
+    Ok(LiveView::of(&live, room, light.as_deref(), vitals))
 }

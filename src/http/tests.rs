@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ports::{
-    AuditPorts, CatalogPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts, UsersPorts,
+    AuditPorts, CatalogPorts, DryRunPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts,
+    UsersPorts,
 };
 use super::server::{Layers, app};
 use crate::actors::catalog::CatalogError;
@@ -23,6 +24,7 @@ use crate::actors::sales::{PassKey, SalesError};
 use crate::actors::users::{Identity, Role, TokenError, UsersError};
 use crate::audit::AuditError;
 use crate::config::Config;
+use crate::dry_run::DryRunError;
 use crate::storage::StorageError;
 use crate::types::{CustomerId, Money, OrderId, SessionId, TaxRate};
 
@@ -82,6 +84,7 @@ fn ports() -> Ports {
             register_user: fake(move |_| Err(users(()))),
             sign_in: fake(|_| Err(UsersError::BadCredentials)),
             refresh_session: fake(|_| Err(UsersError::BadRefreshToken)),
+            renew_session: fake(|_| Err(UsersError::SessionOver)),
             sign_out: fake(|_| Ok(())),
             get_user: fake(move |_| Err(users(()))),
         },
@@ -99,6 +102,8 @@ fn ports() -> Ports {
             list_holds: fake(|_| Err(InventoryError::from(down()))),
             list_available: fake(|_| Err(InventoryError::from(down()))),
             list_movements: fake(|_| Err(InventoryError::from(down()))),
+            get_hold_ages: fake(|_| Err(InventoryError::from(down()))),
+            list_sku_loads: fake(|_| Err(InventoryError::from(down()))),
         },
         orders: OrdersPorts {
             place_order: fake(place),
@@ -109,8 +114,13 @@ fn ports() -> Ports {
             list_orders: fake(|_| Err(OrdersError::from(down()))),
             // Never answers.
             list_history: Port::new(|_| Box::pin(std::future::pending())),
+            get_latency: fake(|_| Err(OrdersError::from(down()))),
             cancel_order: fake(|_| Err(OrdersError::Unknown)),
             record_payment: fake(|_| Err(OrdersError::Busy)),
+        },
+        dry_runs: DryRunPorts {
+            start_dry_run: fake(|_| Err(DryRunError::Busy)),
+            get_dry_run: fake(|_| Err(DryRunError::Busy)),
         },
         audit: AuditPorts {
             get_light: fake(|_| Ok(None)),
@@ -138,6 +148,7 @@ fn ports() -> Ports {
             get_room: fake(|_| Err(SalesError::from(down()))),
             get_draw: fake(|_| Err(SalesError::from(down()))),
         },
+        commit_lag: Box::new(|| std::time::Duration::ZERO),
     }
 }
 

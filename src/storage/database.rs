@@ -61,6 +61,13 @@ impl Database {
         Ok(Self { config: Arc::new(config), pool, limits })
     }
 
+    /// Another database of the same server, within the same bounds.
+    pub(super) fn beside(&self, name: &str) -> Result<Self, StorageError> {
+        let mut config = Config::clone(&self.config);
+        config.dbname(name);
+        Self::new(config, self.limits)
+    }
+
     /// A connection from the pool; prepare with `prepare_cached`.
     pub async fn connection(&self) -> Result<PooledConnection, StorageError> {
         Ok(self.pool.get().await?)

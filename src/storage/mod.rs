@@ -7,7 +7,9 @@ pub mod embedded;
 mod error;
 pub mod migrations;
 pub mod private_file;
+mod scratch;
 
 pub use database::{Connection, Database, DatabaseLimits, PooledConnection, Transaction};
 pub use error::StorageError;
 pub use private_file::PrivateFileError;
+pub use scratch::{Scratch, ScratchError};

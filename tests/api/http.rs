@@ -57,6 +57,13 @@ fn calls() -> Vec<Call> {
             optional: &["/limit_per_customer", "/hold_seconds"],
             any_number: &[],
         },
+        Call {
+            path: "/v1/admin/sales/{id}/dry-run",
+            body: json!({"reason": "a test", "customers": 20, "seconds": 5}),
+            optional: &["/customers", "/seconds"],
+            // How many there may be is for who runs it to say.
+            any_number: &["/customers", "/seconds"],
+        },
         call("/v1/admin/sales/{id}/{action}", json!({"reason": "a test"})),
         call("/v1/admin/sales/{id}/items/LAMP/{action}", json!({"reason": "a test"})),
         call("/v1/admin/{action}", json!({"reason": "a test"})),

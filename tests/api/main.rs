@@ -7,6 +7,7 @@ mod support;
 
 mod audit;
 mod docs;
+mod dry_run;
 mod http;
 mod inventory;
 mod metrics;
@@ -22,4 +23,6 @@ mod sale_report;
 mod sale_rules;
 mod sales;
 mod second_operator;
+mod streams;
 mod users;
+mod vitals;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::client::PASSWORD;
+use crate::support::events::{Event, Events};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
 /// A browser that keeps the cookies of the page by hand.
@@ -187,6 +188,92 @@ async fn only_staff_enters_and_the_token_is_out_of_reach() {
         browser.send("/ops/switch", &[("action", "kill")], &[("hx-request", "true")]).await.expect(200);
     assert_eq!(answer.header("hx-redirect"), Some("/ops?back=/ops"));
     assert!(browser.get("/ops").await.expect(200).text.contains(r#"name="password""#));
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_session_goes_on_while_it_is_used_and_not_for_ever() {
+    let engine = TestEngine::start_with(|config| {
+        config.users.access_token_seconds = 4;
+        config.users.page_session_seconds = 9;
+    })
+    .await;
+    let browser = tokio::sync::Mutex::new(Browser::of_staff(&engine).await);
+    let token = |browser: &Browser| browser.cookies.iter().find(|(name, _)| name == "shobai-ops").cloned();
+    let first = token(&*browser.lock().await);
+    let began = std::time::Instant::now();
+
+    eventually("the session is longer than a token lives", async || {
+        let mut browser = browser.lock().await;
+        let page = browser.get("/ops").await.expect(200);
+        assert!(!page.text.contains(r#"name="password""#), "{:?} {page:?}", began.elapsed());
+        (began.elapsed() > Duration::from_secs(6)).then_some(())
+    })
+    .await;
+    let renewed = token(&*browser.lock().await);
+    assert!(renewed.is_some() && renewed != first);
+    // The session is the same one: its form is the same.
+    let mut used = browser.lock().await;
+    used.post("/ops/language", &[("language", "en"), ("back", "/ops")]).await.expect(303);
+    drop(used);
+    eventually("the session is over though it is used", async || {
+        let page = browser.lock().await.get("/ops").await.expect(200);
+        page.text.contains(r#"name="password""#).then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_report_of_a_sale_that_is_over_is_taken_along() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 20).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    browser.moves(&sale, "schedule").await.expect(200);
+    browser_sees(&mut browser, &sale, "open").await;
+    engine.customer().await.orders_by_card("LAMP", 2).await.expect(201);
+    let page = browser.get(&format!("/ops/sales/{sale}")).await.expect(200);
+    assert!(!page.text.contains("/report?form="), "{}", page.text);
+
+    let page = browser.moves(&sale, "close").await.expect(200);
+
+    assert!(page.text.contains("Not final"), "{}", page.text);
+    for (form, kind, part) in [
+        ("json", "application/json", "\"signature\""),
+        ("csv", "text/csv; charset=utf-8", "LAMP"),
+        ("html", "text/html; charset=utf-8", "<html"),
+    ] {
+        assert!(page.text.contains(&format!("/ops/sales/{sale}/report?form={form}")), "{form}");
+        let file = browser.get(&format!("/ops/sales/{sale}/report?form={form}")).await.expect(200);
+        assert_eq!(file.header("content-type"), Some(kind));
+        let name = format!("attachment; filename=\"sale-{sale}.{form}\"");
+        assert_eq!(file.header("content-disposition"), Some(&*name));
+        assert!(file.text.contains(part), "{form}: {}", file.text);
+    }
+    browser.get(&format!("/ops/sales/{sale}/report?form=pdf")).await.expect(422);
+    browser.get(&format!("/ops/sales/{}/report?form=csv", uuid::Uuid::now_v7())).await.expect(404);
+    // Nobody else gets it.
+    let mut stranger = Browser::of(&engine);
+    let led = stranger.get(&format!("/ops/sales/{sale}/report?form=csv")).await.expect(200);
+    assert!(led.text.contains(r#"name="password""#), "{led:?}");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_link_cannot_make_the_page_say_what_it_likes() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    for place in ["/ops".to_owned(), format!("/ops/sales/{sale}")] {
+        let page = browser.get(&format!("{place}?done=pause")).await.expect(200);
+        assert!(page.text.contains("Done: Pause."), "{}", page.text);
+        for text in ["call-0120", "Pause", "kill%20it", "%3Cb%3E", ""] {
+            let page = browser.get(&format!("{place}?done={text}")).await.expect(200);
+            assert!(page.text.contains(r#"aria-live="polite"></div>"#), "{text}: {}", page.text);
+        }
+    }
     engine.stop().await;
 }
 
@@ -476,16 +563,14 @@ async fn the_stream_tells_a_changed_figure_within_a_second() {
 
     let path = format!("/ops/sales/{sale}/events");
     let request = browser.client.request(reqwest::Method::GET, &path).header("cookie", browser.header());
-    let mut stream = request.send().await.unwrap();
-    assert_eq!(stream.status(), 200);
-    assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    let first = next_view(&mut stream).await;
+    let mut stream = Events::open(request).await;
+    let first = stream.message().await;
     assert_eq!(first["skus"][0]["figures"]["remaining"], 10, "{first}");
 
     customer.orders("LAMP", 2).await.expect(201);
     let changed = tokio::time::timeout(Duration::from_secs(1), async {
         loop {
-            let view = next_view(&mut stream).await;
+            let view = stream.message().await;
             if view["skus"][0]["figures"]["remaining"] == 8 {
                 return view;
             }
@@ -495,46 +580,13 @@ async fn the_stream_tells_a_changed_figure_within_a_second() {
     assert_eq!(changed["skus"][0]["figures"]["held"], 2, "{changed}");
     assert_eq!(changed["totals"]["accepted"], 1, "{changed}");
 
-    // It ends with the session, and does not keep the engine from stopping.
-    let again = browser.client.request(reqwest::Method::GET, &path).header("cookie", browser.header());
-    let open = again.send().await.unwrap();
     browser.post("/ops/sign-out", &[]).await.expect(303);
-    let rest = tokio::time::timeout(Duration::from_secs(5), stream.text()).await.expect("it ends").unwrap();
-    assert!(rest.contains("event: ended"), "{rest}");
-    drop(open);
+    let rest = stream.rest().await;
+    assert!(matches!(rest.last(), Some(Event::Named(name, _)) if name == "ended"), "{rest:?}");
     // Without a session, the stream leads to the sign-in page.
     let answer = browser.get(&format!("/ops/sales/{sale}/events")).await.expect(200);
     assert!(answer.text.contains(r#"name="password""#), "{answer:?}");
     engine.stop().await;
-}
-
-/// The data of the next event.
-async fn next_view(stream: &mut reqwest::Response) -> Value {
-    let mut text = String::new();
-    loop {
-        let part = stream.chunk().await.expect("a part").expect("more");
-        text.push_str(std::str::from_utf8(&part).expect("a text"));
-        if text.ends_with("\n\n") {
-            let data = text.trim_end().rsplit("data: ").next().expect("data");
-            return serde_json::from_str(data).expect("a view");
-        }
-    }
-}
-
-#[actix::test]
-async fn an_open_stream_does_not_keep_the_engine_from_stopping() {
-    let engine = TestEngine::start().await;
-    engine.sells("LAMP", 10).await;
-    let mut browser = Browser::of_staff(&engine).await;
-    let sale = browser.plans("Night", "LAMP").await;
-    let request = browser.client.request(reqwest::Method::GET, &format!("/ops/sales/{sale}/events"));
-    let mut stream = request.header("cookie", browser.header()).send().await.unwrap();
-    next_view(&mut stream).await;
-
-    let began = std::time::Instant::now();
-    engine.stop().await;
-    // Less than the five seconds that requests are waited for.
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[actix::test]
@@ -570,5 +622,42 @@ async fn what_is_not_there_is_told_in_words() {
     browser.get("/ops/sales/LAMP").await.expect(404);
     browser.get("/ops?nonsense=1").await.expect(422);
     browser.get("/ops/sign-in").await.expect(405);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_is_run_dry_from_the_page() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 100).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    let path = format!("/ops/sales/{sale}/dry-run");
+    assert!(browser.get(&format!("/ops/sales/{sale}")).await.expect(200).text.contains(&path));
+
+    for (fields, status, said) in [
+        (&[("customers", "many"), ("seconds", ""), ("reason", "why not")][..], 422, "are whole numbers"),
+        (&[("customers", ""), ("seconds", "0"), ("reason", "why not")], 422, "0 is not between 1 and"),
+        (&[("customers", ""), ("seconds", ""), ("reason", " ")], 422, "outcome refused"),
+    ] {
+        let refused = browser.post(&format!("/ops/sales/{sale}/dry-run"), fields).await.expect(status);
+        assert!(refused.text.contains(said), "{}", refused.text);
+    }
+    let fields = [("customers", "40"), ("seconds", "5"), ("reason", "before the announcement")];
+    let answer = browser.post(&format!("/ops/sales/{sale}/dry-run"), &fields).await;
+    let running = browser.follow(answer).await.expect(200);
+    assert!(running.text.contains(r#"hx-trigger="every 1s""#), "{}", running.text);
+
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+    let page = loop {
+        let page = browser.get(&format!("/ops/sales/{sale}/dry-run")).await.expect(200);
+        if !page.text.contains("hx-trigger") {
+            break page;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{}", page.text);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    for part in ["nothing of the shop was touched", "Who was refused why", "Orders placed", "LAMP"] {
+        assert!(page.text.contains(part), "{part} is not in {}", page.text);
+    }
     engine.stop().await;
 }

@@ -282,3 +282,87 @@ async fn a_sale_of_two_hundred_thousand_orders_is_looked_at_within_moments() {
     println!("settled {} orders in {:?}", settled.rows.len(), began.elapsed());
     engine.stop().await;
 }
+
+/// What a sale leaves behind that sold a piece to each of so many: every third order still awaits its payment.
+fn a_crowd(sale: SaleId, orders: i64) -> String {
+    format!(
+        "set shobai.journal = 'on';
+        create temporary table made as
+        select n, n % 3 = 0 as is_open, (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - 7200000 + n), 12, '0')
+            || '70008000' || lpad(to_hex(n), 12, '0'))::uuid as id
+          from generate_series(1, {orders}) as n;
+        insert into inventory.reservations (id, sku, quantity, state, purpose, created_at, expires_at, sale_id, claimants)
+        select id, 'LAMP', 1, case when is_open then 'held' else 'committed' end, 'order', now() - interval '2 hours',
+               now() + interval '1 hour', '{sale}', array['customer:' || id] from made;
+        insert into orders.orders (id, customer_id, idempotency_key, request_hash, status, total, tax, payment, payment_status,
+               created_at, expires_at, changed_at, stock_settled, sale_id)
+        select id, id, 'k', '', case when is_open then 'awaiting_payment' else 'confirmed' end, 900, '[]',
+               '{{\"method\": \"card\"}}', case when is_open then 'pending' else 'captured' end,
+               now() - interval '2 hours', now() + interval '50 minutes', now() - interval '2 hours', not is_open, '{sale}'
+          from made;
+        insert into orders.order_lines (order_id, sku, name, quantity, unit_price, tax_rate)
+        select id, 'LAMP', 'Lamp', 1, 900, 10 from made;
+        insert into inventory.movements (sku, version, kind, on_hand_delta, reserved_delta, allotted_delta, reservation_id)
+        select 'LAMP', stock.version + n, 'reserved', 0, 1, -1, made.id
+          from made, inventory.stock where stock.sku = 'LAMP';
+        insert into inventory.movements (sku, version, kind, on_hand_delta, reserved_delta, allotted_delta, reservation_id)
+        select 'LAMP', stock.version + {orders} + row_number() over (order by n), 'committed', -1, -1, 0, made.id
+          from made, inventory.stock where stock.sku = 'LAMP' and not is_open;
+        update inventory.stock as stock
+           set on_hand = on_hand - sold, reserved = held, allotted = allotted - sold - held, version = version + {orders} + sold
+          from (select count(*) filter (where is_open) as held, count(*) filter (where not is_open) as sold from made) as made
+         where stock.sku = 'LAMP';
+        update inventory.allotments set held = made.held, sold = made.sold
+          from (select count(*) filter (where is_open) as held, count(*) filter (where not is_open) as sold from made) as made
+         where sku = 'LAMP';
+        analyze"
+    )
+}
+
+#[actix::test]
+#[ignore = "a measurement"]
+async fn a_look_at_three_hundred_thousand_orders() {
+    let orders = 300_000;
+    let engine = TestEngine::start_with(|config| config.sales.audit_every_ms = 100).await;
+    let lamp = engine.sells("LAMP", 400_000).await;
+    let sale = an_open_sale(&engine, &[lamp], 400_000).await;
+    engine.by_hand(&a_crowd(sale, orders)).await;
+    let engine = engine.restart().await;
+    let seconds = async || {
+        let answer = Client::new(engine.metrics_base(), None).get("/metrics").await.expect(200);
+        let read = |name: &str| {
+            let line = answer.text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.trim().parse::<f64>().ok()).unwrap_or_default()
+        };
+        (read("shobai_sale_audit_seconds_sum"), read("shobai_sale_audit_seconds_count"))
+    };
+    let seen = eventually("it was looked at", async || light(&engine, sale).await).await;
+    println!("{seen:?}");
+    for _ in 0..4 {
+        let before = seconds().await;
+        let after = eventually("some looks", async || {
+            Some(seconds().await).filter(|(_, looks)| *looks >= before.1 + 3.0)
+        })
+        .await;
+        println!("a look: {:.3} s", (after.0 - before.0) / (after.1 - before.1));
+    }
+    let light = next_light(&engine, sale).await;
+    assert!(light.is_green, "{light:?}");
+    for (name, sql) in [
+        ("parts", include_str!("../../sql/audit/watch_parts.sql")),
+        ("orders", include_str!("../../sql/audit/watch_orders.sql")),
+    ] {
+        let sql = sql
+            .replace("$1::text[]", "array['open']")
+            .replace("$1::uuid[]", &format!("array['{sale}'::uuid]"))
+            .replace("$2", "'ffffffff-0000-7000-8000-000000000000'::uuid")
+            .replace("$3", "now()");
+        let settings = "set jit = off; set max_parallel_workers_per_gather = 0; explain (analyze, buffers)";
+        for message in engine.by_hand(&format!("{settings} {sql}")).await {
+            if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
+                println!("{name}: {}", row.get(0).unwrap_or_default());
+            }
+        }
+    }
+    engine.stop().await;
+}

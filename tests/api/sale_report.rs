@@ -153,6 +153,37 @@ async fn orphans_on_either_side_and_limits_that_were_broken_are_listed() {
 }
 
 #[actix::test]
+async fn pieces_that_are_held_for_an_order_that_is_being_placed_are_on_its_way() {
+    let engine = TestEngine::start_with(|config| config.orders.reconcile_every_ms = 60_000).await;
+    let lamp = engine.sells("LAMP", 50).await;
+    let sale = an_open_sale(&engine, &[lamp], 10).await;
+    let order = engine.customer().await.orders("LAMP", 1).await.expect(201).id().to_owned();
+    // As between the two commits of an order.
+    for table in ["orders.order_history", "orders.order_lines", "orders.orders"] {
+        let column = if table == "orders.orders" { "id" } else { "order_id" };
+        engine.by_hand(&format!("delete from {table} where {column} = '{order}'")).await;
+    }
+
+    let settled = settlement(&engine, sale).await;
+
+    let summary = &settled.summary;
+    assert_eq!((summary.skus[0].held, summary.skus[0].on_the_way, summary.skus[0].accepted), (1, 1, 0));
+    assert!(summary.is_clean && settled.rows.is_empty(), "{summary:?}");
+    assert!(verify(&json_of(&settled)).is_ok());
+
+    // One that has had its time to appear is an orphan.
+    let old = "019b0000-0000-7000-8000-000000000000";
+    engine.by_hand(&format!("update inventory.reservations set id = '{old}' where id = '{order}'")).await;
+    let settled = settlement(&engine, sale).await;
+    let summary = &settled.summary;
+    let [orphan] = summary.reservations_without_order.as_slice() else { panic!("{summary:?}") };
+    assert_eq!((orphan.order.to_string().as_str(), orphan.pieces, orphan.state.as_str()), (old, 1, "held"));
+    assert_eq!(summary.skus[0].on_the_way, 0);
+    assert!(!summary.is_clean && !summary.findings.is_empty(), "{summary:?}");
+    engine.stop().await;
+}
+
+#[actix::test]
 async fn a_sale_that_does_not_exist_has_no_settlement() {
     let engine = TestEngine::start().await;
     let sale = SaleId::generate();
@@ -162,9 +193,14 @@ async fn a_sale_that_does_not_exist_has_no_settlement() {
 }
 
 /// Runs the real binary on a file, without an engine or a database.
-async fn verified(data_dir: &Path, file: &Path) -> Output {
+async fn verified(data_dir: &Path, file: &Path, key: Option<&Path>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shobai"));
-    command.args(["sale", "verify-report"]).arg(file).current_dir(data_dir).env_clear();
+    if let Some(key) = key {
+        command.args(["sale", "verify-report", "--key"]).arg(key).arg(file);
+    } else {
+        command.args(["sale", "verify-report"]).arg(file);
+    }
+    command.current_dir(data_dir).env_clear();
     command.env("SHOBAI_STORAGE__DATA_DIR", data_dir);
     tokio::task::spawn_blocking(move || command.output().expect("the binary")).await.expect("its end")
 }
@@ -182,7 +218,7 @@ async fn the_command_verifies_a_file_or_says_what_does_not_fit() {
     let said = |run: &Output| String::from_utf8_lossy(&run.stdout).into_owned();
 
     std::fs::write(&file, &json).unwrap();
-    let run = verified(&data_dir, &file).await;
+    let run = verified(&data_dir, &file, None).await;
     assert_eq!(run.status.code(), Some(0), "{run:?}");
     assert!(said(&run).contains("1 orders, as they were signed"), "{run:?}");
     assert!(said(&run).contains("signed with the key of this engine"), "{run:?}");
@@ -190,16 +226,30 @@ async fn the_command_verifies_a_file_or_says_what_does_not_fit() {
     // Where there is no engine, nobody can say whose key it is; where there is another one, it is not that one's.
     let elsewhere = data_dir.join("elsewhere");
     std::fs::create_dir_all(elsewhere.join("keys")).unwrap();
-    let run = verified(&elsewhere, &file).await;
+    let run = verified(&elsewhere, &file, None).await;
     assert_eq!(run.status.code(), Some(0), "{run:?}");
     assert!(said(&run).contains(&settled.signature.key_id), "{run:?}");
-    shobai::audit::ReportKey::load_or_create(&elsewhere).unwrap();
-    let run = verified(&elsewhere, &file).await;
+    assert!(said(&run).contains("known from the report alone"), "{run:?}");
+    // Whoever was given the key before needs no engine.
+    let key = data_dir.join("keys/report-ed25519.pub.pem");
+    let run = verified(&elsewhere, &file, Some(&key)).await;
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    assert!(said(&run).contains("signed with the key of"), "{run:?}");
+    let other = shobai::audit::ReportKey::load_or_create(&elsewhere).unwrap();
+    other.publish(&elsewhere).unwrap();
+    let other = elsewhere.join("keys/report-ed25519.pub.pem");
+    let run = verified(&data_dir, &file, Some(&other)).await;
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(said(&run).contains("another key"), "{run:?}");
+    let run = verified(&data_dir, &file, Some(&file)).await;
+    assert_eq!(run.status.code(), Some(2), "{run:?}");
+    assert!(String::from_utf8_lossy(&run.stderr).contains("is not a public key"), "{run:?}");
+    let run = verified(&elsewhere, &file, None).await;
     assert_eq!(run.status.code(), Some(1), "{run:?}");
     assert!(said(&run).contains("another key"), "{run:?}");
 
     std::fs::write(&file, json.replace("awaiting_payment", "confirmed")).unwrap();
-    let run = verified(&data_dir, &file).await;
+    let run = verified(&data_dir, &file, None).await;
     assert_eq!(run.status.code(), Some(1), "{run:?}");
     let order = settled.rows[0].row.order;
     assert!(said(&run).contains(&format!("row 1 (order {order})")), "{run:?}");

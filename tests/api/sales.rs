@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::client::{card_order, konbini_order};
+use crate::support::events::Events;
 use crate::support::{Answer, Client, TestEngine, eventually};
 
 /// From now, in milliseconds.
@@ -562,14 +563,12 @@ async fn a_stream_tells_within_a_second_how_the_sale_is_going() {
     engine.sells("LAMP", 5).await;
     let sale = operator.opens(plan("LAMP", 5)).await;
     let request = operator.staff.request(reqwest::Method::GET, &format!("/v1/admin/sales/{sale}/live"));
-    let mut stream = request.header("Accept", "text/event-stream").send().await.expect("a stream");
-    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut stream = Events::open(request.header("Accept", "text/event-stream")).await;
+    stream.message().await;
     engine.customer().await.orders("LAMP", 2).await.expect(201);
     let ordered = Instant::now();
     loop {
-        let event = stream.chunk().await.expect("a chunk").expect("an event");
-        let text = std::str::from_utf8(&event).expect("text");
-        let live: Value = serde_json::from_str(text.trim().trim_start_matches("data: ")).expect("json");
+        let live = stream.message().await;
         if live["items"][0]["held"] == 2 {
             break;
         }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::document;
+
 /// The password of everybody in the tests.
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -11,6 +13,8 @@ pub struct Client {
     pub token: Option<String>,
     pub refresh_token: Option<String>,
     http: reqwest::Client,
+    /// Whether every answer has to be as the API document says.
+    is_held: bool,
 }
 
 /// Status, headers and body of an answer.
@@ -74,7 +78,12 @@ impl Answer {
 
 impl Client {
     pub fn new(base: String, token: Option<String>) -> Self {
-        Self { base, token, refresh_token: None, http: reqwest::Client::new() }
+        Self { base, token, refresh_token: None, http: reqwest::Client::new(), is_held: false }
+    }
+
+    /// Fails where an answer is not one of the API document.
+    pub fn held_to_the_document(self) -> Self {
+        Self { is_held: true, ..self }
     }
 
     pub fn with_token(&self, token: impl Into<String>) -> Self {
@@ -186,11 +195,18 @@ impl Client {
     }
 
     pub async fn try_send(&self, request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
-        let answer = request.send().await?;
+        let (http, request) = request.build_split();
+        let request = request?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = http.execute(request).await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status, headers, body, text })
+        let answer = Answer { status, headers, body, text };
+        if self.is_held {
+            document::check(&method, &path, &answer);
+        }
+        Ok(answer)
     }
 }
 

@@ -4,6 +4,8 @@
 #![allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 
 pub mod client;
+pub mod document;
+pub mod events;
 pub mod shop;
 
 use std::collections::BTreeMap;
@@ -166,7 +168,7 @@ impl TestEngine {
 
     /// Somebody who is not signed in.
     pub fn anybody(&self) -> Client {
-        Client::new(self.base(), None)
+        Client::new(self.base(), None).held_to_the_document()
     }
 
     /// A new customer, registered through the API.

@@ -106,6 +106,8 @@
   };
   countDown();
   setInterval(countDown, 250);
+  // What was loaded anew begins without.
+  document.body.addEventListener("htmx:afterSettle", countDown);
 
   const duration = (seconds, words) => {
     const [form, value] = seconds < 120 ? [words.seconds, seconds]
@@ -113,7 +115,20 @@
     return form.replace("{}", number.format(value));
   };
 
-  const showSkus = (skus) => {
+  const showVitals = ({ latency, holds, commit_lag_ms, event_lag_ms }) => {
+    const { nothing, milliseconds } = document.getElementById("vitals").dataset;
+    const words = document.getElementById("skus").dataset;
+    const figures = { ...latency, ...holds, commit_lag_ms, event_lag_ms };
+    for (const element of document.querySelectorAll("[data-vital]")) {
+      const name = element.dataset.vital;
+      const value = figures[name] ?? null;
+      setText(element, value === null ? nothing : name.endsWith("_seconds") ? duration(value, words)
+        : milliseconds.replace("{}", value < 10 ? value.toFixed(1) : number.format(Math.round(value))));
+    }
+  };
+
+  const showSkus = (skus, actors) => {
+    const loads = new Map(actors.map((actor) => [actor.sku, actor]));
     const words = document.getElementById("skus").dataset;
     const rowsBySku = new Map([...document.querySelectorAll("[data-sku]")].map((row) => [row.dataset.sku, row]));
     for (const view of skus) {
@@ -121,6 +136,8 @@
       if (!row) continue;
       const figure = (name, text) => setText(row.querySelector(`[data-figure="${name}"]`), text);
       figure("allotment", number.format(view.allotment));
+      const load = loads.get(view.sku);
+      if (load) for (const name of ["waiting", "restarts"]) figure(name, number.format(load[name]));
       if (!view.figures) continue;
       for (const name of ["remaining", "held", "sold", "lapsed"]) figure(name, number.format(view.figures[name]));
       row.querySelector("progress").value = 100 * (view.figures.held + view.figures.sold) / Math.max(1, view.allotment);
@@ -139,6 +156,11 @@
 
   const padded = (column) => [...Array(Math.max(0, SECONDS - column.length)).fill(null), ...column.slice(-SECONDS)];
 
+  /** The legend tells the latest second, or the one under the pointer. */
+  const showLatest = (plot) => {
+    if (plot.cursor.idx === null || plot.cursor.left < 0) plot.setLegend({ idx: SECONDS - 1 });
+  };
+
   /** Draws columns, each with its label and colour; builds the chart anew when there are other ones. */
   const draw = (id, columns) => {
     const element = document.getElementById(id);
@@ -147,6 +169,7 @@
     const chart = charts.get(id);
     if (chart && chart.names === names) {
       chart.plot.setData(data);
+      showLatest(chart.plot);
       return;
     }
     if (chart) chart.plot.destroy();
@@ -166,6 +189,7 @@
       ],
     }, data, element);
     charts.set(id, { plot, names });
+    showLatest(plot);
   };
   new ResizeObserver((entries) => {
     for (const { target } of entries) {
@@ -183,7 +207,8 @@
 
   const showView = (view) => {
     ahead = view.now - Date.now();
-    showSkus(view.skus);
+    showSkus(view.skus, view.vitals.actors);
+    showVitals(view.vitals);
     show('[data-total="attempts"]', view.totals.attempts);
     show('[data-total="accepted"]', view.totals.accepted);
     show('[data-total="refused"]', view.totals.refused.reduce((sum, count) => sum + count, 0));

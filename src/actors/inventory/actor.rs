@@ -1,7 +1,10 @@
 //! The front of inventory: takes a reservation apart, asks the SKUs' shards line by line, undoes what it must.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use metrics::Counter;
@@ -13,7 +16,7 @@ use super::model::{
     Claimed, Command, Figures, Hold, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose,
     Reservation, ReservationState, Stock,
 };
-use super::shard::{Instruct, Instructed, ReadSku, ShardActor};
+use super::shard::{Instruct, Instructed, ReadLoads, ReadSku, ShardActor};
 use super::store::InventoryStore;
 use crate::actors::runtime::Handle;
 use crate::error::{Fault as _, Kind};
@@ -21,6 +24,8 @@ use crate::types::{Page, Quantity, ReservationId, SaleId, Sku};
 
 /// How often a question is put to a SKU's next actor when the one before had to end.
 const ATTEMPTS: usize = 4;
+/// How old the ages of holds may be that people look at: the database goes through all holds of a sale for them.
+const AGES_EVERY: Duration = Duration::from_secs(1);
 
 /// The shard that a SKU belongs to, the same in every process of one build.
 pub fn shard_of(sku: &Sku, shards: usize) -> usize {
@@ -31,6 +36,14 @@ pub fn shard_of(sku: &Sku, shards: usize) -> usize {
 
 pub struct InventoryActor {
     front: Front,
+    /// Of the sales that are looked at, shared by the answers on their way.
+    ages: Rc<RefCell<HashMap<SaleId, AgesRead>>>,
+}
+
+/// The ages of a sale's holds, and when they were asked for.
+struct AgesRead {
+    at: Instant,
+    ages: Option<HoldAges>,
 }
 
 /// What the answers on their way share with the actor.
@@ -56,7 +69,7 @@ impl InventoryActor {
             out_of_stock: outcome("out_of_stock"),
             failed: outcome("failed"),
         };
-        Self { front: Front { store, shards, outcomes } }
+        Self { front: Front { store, shards, outcomes }, ages: Rc::default() }
     }
 }
 
@@ -94,6 +107,22 @@ impl Front {
             }
         }
         shard.ask(ReadSku { sku: sku.clone() }).await?
+    }
+
+    /// Each shard is asked once.
+    async fn loads(&self, skus: &[Sku]) -> Result<Vec<SkuLoad>, InventoryError> {
+        let mut loads = vec![SkuLoad::default(); skus.len()];
+        for (index, shard) in self.shards.iter().enumerate() {
+            let is_here = |(_, sku): &(usize, &Sku)| shard_of(sku, self.shards.len()) == index;
+            let (places, here): (Vec<_>, Vec<_>) =
+                skus.iter().enumerate().filter(is_here).map(|(place, sku)| (place, sku.clone())).unzip();
+            if here.is_empty() {
+                continue;
+            }
+            let read = shard.ask(ReadLoads { skus: here }).await?;
+            places.into_iter().zip(read).for_each(|(place, load)| loads[place] = load);
+        }
+        Ok(loads)
     }
 
     async fn reserve(&self, wanted: ReserveStock) -> Result<Reservation, InventoryError> {
@@ -498,6 +527,37 @@ impl Handler<CountOpenHolds> for InventoryActor {
     fn handle(&mut self, CountOpenHolds { sale }: CountOpenHolds, _: &mut Self::Context) -> Self::Result {
         let store = self.front.store.clone();
         Box::pin(async move { Ok(store.count_open_holds(sale).await?) })
+    }
+}
+
+impl Handler<GetHoldAges> for InventoryActor {
+    type Result = ResponseFuture<Result<Option<HoldAges>, InventoryError>>;
+
+    fn handle(&mut self, GetHoldAges { sale }: GetHoldAges, _: &mut Self::Context) -> Self::Result {
+        let now = Instant::now();
+        let is_new = |read: &AgesRead| now.duration_since(read.at) < AGES_EVERY;
+        let before = match self.ages.borrow().get(&sale) {
+            Some(read) if is_new(read) => return Box::pin(std::future::ready(Ok(read.ages))),
+            read => read.and_then(|read| read.ages),
+        };
+        // Whoever asks meanwhile is told what was read before; what nobody asks about any more is forgotten.
+        self.ages.borrow_mut().retain(|_, read| now.duration_since(read.at) < 60 * AGES_EVERY);
+        self.ages.borrow_mut().insert(sale, AgesRead { at: now, ages: before });
+        let (store, known) = (self.front.store.clone(), self.ages.clone());
+        Box::pin(async move {
+            let ages = store.find_hold_ages(sale).await?;
+            known.borrow_mut().insert(sale, AgesRead { at: now, ages });
+            Ok(ages)
+        })
+    }
+}
+
+impl Handler<ListSkuLoads> for InventoryActor {
+    type Result = ResponseFuture<Result<Vec<SkuLoad>, InventoryError>>;
+
+    fn handle(&mut self, ListSkuLoads { skus }: ListSkuLoads, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.loads(&skus).await })
     }
 }
 

@@ -207,6 +207,37 @@ pub struct CountOpenHolds {
     pub sale: SaleId,
 }
 
+/// How old the reservations of a sale are that are held and neither sold nor given back, as it was at most a second ago.
+///
+/// Answers nothing while none is held.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Option<HoldAges>, InventoryError>")]
+pub struct GetHoldAges {
+    pub sale: SaleId,
+}
+
+/// When the oldest of some reservations was made, and the one in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldAges {
+    pub oldest_made_at: Timestamp,
+    pub median_made_at: Timestamp,
+}
+
+/// What the actors of some SKUs have to do, in the order asked; nothing for those that have none. Starts no actor.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<SkuLoad>, InventoryError>")]
+pub struct ListSkuLoads {
+    pub skus: Vec<Sku>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SkuLoad {
+    /// Questions that wait for its answer, those among them that wait for their commit.
+    pub waiting: u32,
+    /// How often its actor ended and another took over, since the SKU was last let go for being idle.
+    pub restarts: u32,
+}
+
 /// Reservations for orders that are still held though their orders were begun before a time, oldest first.
 ///
 /// When an order was begun is told by its id, so that a reservation that became durable late is not passed over.

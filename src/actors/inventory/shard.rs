@@ -1,16 +1,20 @@
 //! A shard: the SKU actors of one arbiter, started when they are asked for and let go when idle.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
+use actix::{
+    Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, MessageResult, ResponseFuture,
+};
 use tokio::sync::watch;
 
 use super::book::StockBook;
 use super::error::InventoryError;
+use super::messages::SkuLoad;
 use super::model::{Command, Figures, Hold, Recalled};
-use super::sku::{Decide, Read, Seen, Settled, SkuActor, Told};
+use super::sku::{Decide, Lives, Read, Seen, Settled, SkuActor, Told};
 use super::store::InventoryStore;
 use crate::actors::runtime::{Journal, run_guarded, unbounded_context};
 use crate::types::Sku;
@@ -37,8 +41,28 @@ pub struct ShardActor {
 struct Active {
     address: Addr<SkuActor>,
     settled: Settled,
+    /// Stays when one actor follows another.
+    lives: Lives,
+    /// Questions that are not answered.
+    waiting: Rc<Cell<u32>>,
     asked_at: Instant,
     asked_in_round: u64,
+}
+
+/// Counts a question until its answer is on its way, or lost.
+struct Waiting(Rc<Cell<u32>>);
+
+impl Waiting {
+    fn among(waiting: &Rc<Cell<u32>>) -> Self {
+        waiting.update(|count| count.saturating_add(1));
+        Self(waiting.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.update(|count| count.saturating_sub(1));
+    }
 }
 
 /// A command for the actor of one SKU, with a look into the database where the actor needs one.
@@ -67,6 +91,13 @@ pub(super) struct ReadSku {
     pub sku: Sku,
 }
 
+/// What the actors of SKUs have to do, in the order asked.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<SkuLoad>")]
+pub(super) struct ReadLoads {
+    pub skus: Vec<Sku>,
+}
+
 impl ShardActor {
     pub fn new(
         index: usize,
@@ -78,24 +109,27 @@ impl ShardActor {
         Self { name: index.to_string(), store, journal, skus_max, idle_after, skus: HashMap::new() }
     }
 
-    /// The SKU's actor: the one that runs, or a new one.
-    fn active(&mut self, sku: &Sku) -> Result<Addr<SkuActor>, InventoryError> {
+    /// The SKU's actor, the one that runs or a new one, and a place among those who wait for its answer.
+    fn active(&mut self, sku: &Sku) -> Result<(Addr<SkuActor>, Waiting), InventoryError> {
         let now = Instant::now();
-        if let Some(active) = self.skus.get_mut(sku)
-            && active.address.connected()
-        {
-            active.asked_at = now;
-            active.asked_in_round += 1;
-            return Ok(active.address.clone());
-        }
-        if self.skus.len() >= self.skus_max {
+        let (lives, waiting) = match self.skus.get_mut(sku) {
+            Some(active) if active.address.connected() => {
+                active.asked_at = now;
+                active.asked_in_round += 1;
+                return Ok((active.address.clone(), Waiting::among(&active.waiting)));
+            }
+            Some(ended) => (ended.lives.clone(), ended.waiting.clone()),
+            None => (Lives::default(), Rc::default()),
+        };
+        if !self.skus.contains_key(sku) && self.skus.len() >= self.skus_max {
             self.let_go_idle(BUSY_WITHIN);
             if self.skus.len() >= self.skus_max {
                 return Err(InventoryError::Busy);
             }
         }
         let settled: Settled = Rc::new(watch::Sender::new(None));
-        let actor = SkuActor::new(sku.clone(), self.store.clone(), self.journal.clone(), settled.clone());
+        let (store, journal) = (self.store.clone(), self.journal.clone());
+        let actor = SkuActor::new(sku.clone(), store, journal, settled.clone(), lives.clone());
         let context = unbounded_context();
         let address = context.address();
         let name = sku.clone();
@@ -105,14 +139,25 @@ impl ShardActor {
                 tracing::error!(sku = %name, "the actor of a sku panicked; the next question starts another");
             }
         });
-        let active = Active { address: address.clone(), settled, asked_at: now, asked_in_round: 1 };
+        let place = Waiting::among(&waiting);
+        let active =
+            Active { address: address.clone(), settled, lives, waiting, asked_at: now, asked_in_round: 1 };
         self.skus.insert(sku.clone(), active);
-        Ok(address)
+        Ok((address, place))
     }
 
-    /// Drops the addresses of those that nobody asked for a while, which ends them.
+    /// Drops the addresses of those that nobody asked for a while, which ends them, and those of SKUs that there are not.
     fn let_go_idle(&mut self, idle_after: Duration) {
-        self.skus.retain(|_, active| active.address.connected() && active.asked_at.elapsed() < idle_after);
+        self.skus.retain(|_, active| {
+            (active.address.connected() || active.lives.get() > 0) && active.asked_at.elapsed() < idle_after
+        });
+    }
+
+    fn load(&self, sku: &Sku) -> SkuLoad {
+        self.skus.get(sku).map_or_else(SkuLoad::default, |active| SkuLoad {
+            waiting: active.waiting.get(),
+            restarts: active.lives.get().saturating_sub(1),
+        })
     }
 
     /// Tells the SKUs that were asked in this round at which versions their rows are.
@@ -172,12 +217,13 @@ impl Handler<Instruct> for ShardActor {
     type Result = ResponseFuture<Result<Instructed, InventoryError>>;
 
     fn handle(&mut self, Instruct { sku, command }: Instruct, _: &mut Self::Context) -> Self::Result {
-        let address = match self.active(&sku) {
-            Ok(address) => address,
+        let (address, waiting) = match self.active(&sku) {
+            Ok(active) => active,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         let store = self.store.clone();
         Box::pin(async move {
+            let _waiting = waiting;
             let again = command.clone();
             let told = address.send(Decide { command, recalled: Recalled::NotAsked });
             let told = match answered(&sku, told.await)? {
@@ -206,9 +252,20 @@ impl Handler<ReadSku> for ShardActor {
 
     fn handle(&mut self, ReadSku { sku }: ReadSku, _: &mut Self::Context) -> Self::Result {
         match self.active(&sku) {
-            Ok(address) => Box::pin(async move { answered(&sku, address.send(Read).await) }),
+            Ok((address, waiting)) => Box::pin(async move {
+                let _waiting = waiting;
+                answered(&sku, address.send(Read).await)
+            }),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
+    }
+}
+
+impl Handler<ReadLoads> for ShardActor {
+    type Result = MessageResult<ReadLoads>;
+
+    fn handle(&mut self, ReadLoads { skus }: ReadLoads, _: &mut Self::Context) -> Self::Result {
+        MessageResult(skus.iter().map(|sku| self.load(sku)).collect())
     }
 }
 

@@ -4,6 +4,7 @@
 //! of it, neither the buyer nor the next one who would be refused because of it. When the journal cannot carry a
 //! decision out, everything decided after it is void too: the actor ends, and its successor loads the row again.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -25,11 +26,15 @@ use crate::types::{ReservationId, Sku};
 /// Shared, on one arbiter, by the actor, its answers on their way, and its shard.
 pub(super) type Settled = Rc<watch::Sender<Option<Figures>>>;
 
+/// How many actors of the SKU have loaded its row, one after the other; shared as the figures are.
+pub(super) type Lives = Rc<Cell<u32>>;
+
 pub(super) struct SkuActor {
     sku: Sku,
     store: InventoryStore,
     journal: Journal<StockBook>,
     settled: Settled,
+    lives: Lives,
     picture: Picture,
 }
 
@@ -86,8 +91,9 @@ impl SkuActor {
         store: InventoryStore,
         journal: Journal<StockBook>,
         settled: Settled,
+        lives: Lives,
     ) -> Self {
-        Self { sku, store, journal, settled, picture: Picture::Loading }
+        Self { sku, store, journal, settled, lives, picture: Picture::Loading }
     }
 
     fn stock(&self) -> Result<&SkuStock, InventoryError> {
@@ -193,6 +199,7 @@ impl Actor for SkuActor {
         // Nothing is answered before the row is here.
         ctx.wait(load.into_actor(self).map(|found, actor, ctx| match found {
             Ok(Some(figures)) => {
+                actor.lives.update(|lives| lives.saturating_add(1));
                 actor.settled.send_replace(Some(figures));
                 actor.picture = Picture::Loaded(SkuStock::new(actor.sku.clone(), figures));
             }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::allotment::Allotment;
 use super::error::InventoryError;
+use super::messages::HoldAges;
 use super::model::{
     Claimed, Figures, Hold, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose, ReservationState,
     Stock,
@@ -53,6 +54,18 @@ impl InventoryStore {
             },
             allotment: is_allotted.then(|| allotment_from(&row)),
         }))
+    }
+
+    /// Since when pieces of a sale are held; nothing while none are.
+    pub async fn find_hold_ages(&self, sale: SaleId) -> Result<Option<HoldAges>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("find_hold_ages")).await?;
+        let row = connection.query_one(&statement, &[&sale.uuid()]).await?;
+        let (oldest, median): (Option<Timestamp>, Option<Timestamp>) =
+            (row.get("oldest_made_at"), row.get("median_made_at"));
+        Ok(oldest
+            .zip(median)
+            .map(|(oldest_made_at, median_made_at)| HoldAges { oldest_made_at, median_made_at }))
     }
 
     /// What a sale got of every SKU, and what became of it.

@@ -11,6 +11,7 @@ use super::checkout;
 use super::error::OrdersError;
 use super::events;
 use super::keys::KnownKeys;
+use super::latency::Latencies;
 use super::messages::*;
 use super::model::{HistoryEntry, Order, OrderStatus, Transition};
 use super::settlement;
@@ -258,12 +259,13 @@ fn failure<R: std::fmt::Debug>(error: CommitError<R>) -> OrdersError {
 pub struct OrdersActor {
     desk: Desk,
     keys: KnownKeys,
+    latencies: Latencies,
 }
 
 impl OrdersActor {
     pub fn new(desk: Desk) -> Self {
         let keys = KnownKeys::new(desk.keys_remembered_max);
-        Self { desk, keys }
+        Self { desk, keys, latencies: Latencies::new() }
     }
 }
 
@@ -276,8 +278,17 @@ impl Handler<PlaceOrder> for OrdersActor {
 
     fn handle(&mut self, wanted: PlaceOrder, _: &mut Self::Context) -> Self::Result {
         faults::strike("orders", wanted.customer);
-        let (desk, keys) = (self.desk.clone(), self.keys.clone());
-        Box::pin(async move { checkout::place_order(&desk, &keys, wanted).await })
+        let (desk, keys, latencies) = (self.desk.clone(), self.keys.clone(), self.latencies.clone());
+        Box::pin(async move {
+            let arrived_at = wanted.arrived_at;
+            let placed = checkout::place_order(&desk, &keys, wanted).await;
+            if let Ok(Placed { order, replayed: false }) = &placed
+                && let Some(sale) = order.sale
+            {
+                latencies.note(sale, Timestamp::now().duration_since(arrived_at).unsigned_abs());
+            }
+            placed
+        })
     }
 }
 
@@ -323,6 +334,14 @@ impl Handler<ListHistory> for OrdersActor {
             history.extend(desk.store.list_history(order).await?);
             Ok(history)
         })
+    }
+}
+
+impl Handler<GetLatency> for OrdersActor {
+    type Result = Result<Option<Latency>, OrdersError>;
+
+    fn handle(&mut self, GetLatency { sale }: GetLatency, _: &mut Self::Context) -> Self::Result {
+        Ok(self.latencies.of(sale))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What orders can be asked, in the order of an order's life.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Message;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use super::model::{HistoryEntry, IdempotencyKey, Order, OrderStatus};
 use crate::actors::inventory::Line;
 use crate::actors::payments::{PaymentMethod, PaymentReport};
 use crate::actors::sales::{Admission, DeviceId};
-use crate::types::{Cursor, CustomerId, Limit, OrderId, Page};
+use crate::types::{Cursor, CustomerId, Limit, OrderId, Page, SaleId};
 
 /// Places an order: stock for every line is set aside, the payment is opened, and both stand or fall together.
 ///
@@ -73,6 +74,24 @@ pub struct InspectOrder {
 pub struct ListHistory {
     pub customer: CustomerId,
     pub order: OrderId,
+}
+
+/// How long orders of a sale took from their arrival to the answer that they are durable, in the last ten seconds.
+///
+/// Answers nothing when none was placed.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Option<Latency>, OrdersError>")]
+pub struct GetLatency {
+    pub sale: SaleId,
+}
+
+/// What so many in a hundred, or in a thousand, took at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latency {
+    pub orders: u64,
+    pub p50: Duration,
+    pub p99: Duration,
+    pub p999: Duration,
 }
 
 /// Cancels an order and gives its stock and its money back.

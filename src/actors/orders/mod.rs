@@ -13,6 +13,7 @@ mod checkout;
 mod error;
 mod events;
 mod keys;
+mod latency;
 mod messages;
 mod model;
 mod rounds;

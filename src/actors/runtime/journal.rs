@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_rt::ArbiterHandle;
@@ -96,11 +97,46 @@ pub struct Journal<B: Book> {
     queue: mpsc::UnboundedSender<Pending<B>>,
     places: Arc<Semaphore>,
     places_max: usize,
+    oldest: Arc<Oldest>,
 }
 
 impl<B: Book> Clone for Journal<B> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), places: self.places.clone(), places_max: self.places_max }
+        Self {
+            queue: self.queue.clone(),
+            places: self.places.clone(),
+            places_max: self.places_max,
+            oldest: self.oldest.clone(),
+        }
+    }
+}
+
+/// Since when the oldest entry waits that a lane has in hand; set for each batch, not for each entry.
+struct Oldest {
+    began: Instant,
+    /// Microseconds since it began; 0 while there is none.
+    since: AtomicU64,
+}
+
+impl Oldest {
+    fn none() -> Self {
+        Self { began: Instant::now(), since: AtomicU64::new(0) }
+    }
+
+    fn is(&self, entered_at: Instant) {
+        let micros = entered_at.duration_since(self.began).as_micros();
+        self.since.store(u64::try_from(micros).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+    }
+
+    fn is_answered(&self) {
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    fn waits(&self) -> Duration {
+        match self.since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => self.began.elapsed().saturating_sub(Duration::from_micros(since)),
+        }
     }
 }
 
@@ -110,6 +146,13 @@ impl<B: Book> Journal<B> {
     pub fn place(&self) -> Option<Place<'_, B>> {
         let permit = self.places.clone().try_acquire_owned().ok()?;
         Some(Place { queue: &self.queue, permit })
+    }
+
+    /// How long the oldest entry has been waiting to be durable; while the lane looks for a connection, at least how long
+    /// it does.
+    pub fn lag(&self) -> Duration {
+        let is_empty = self.places.available_permits() == self.places_max;
+        if is_empty { Duration::ZERO } else { self.oldest.waits() }
     }
 
     /// Waits until everything that was entered has been answered.
@@ -146,6 +189,7 @@ pub struct Lane<B: Book> {
     limits: JournalLimits,
     meters: Meters,
     places: Arc<Semaphore>,
+    oldest: Arc<Oldest>,
     /// Taken from the queue and not yet committed.
     waiting: VecDeque<Pending<B>>,
 }
@@ -184,12 +228,14 @@ impl<B: Book> Lane<B> {
     ) -> Journal<B> {
         let (queue, mut entries) = mpsc::unbounded_channel();
         let places = Arc::new(Semaphore::new(limits.queue_max));
+        let oldest = Arc::new(Oldest::none());
         let mut lane = Lane {
             book,
             database,
             limits,
             meters: Meters::of(name, lane),
             places: places.clone(),
+            oldest: oldest.clone(),
             waiting: VecDeque::new(),
         };
         let life = async move {
@@ -201,7 +247,7 @@ impl<B: Book> Lane<B> {
             }
         };
         arbiter.spawn_fn(move || drop(actix_rt::spawn(life)));
-        Journal { queue, places, places_max: limits.queue_max }
+        Journal { queue, places, places_max: limits.queue_max, oldest }
     }
 
     async fn run(&mut self, entries: &mut mpsc::UnboundedReceiver<Pending<B>>) {
@@ -210,7 +256,7 @@ impl<B: Book> Lane<B> {
         loop {
             let ready = match connection.take() {
                 Some(ready) => ready,
-                None => match self.database.connect_lane(self.limits.commit_within).await {
+                None => match self.connect().await {
                     Ok(ready) => {
                         back_off = BACK_OFF_FIRST;
                         ready
@@ -234,8 +280,17 @@ impl<B: Book> Lane<B> {
             if self.commit_next(&ready).await {
                 connection = Some(ready);
             }
+            self.oldest.is_answered();
             self.show_depth();
         }
+    }
+
+    /// Who enters something meanwhile waits for it.
+    async fn connect(&self) -> Result<Connection, StorageError> {
+        self.oldest.is(Instant::now());
+        let connected = self.database.connect_lane(self.limits.commit_within).await;
+        self.oldest.is_answered();
+        connected
     }
 
     /// Waits for entries and takes all that are there; false when nobody can enter anything any more.
@@ -291,6 +346,9 @@ impl<B: Book> Lane<B> {
     async fn commit_next(&mut self, connection: &Connection) -> bool {
         let mut batch = Vec::with_capacity(self.waiting.len());
         let mut answers = Vec::with_capacity(self.waiting.len());
+        if let Some(first) = self.waiting.front() {
+            self.oldest.is(first.entered_at);
+        }
         while let Some(pending) = self.waiting.pop_front() {
             if pending.entered_at.elapsed() > self.limits.commit_within {
                 let _ = pending.answer.send(Err(CommitError::Late));

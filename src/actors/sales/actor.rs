@@ -56,6 +56,7 @@ pub struct SalesActor {
 }
 
 /// The parts of a sale, and when they were asked for.
+#[derive(Clone)]
 struct PartsRead {
     at: Timestamp,
     parts: Arc<Parts>,
@@ -678,19 +679,21 @@ impl Handler<GetLive> for SalesActor {
         let known = self.gates.sale(sale).cloned();
         let (tally, seconds) = self.gates.tally(sale).unwrap_or_default();
         let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
-        let parts = self.parts.get(&sale).map(|read| Parts::clone(&read.parts));
+        let read = self.parts.get(&sale).cloned();
         Box::pin(async move {
-            let parts = match parts {
-                Some(parts) => parts,
+            let read = match read {
+                Some(read) => Some(read),
                 // It has no parts yet, or gave them up.
-                None if known.as_ref().is_some_and(|sale| !sale.status.is_gated()) => Parts::new(),
-                None => office.parts(sale).await?,
+                None if known.as_ref().is_some_and(|sale| !sale.status.is_gated()) => None,
+                None => Some(PartsRead { at: Timestamp::now(), parts: Arc::new(office.parts(sale).await?) }),
             };
+            let (read_at, parts) =
+                read.map_or_else(Default::default, |read| (Some(read.at), Parts::clone(&read.parts)));
             let sale = match known {
                 Some(sale) => sale,
                 None => Arc::new(office.sale(sale).await?),
             };
-            Ok(Live { sale, is_everything_stopped, parts, tally, seconds })
+            Ok(Live { sale, is_everything_stopped, parts, read_at, tally, seconds })
         })
     }
 }

@@ -155,6 +155,8 @@ pub struct Live {
     pub is_everything_stopped: bool,
     /// The parts that the sale has, as they are durable; none before it is armed.
     pub parts: Vec<(Sku, Allotment)>,
+    /// When they were read: what became durable since is not in them.
+    pub read_at: Option<Timestamp>,
     /// Since the gates began to count.
     pub tally: Tally,
     /// The last seconds, the latest last.

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::error::UsersError;
 use super::messages::*;
-use super::model::{Role, SignedIn, User};
+use super::model::{Renewed, Role, SignedIn, User};
 use super::passwords::Hasher;
 use super::store::{NewSession, NewUser, UsersStore};
 use super::tokens::{RefreshToken, RevokedSessions, SigningKey};
@@ -24,6 +24,7 @@ pub struct UsersActor {
     revoked: RevokedSessions,
     access_lifetime: Duration,
     refresh_lifetime: Duration,
+    page_session: Duration,
 }
 
 impl UsersActor {
@@ -41,6 +42,7 @@ impl UsersActor {
             revoked,
             access_lifetime: Duration::from_secs(config.access_token_seconds),
             refresh_lifetime: Duration::from_secs(config.refresh_token_seconds),
+            page_session: Duration::from_secs(config.page_session_seconds),
         }
     }
 
@@ -98,6 +100,17 @@ impl UsersActor {
             tracing::warn!(%session, "a refresh token was used twice; its session is ended");
         }
         Err(UsersError::BadRefreshToken)
+    }
+
+    async fn renew(&self, session: SessionId) -> Result<Renewed, UsersError> {
+        let now = Timestamp::now();
+        let renewed =
+            self.store.renew_session(session, now - self.page_session, now + self.access_lifetime).await?;
+        let (user, began_at) = renewed.ok_or(UsersError::SessionOver)?;
+        let rest = Duration::try_from((began_at + self.page_session).duration_since(now)).unwrap_or_default();
+        let lifetime = self.access_lifetime.min(rest);
+        let access_token = self.key.issue(&user, session, now, lifetime)?;
+        Ok(Renewed { access_token, expires_in: lifetime.as_secs() })
     }
 
     async fn sign_out(&self, session: SessionId) -> Result<(), UsersError> {
@@ -172,6 +185,15 @@ impl Handler<RefreshSession> for UsersActor {
     fn handle(&mut self, message: RefreshSession, _: &mut Context<Self>) -> Self::Result {
         let actor = self.clone();
         Box::pin(async move { actor.refresh(message.refresh_token).await })
+    }
+}
+
+impl Handler<RenewSession> for UsersActor {
+    type Result = ResponseFuture<Result<Renewed, UsersError>>;
+
+    fn handle(&mut self, message: RenewSession, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.renew(message.session).await })
     }
 }
 

@@ -20,6 +20,8 @@ pub enum UsersError {
     /// One text for every reason: unknown, used before, too old, or of a session that ended.
     #[error("the refresh token does not work, sign in again")]
     BadRefreshToken,
+    #[error("the session is over, sign in again")]
+    SessionOver,
     #[error("there is no user {0}")]
     UnknownUser(CustomerId),
     #[error("there is no user with email {0}")]
@@ -42,7 +44,9 @@ impl Fault for UsersError {
         match self {
             UsersError::EmailTaken(_) => Kind::Conflict,
             UsersError::WeakPassword(error) => error.kind(),
-            UsersError::BadCredentials | UsersError::BadRefreshToken => Kind::Unauthenticated,
+            UsersError::BadCredentials | UsersError::BadRefreshToken | UsersError::SessionOver => {
+                Kind::Unauthenticated
+            }
             UsersError::UnknownUser(_) | UsersError::UnknownEmail(_) => Kind::NotFound,
             UsersError::Invalid(error) => error.kind(),
             UsersError::Busy => Kind::Busy,
@@ -58,6 +62,7 @@ impl Fault for UsersError {
             UsersError::WeakPassword(error) => error.code(),
             UsersError::BadCredentials => "bad-credentials",
             UsersError::BadRefreshToken => "bad-refresh-token",
+            UsersError::SessionOver => "session-over",
             UsersError::UnknownUser(_) | UsersError::UnknownEmail(_) => "unknown-user",
             UsersError::Invalid(error) => error.code(),
             UsersError::Busy => "busy",

@@ -4,7 +4,7 @@ use actix::Message;
 use secrecy::SecretString;
 
 use super::error::UsersError;
-use super::model::{Email, Password, PersonName, Role, SignedIn, User};
+use super::model::{Email, Password, PersonName, Renewed, Role, SignedIn, User};
 use crate::types::{CustomerId, SessionId};
 
 /// Opens a customer's account and signs the customer in.
@@ -52,6 +52,16 @@ pub struct SignIn {
 #[rtype(result = "Result<SignedIn, UsersError>")]
 pub struct RefreshSession {
     pub refresh_token: SecretString,
+}
+
+/// Gives a session that is used at the operators' page another access token; its refresh token stays as it is.
+///
+/// Answers with the token, for the role that its user has by now. Refuses with `SessionOver` once the session has ended or
+/// has lasted `users.page_session_seconds`, beyond which no token of it works.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Renewed, UsersError>")]
+pub struct RenewSession {
+    pub session: SessionId,
 }
 
 /// Ends a session; its access tokens have stopped working when the answer comes.

@@ -25,7 +25,7 @@ mod tokens;
 pub use actor::UsersActor;
 pub use error::UsersError;
 pub use messages::*;
-pub use model::{Email, Password, PersonName, Role, SignedIn, User, WeakPassword};
+pub use model::{Email, Password, PersonName, Renewed, Role, SignedIn, User, WeakPassword};
 pub use passwords::Hasher;
 pub use store::UsersStore;
 pub use test_customers::create_test_customers;

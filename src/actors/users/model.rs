@@ -271,6 +271,20 @@ impl fmt::Debug for SignedIn {
     }
 }
 
+/// What goes on with a session.
+#[derive(Clone)]
+pub struct Renewed {
+    pub access_token: String,
+    /// Seconds for which it works.
+    pub expires_in: u64,
+}
+
+impl fmt::Debug for Renewed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Renewed").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

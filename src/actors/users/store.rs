@@ -182,6 +182,19 @@ impl UsersStore {
         row.map(|row| Ok((user_from(&row)?, SessionId::from_uuid(row.get("session_id"))))).transpose()
     }
 
+    /// The user of a session that began after `not_before`, and when it began; nothing once it has ended.
+    pub(super) async fn renew_session(
+        &self,
+        session: SessionId,
+        not_before: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Option<(User, Timestamp)>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(sql!("renew_session")).await?;
+        let row = connection.query_opt(&statement, &[&session.uuid(), &not_before, &expires_at]).await?;
+        row.map(|row| Ok((user_from(&row)?, row.get("began_at")))).transpose()
+    }
+
     /// Ends the session of a refresh token that was used before; nothing when it never was.
     pub(super) async fn end_session_of_used_token(
         &self,

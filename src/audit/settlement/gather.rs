@@ -11,11 +11,13 @@ use super::explain::{Told, ToldLine, explain};
 use super::sign::{Link, ReportKey, signed_text};
 use super::{
     FORMAT, HistoryLine, LimitBreach, Line, Orphan, Queue, Row, SalePlan, Sealed, Settlement, SkuFigures,
-    Summary, Sums, pseudonym,
+    Summary, Sums, amount_of, pseudonym,
 };
 use crate::actors::orders::OrderNumber;
 use crate::actors::sales::Terms;
 use crate::audit::AuditError;
+use crate::audit::balance::Ordered;
+use crate::audit::watch::{first_id_at, read_ordered};
 use crate::config::Config;
 use crate::storage::{Connection, Database};
 use crate::types::{CustomerId, OrderId, SaleId};
@@ -53,6 +55,10 @@ impl Bench {
     async fn gather(&self, connection: &Connection, sale: SaleId) -> Result<Settlement, AuditError> {
         let made_at = Timestamp::now();
         let plan = read_plan(connection, sale).await?.ok_or(AuditError::UnknownSale(sale))?;
+        let since = made_at.checked_sub(self.grace).unwrap_or(Timestamp::MIN);
+        let ordered = read_ordered(connection, &[sale.uuid()], since).await?;
+        let on_the_way =
+            |sku: &str| ordered.get(&(sale.uuid(), sku.to_owned())).map_or(0, Ordered::on_the_way);
         let mut skus: Vec<SkuFigures> = connection
             .query(sql!("settle_parts"), &[&sale.uuid()])
             .await?
@@ -66,6 +72,7 @@ impl Bench {
                 held: part.get("held"),
                 returned: part.get("returned"),
                 remaining: part.get("remaining"),
+                on_the_way: on_the_way(part.get("sku")),
                 accepted: 0,
                 paid: 0,
                 open: 0,
@@ -80,7 +87,7 @@ impl Bench {
             format: FORMAT.to_owned(),
             made_at,
             history: read_history(connection, sale).await?,
-            reservations_without_order: read_orphans(connection, sale).await?,
+            reservations_without_order: read_orphans(connection, sale, since).await?,
             lines_without_reservation: sums.lines_without_reservation,
             limit_breaches: read_limit_breaches(connection, sale, plan.limit_per_customer).await?,
             queue: read_queue(connection, sale).await?,
@@ -113,8 +120,8 @@ impl Bench {
             let row = row_from(sale, rows.len() as u64 + 1, records, |changed_at| {
                 Duration::try_from(now.duration_since(changed_at)).unwrap_or_default() < self.grace
             });
-            let Some(row) = row else { return Ok(()) };
-            sums.add(&row, skus);
+            let Some(row) = row? else { return Ok(()) };
+            sums.add(&row, skus).ok_or_else(|| uncountable(row.order))?;
             link = link.next(&row).map_err(broken)?;
             rows.push(Sealed { row, hash: link.text() });
             Ok(())
@@ -141,8 +148,8 @@ fn row_from(
     position: u64,
     records: &[Record],
     is_recent: impl Fn(Timestamp) -> bool,
-) -> Option<Row> {
-    let first = records.first()?;
+) -> Result<Option<Row>, AuditError> {
+    let Some(first) = records.first() else { return Ok(None) };
     let order = OrderId::from_uuid(first.get("id"));
     let told = Told {
         status: first.get("status"),
@@ -165,28 +172,29 @@ fn row_from(
         })
         .collect();
     let (explained, reason) = explain(told, &told_lines);
-    Some(Row {
+    let lines: Vec<Line> = told_lines
+        .iter()
+        .map(|line| Line {
+            sku: line.sku.to_owned(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            reservation: line.reservation.map(|(_, state, _)| state.to_owned()),
+        })
+        .collect();
+    Ok(Some(Row {
         position,
         order,
         number: OrderNumber::from(order).to_string(),
         customer: pseudonym(sale, &CustomerId::from_uuid(first.get("customer_id")).to_string()),
         placed_at: first.get("created_at"),
-        amount: told_lines.iter().map(|line| line.quantity.saturating_mul(line.unit_price)).sum(),
-        lines: told_lines
-            .iter()
-            .map(|line| Line {
-                sku: line.sku.to_owned(),
-                quantity: line.quantity,
-                unit_price: line.unit_price,
-                reservation: line.reservation.map(|(_, state, _)| state.to_owned()),
-            })
-            .collect(),
+        amount: amount_of(&lines).ok_or_else(|| uncountable(order))?,
+        lines,
         status: told.status.to_owned(),
         payment_method: first.get::<_, Option<String>>("method").unwrap_or_default(),
         payment_status: told.payment.to_owned(),
         explained,
         reason,
-    })
+    }))
 }
 
 async fn read_plan(connection: &Connection, sale: SaleId) -> Result<Option<SalePlan>, AuditError> {
@@ -227,8 +235,12 @@ async fn read_history(connection: &Connection, sale: SaleId) -> Result<Vec<Histo
     Ok(rows.iter().map(line).collect())
 }
 
-async fn read_orphans(connection: &Connection, sale: SaleId) -> Result<Vec<Orphan>, AuditError> {
-    let rows = connection.query(sql!("settle_orphans"), &[&sale.uuid()]).await?;
+async fn read_orphans(
+    connection: &Connection,
+    sale: SaleId,
+    since: Timestamp,
+) -> Result<Vec<Orphan>, AuditError> {
+    let rows = connection.query(sql!("settle_orphans"), &[&sale.uuid(), &first_id_at(since)]).await?;
     let orphan = |row: &Record| Orphan {
         order: OrderId::from_uuid(row.get("id")),
         sku: row.get("sku"),
@@ -261,6 +273,10 @@ async fn read_queue(connection: &Connection, sale: SaleId) -> Result<Vec<Queue>,
     let rows = connection.query(sql!("settle_queue"), &[&sale.uuid()]).await?;
     let queue = |row: &Record| Queue { state: row.get("state"), entries: row.get("entries") };
     Ok(rows.iter().map(queue).collect())
+}
+
+fn uncountable(order: OrderId) -> AuditError {
+    AuditError::Broken(format!("with order {order} its sums are more than can be counted"))
 }
 
 fn broken(error: serde_json::Error) -> AuditError {

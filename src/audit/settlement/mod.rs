@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::types::{OrderId, SaleId};
 
 pub use gather::Bench;
-pub use sign::{ReportKey, Signature};
+pub use sign::{ReportKey, Signature, public_key_id};
 pub use verify::{Verified, VerifyError, verify};
 
 /// The form of the report; another one would be another word.
@@ -43,7 +43,7 @@ pub struct Summary {
     pub history: Vec<HistoryLine>,
     pub skus: Vec<SkuFigures>,
     pub totals: Totals,
-    /// Pieces that are held or sold for no order.
+    /// Pieces that are held or sold for no order, longer than it takes to place one.
     pub reservations_without_order: Vec<Orphan>,
     /// Pieces of orders that nobody ever set aside.
     pub lines_without_reservation: Vec<Orphan>,
@@ -112,6 +112,9 @@ pub struct SkuFigures {
     /// Given back to general stock.
     pub returned: i64,
     pub remaining: i64,
+    /// Sold or held for an order that is being placed or has just ended; negative where an order was paid so late that its
+    /// pieces are being taken anew.
+    pub on_the_way: i64,
     /// In orders.
     pub accepted: i64,
     pub paid: i64,
@@ -217,8 +220,23 @@ pub struct Line {
 }
 
 impl Row {
-    fn pieces(&self) -> i64 {
-        self.lines.iter().map(|line| line.quantity).sum()
+    fn pieces(&self) -> Option<i64> {
+        self.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.quantity))
+    }
+}
+
+/// Yen for the lines; nothing where it is more than can be counted.
+fn amount_of(lines: &[Line]) -> Option<i64> {
+    lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.quantity.checked_mul(line.unit_price)?))
+}
+
+impl Tally {
+    fn plus(self, pieces: i64, amount: i64) -> Option<Self> {
+        Some(Self {
+            orders: self.orders.checked_add(1)?,
+            pieces: self.pieces.checked_add(pieces)?,
+            amount: self.amount.checked_add(amount)?,
+        })
     }
 }
 
@@ -231,25 +249,21 @@ struct Sums {
 }
 
 impl Sums {
-    /// `figures` are those of the row's SKUs among others; a SKU that is not there is left out.
-    fn add(&mut self, row: &Row, figures: &mut [SkuFigures]) {
-        let (pieces, amount) = (row.pieces(), row.amount);
-        let count = |tally: &mut Tally| {
-            tally.orders += 1;
-            tally.pieces += pieces;
-            tally.amount += amount;
-        };
+    /// `figures` are those of the row's SKUs among others; a SKU that is not there is left out. Nothing where a sum is more
+    /// than can be counted.
+    fn add(&mut self, row: &Row, figures: &mut [SkuFigures]) -> Option<()> {
+        let (pieces, amount) = (row.pieces()?, row.amount);
         let is_refunded = row.payment_status == "refunded";
-        count(&mut self.totals.accepted);
-        match row.status.as_str() {
-            "confirmed" => count(&mut self.totals.paid),
-            "awaiting_payment" => count(&mut self.totals.open),
-            "cancelled" => count(&mut self.totals.cancelled),
-            "expired" => count(&mut self.totals.expired),
-            _ => {}
-        }
-        if is_refunded {
-            count(&mut self.totals.refunded);
+        let Totals { accepted, paid, open, cancelled, expired, refunded } = &mut self.totals;
+        let by_status = match row.status.as_str() {
+            "confirmed" => Some(paid),
+            "awaiting_payment" => Some(open),
+            "cancelled" => Some(cancelled),
+            "expired" => Some(expired),
+            _ => None,
+        };
+        for tally in [Some(accepted), by_status, is_refunded.then_some(refunded)].into_iter().flatten() {
+            *tally = tally.plus(pieces, amount)?;
         }
         self.unexplained += u64::from(!row.explained);
         for line in &row.lines {
@@ -262,18 +276,19 @@ impl Sums {
                 });
             }
             let Some(figures) = figures.iter_mut().find(|figures| figures.sku == line.sku) else { continue };
-            figures.accepted += line.quantity;
-            match row.status.as_str() {
-                "confirmed" => figures.paid += line.quantity,
-                "awaiting_payment" => figures.open += line.quantity,
-                "cancelled" => figures.cancelled += line.quantity,
-                "expired" => figures.expired += line.quantity,
-                _ => {}
-            }
-            if is_refunded {
-                figures.refunded += line.quantity;
+            let SkuFigures { accepted, paid, open, cancelled, expired, refunded, .. } = figures;
+            let by_status = match row.status.as_str() {
+                "confirmed" => Some(paid),
+                "awaiting_payment" => Some(open),
+                "cancelled" => Some(cancelled),
+                "expired" => Some(expired),
+                _ => None,
+            };
+            for figure in [Some(accepted), by_status, is_refunded.then_some(refunded)].into_iter().flatten() {
+                *figure = figure.checked_add(line.quantity)?;
             }
         }
+        Some(())
     }
 }
 
@@ -285,19 +300,20 @@ impl SkuFigures {
 
     /// What does not add up, in words.
     fn findings(&self) -> Vec<String> {
-        let Self { sku, allotment, sold, held, returned, remaining, paid, open, .. } = self;
+        let Self { sku, allotment, sold, held, returned, remaining, on_the_way, paid, open, .. } = self;
+        // Wide enough for any figures that a report may have been given.
+        let sum = |figures: &[&i64]| figures.iter().map(|figure| i128::from(**figure)).sum::<i128>();
         let mut found = Vec::new();
-        if sold + held + returned + remaining != *allotment {
+        if sum(&[sold, held, returned, remaining]) != i128::from(*allotment) {
             found.push(format!(
                 "{sku}: sold {sold} + held {held} + returned {returned} + remaining {remaining} is not the allotment, \
                  {allotment}"
             ));
         }
-        if paid + open != sold + held {
+        let (ordered, promised) = (sum(&[paid, open, on_the_way]), sum(&[sold, held]));
+        if ordered != promised {
             found.push(format!(
-                "{sku}: live orders have {} pieces, reservations {}",
-                paid + open,
-                sold + held
+                "{sku}: live orders and those on their way have {ordered} pieces, reservations {promised}"
             ));
         }
         found

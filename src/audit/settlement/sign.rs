@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -51,6 +51,14 @@ impl ReportKey {
         Ok(Self(Arc::new(key)))
     }
 
+    /// Leaves the public key in `<data_dir>/keys/report-ed25519.pub.pem` (SubjectPublicKeyInfo), for those who verify.
+    pub fn publish(&self, data_dir: &Path) -> Result<(), PrivateFileError> {
+        let path = data_dir.join("keys").join("report-ed25519.pub.pem");
+        let pem = self.0.verifying_key().to_public_key_pem(LineEnding::LF);
+        let pem = pem.map_err(|error| PrivateFileError::malformed(&path, error.to_string()))?;
+        private_file::replace(&path, &pem.into())
+    }
+
     /// The key of the engine of a data directory; nothing where no engine has made one yet.
     pub fn load(data_dir: &Path) -> Result<Option<Self>, PrivateFileError> {
         match Self::path(data_dir).exists() {
@@ -81,6 +89,11 @@ impl ReportKey {
     pub(super) fn from_seed(seed: u8) -> Self {
         Self(Arc::new(SigningKey::from_bytes(&[seed; 32])))
     }
+}
+
+/// The id of a public key (PEM, SubjectPublicKeyInfo); nothing where it is none.
+pub fn public_key_id(pem: &str) -> Option<String> {
+    VerifyingKey::from_public_key_pem(pem).ok().map(|key| key_id(&key))
 }
 
 /// The required members of the key as a JWK, in this order, without white space (RFC 7638).

@@ -1,5 +1,6 @@
 //! A settlement is as it was signed or is said not to be, and where.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::sign::{Link, ReportKey, signed_text};
@@ -21,6 +22,7 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
         held: 0,
         returned: 0,
         remaining: 0,
+        on_the_way: 0,
         accepted: 0,
         paid: 0,
         open: 0,
@@ -56,7 +58,7 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
             explained: true,
             reason: reason.to_owned(),
         };
-        sums.add(&row, &mut skus);
+        sums.add(&row, &mut skus).unwrap();
         link = link.next(&row).unwrap();
         rows.push(Sealed { row, hash: link.text() });
     }
@@ -224,22 +226,87 @@ fn every_total_is_added_up_again() {
     assert!(said[0].contains("not clean"), "{said:?}");
 }
 
+/// The paths of everything that has no parts.
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| leaves(value, &format!("{path}/{name}"), found));
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, value)| leaves(value, &format!("{path}/{index}"), found));
+        }
+        _ => found.push(path.to_owned()),
+    }
+}
+
+/// What somebody may write in the place of something else.
+fn anything() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<i64>().prop_map(|number| json!(number)),
+        prop_oneof![Just(i64::MAX), Just(i64::MIN), Just(0), Just(-1)].prop_map(|number| json!(number)),
+        any::<u64>().prop_map(|number| json!(number)),
+        any::<bool>().prop_map(|is| json!(is)),
+        ".{0,40}".prop_map(|text| json!(text)),
+        "[0-9a-f]{64}".prop_map(|text| json!(text)),
+        "(confirmed|cancelled|expired|captured|refunded|released|committed|LAMP)"
+            .prop_map(|text| json!(text)),
+        (0_i64..4_000_000_000).prop_map(|second| json!(Timestamp::from_second(second).unwrap())),
+        any::<u128>().prop_map(|id| json!(uuid::Uuid::from_u128(id))),
+        Just(Value::Null),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn whatever_is_changed_in_a_report_is_found(
+        at in any::<prop::sample::Index>(),
+        others in prop::collection::vec((any::<prop::sample::Index>(), anything()), 0..3),
+        other in anything(),
+    ) {
+        let mut report: Value = serde_json::from_str(&json_of(&settlement())).unwrap();
+        let before = report.clone();
+        let mut paths = Vec::new();
+        leaves(&report, "", &mut paths);
+        for (at, other) in others.into_iter().chain([(at, other)]) {
+            let path: &String = at.get(&paths);
+            *report.pointer_mut(path).unwrap() = other;
+        }
+        prop_assume!(report != before);
+        prop_assert!(verify(&report.to_string()).is_err(), "{report}");
+    }
+}
+
+#[test]
+fn sums_that_cannot_be_counted_are_said_to_be_so() {
+    for (line, amount) in [
+        (json!({"quantity": i64::MAX, "unit_price": 2}), 0),
+        (json!({"quantity": i64::MIN, "unit_price": -1}), 0),
+        (json!({"quantity": 1, "unit_price": i64::MAX}), i64::MAX),
+    ] {
+        let said = problems(|report| {
+            for row in report["rows"].as_array_mut().unwrap() {
+                row["row"]["lines"][0]["quantity"] = line["quantity"].clone();
+                row["row"]["lines"][0]["unit_price"] = line["unit_price"].clone();
+                row["row"]["amount"] = json!(amount);
+            }
+        });
+        assert!(said.last().unwrap().contains("more than can be counted"), "{said:?}");
+    }
+    let said = problems(|report| {
+        for figure in ["sold", "held", "returned", "remaining"] {
+            report["summary"]["skus"][0][figure] = json!(i64::MAX);
+        }
+    });
+    assert!(said.contains(&"the signature does not hold for the summary".to_owned()), "{said:?}");
+}
+
 #[test]
 fn everything_in_the_summary_is_signed() {
-    fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
-        match value {
-            Value::Object(members) => {
-                members.iter().for_each(|(name, value)| leaves(value, &format!("{path}/{name}"), found));
-            }
-            Value::Array(items) => {
-                items
-                    .iter()
-                    .enumerate()
-                    .for_each(|(index, value)| leaves(value, &format!("{path}/{index}"), found));
-            }
-            _ => found.push(path.to_owned()),
-        }
-    }
     let report: Value = serde_json::from_str(&json_of(&settlement())).unwrap();
     let mut paths = Vec::new();
     leaves(&report["summary"], "/summary", &mut paths);

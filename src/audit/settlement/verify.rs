@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::VerifyingKey;
 
 use super::sign::{self, ALGORITHM, Link};
-use super::{FORMAT, Settlement, SkuFigures, Summary, Sums};
+use super::{FORMAT, Settlement, SkuFigures, Summary, Sums, amount_of};
 use crate::types::SaleId;
 
 /// A report that is as it was signed.
@@ -47,8 +47,12 @@ pub fn verify(json: &str) -> Result<Verified, VerifyError> {
     let mut named = None;
     for (index, sealed) in rows.iter().enumerate() {
         let row = &sealed.row;
-        sums.add(row, &mut skus);
         let name = || format!("row {} (order {})", index + 1, row.order);
+        let amount = amount_of(&row.lines);
+        if amount.is_none() || sums.add(row, &mut skus).is_none() {
+            problems.push(format!("{} makes sums that are more than can be counted", name()));
+            return Err(VerifyError::DoesNotFit(problems));
+        }
         let position = index as u64 + 1;
         if row.position != position {
             problems.push(format!("{} calls itself row {}", name(), row.position));
@@ -65,8 +69,7 @@ pub fn verify(json: &str) -> Result<Verified, VerifyError> {
             // The rows after it are held to the hash that it has, so that only what was changed is named.
             link = Link::from_text(&sealed.hash).unwrap_or(next);
         }
-        let amount: i64 = row.lines.iter().map(|line| line.quantity.saturating_mul(line.unit_price)).sum();
-        if amount != row.amount {
+        if let Some(amount) = amount.filter(|amount| *amount != row.amount) {
             problems.push(format!("{}: its lines cost {amount}, not {}", name(), row.amount));
         }
         named = Some(name());

@@ -117,18 +117,19 @@ impl Client {
         }
     }
 
-    /// Sends the request on a connection of its own, and answers as soon as the answer begins; its body may go on for as
-    /// long as it likes.
+    /// Sends the request on a connection of its own, and answers as soon as the answer begins, which has to be within that
+    /// time; its body may go on for as long as it likes.
     pub(in crate::cli) async fn open_stream(
         &self,
         mut request: Request<Body>,
+        within: Duration,
     ) -> Result<Response<Incoming>, Trouble> {
         request.headers_mut().insert(HOST, self.target.authority.clone());
         let answer = async {
             let mut connection = self.open().await?;
             connection.send_request(request).await.map_err(|_| Trouble::Broken)
         };
-        tokio::time::timeout(self.timeout, answer).await.map_err(|_| Trouble::TimedOut)?
+        tokio::time::timeout(within, answer).await.map_err(|_| Trouble::TimedOut)?
     }
 
     async fn send_unhurried(&self, mut request: Request<Body>) -> Result<Answer, Trouble> {

@@ -1,6 +1,7 @@
 //! An operator's way to a running engine: who asks, how it is asked, and what a refusal says.
 
 use std::fmt::{self, Display, Formatter};
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ use serde::de::DeserializeOwned;
 use crate::cli::load::client::{Body, Client, Target};
 use crate::cli::load::customers::SignIn;
 use crate::cli::load::shop::{self, Bearer};
-use crate::config::Config;
+use crate::config::{Config, milliseconds};
 
-/// Longer than the engine lets any request take.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+/// How much longer than the engine lets a request take its answer is waited for.
+const BEYOND: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Access {
@@ -38,7 +39,8 @@ impl Access {
     /// Signs in, where there is no token.
     pub(super) async fn open(&self, config: &Config) -> anyhow::Result<Desk> {
         let target = Target::parse(&self.url).context("--url")?;
-        let client = Client::new(target.clone(), 1, ANSWERED_WITHIN);
+        let answered_within = milliseconds(config.http.request_within_ms) + BEYOND;
+        let client = Client::new(target.clone(), 1, answered_within);
         let staff = match &self.token {
             Some(file) => {
                 let token = std::fs::read_to_string(file)
@@ -52,7 +54,8 @@ impl Access {
                 session.with_context(|| format!("no sign-in at {}", self.url))?.bearer
             }
         };
-        Ok(Desk { client, staff, url: self.url.clone(), is_raw: self.json })
+        let report_within = Duration::from_secs(config.sales.report_within_seconds) + BEYOND;
+        Ok(Desk { client, answered_within, report_within, staff, url: self.url.clone(), is_raw: self.json })
     }
 }
 
@@ -73,6 +76,8 @@ fn demo_admin(config: &Config) -> anyhow::Result<SignIn> {
 /// Where an operator asks, signed in.
 pub(super) struct Desk {
     client: Client,
+    answered_within: Duration,
+    report_within: Duration,
     staff: Bearer,
     url: String,
     is_raw: bool,
@@ -95,9 +100,12 @@ impl<T> Told<T> {
 
     /// Prints it as it is where that is wanted, or else as this text.
     pub(super) fn tell_with(&self, text: impl FnOnce(&T) -> String) {
-        match self.is_raw {
-            true => println!("{}", self.raw),
-            false => println!("{}", text(&self.value).trim_end()),
+        let text = if self.is_raw { self.raw.clone() } else { text(&self.value) };
+        // Whoever reads no further, as `head` does, has read enough.
+        if let Err(error) = writeln!(std::io::stdout(), "{}", text.trim_end())
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            eprintln!("the answer cannot be written: {error}");
         }
     }
 }
@@ -163,7 +171,7 @@ impl Desk {
     ) -> anyhow::Result<usize> {
         use http_body_util::BodyExt as _;
 
-        let mut body = self.open(path, media_type).await?.into_body();
+        let mut body = self.open(path, media_type, self.report_within).await?.into_body();
         let mut bytes = 0;
         while let Some(frame) = body.frame().await {
             if let Ok(data) = frame?.into_data() {
@@ -189,17 +197,25 @@ impl Desk {
 
     /// The beginning of a stream of events.
     pub(super) async fn listen(&self, path: &str) -> anyhow::Result<Response<Incoming>> {
-        self.open(path, "text/event-stream").await
+        self.open(path, "text/event-stream", self.answered_within).await
     }
 
     /// The beginning of an answer of any length.
-    async fn open(&self, path: &str, media_type: &'static str) -> anyhow::Result<Response<Incoming>> {
+    async fn open(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        within: Duration,
+    ) -> anyhow::Result<Response<Incoming>> {
         use http_body_util::BodyExt as _;
 
         let mut request = shop::get(path, Some(&self.staff));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(media_type));
-        let answer =
-            self.client.open_stream(request).await.with_context(|| format!("GET {}{path}", self.url))?;
+        let answer = self
+            .client
+            .open_stream(request, within)
+            .await
+            .with_context(|| format!("GET {}{path}", self.url))?;
         let status = answer.status().as_u16();
         if status >= 300 {
             let body = answer.into_body().collect().await?.to_bytes();

@@ -7,12 +7,12 @@
 mod create;
 mod desk;
 mod documents;
+mod dry_run;
 mod shown;
 mod times;
 mod verify_report;
 mod watch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -22,7 +22,9 @@ use uuid::Uuid;
 use self::create::Create;
 use self::desk::{Access, Desk, Refused};
 use self::documents::{Report, VerifyDraw, Why as WhyAsked};
+use self::dry_run::DryRun;
 use self::shown::{ChangeShown, PageShown, ProposalShown, SaleShown, SteeredShown};
+use self::verify_report::VerifyReport;
 use self::watch::Watch;
 use crate::config::Config;
 
@@ -32,6 +34,9 @@ pub(super) enum Sale {
     Create(Box<Create>),
     /// Tells everything that keeps a sale from being run as it is planned; exit code 2 if there is something.
     Validate(One),
+    /// Runs it with synthetic customers in a shop of its own, and tells how it would go; exit code 1 if that shop did not add
+    /// up or the real one was touched.
+    DryRun(DryRun),
     /// Makes a draft final: it is armed and opens by itself, at its time.
     Schedule(Move),
     /// Sets the pieces of a scheduled sale apart now, instead of shortly before it opens.
@@ -69,10 +74,7 @@ pub(super) enum Sale {
     /// Every decision about an order or a customer, in its order.
     Why(WhyAsked),
     /// Checks that the settlement of a sale (its JSON form) is as it was signed; exit code 1 and what does not fit if not.
-    VerifyReport {
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    VerifyReport(VerifyReport),
     /// Checks that the order of a waiting room is the one that its seed gives; exit code 1 if not.
     VerifyDraw(VerifyDraw),
 }
@@ -174,12 +176,13 @@ impl Sale {
             | Self::Settle(wanted) => &wanted.access,
             Self::Resume(switch) | Self::Kill(switch) => &switch.access,
             Self::Allot(allot) => &allot.access,
+            Self::DryRun(run) => &run.access,
             Self::Watch(watch) => &watch.access,
             Self::List(access) | Self::Proposals(access) => access,
             Self::Withdraw(withdraw) => &withdraw.access,
             Self::Report(report) => &report.access,
             Self::Why(why) => &why.access,
-            Self::VerifyReport { .. } | Self::VerifyDraw(_) => return None,
+            Self::VerifyReport(_) | Self::VerifyDraw(_) => return None,
         })
     }
 
@@ -207,10 +210,11 @@ impl Sale {
             Self::Resume(switch) => switch.carry_out("resume", config).await?,
             Self::Kill(switch) => switch.carry_out("kill", config).await?,
             Self::Allot(allot) => allot.carry_out(config).await?,
+            Self::DryRun(run) => return run.carry_out(config).await,
             Self::Watch(watch) => watch.carry_out(config).await?,
             Self::Report(report) => report.carry_out(config).await?,
             Self::Why(why) => why.carry_out(config).await?,
-            Self::VerifyReport { file } => return verify_report::verify_report(config, file),
+            Self::VerifyReport(report) => return report.carry_out(config),
             Self::VerifyDraw(draw) => return draw.carry_out(),
             Self::Proposals(access) => {
                 let desk = access.open(config).await?;

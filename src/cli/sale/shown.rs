@@ -148,6 +148,7 @@ pub(super) struct LiveShown {
     items: Vec<PartShown>,
     decisions: DecisionsShown,
     per_second: DecisionsShown,
+    vitals: VitalsShown,
     sold_out_in_seconds: Option<i64>,
     pub at: Timestamp,
 }
@@ -167,6 +168,56 @@ struct DecisionsShown {
     attempts: u64,
     accepted: u64,
     refused: BTreeMap<String, u64>,
+}
+
+/// How the engine bears it.
+#[derive(Debug, Deserialize)]
+struct VitalsShown {
+    latency: Option<LatencyShown>,
+    holds: Option<HoldAgesShown>,
+    commit_lag_ms: f64,
+    event_lag_ms: Option<i64>,
+    actors: Vec<SkuLoadShown>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LatencyShown {
+    p50_ms: f64,
+    p99_ms: f64,
+    p999_ms: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct HoldAgesShown {
+    oldest_seconds: i64,
+    median_seconds: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct SkuLoadShown {
+    sku: String,
+    waiting: u32,
+    restarts: u32,
+}
+
+impl VitalsShown {
+    fn load(&self, sku: &str) -> (u32, u32) {
+        let actor = self.actors.iter().find(|actor| actor.sku == sku);
+        actor.map_or((0, 0), |actor| (actor.waiting, actor.restarts))
+    }
+}
+
+impl Display for VitalsShown {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(LatencyShown { p50_ms, p99_ms, p999_ms }) = &self.latency {
+            write!(formatter, "latency p50 {p50_ms:.1} p99 {p99_ms:.1} p99.9 {p999_ms:.1} ms  ")?;
+        }
+        if let Some(HoldAgesShown { oldest_seconds, median_seconds }) = &self.holds {
+            write!(formatter, "held for {oldest_seconds} s at most, {median_seconds} s in the middle  ")?;
+        }
+        write!(formatter, "commit lag {:.1} ms", self.commit_lag_ms)?;
+        self.event_lag_ms.map_or(Ok(()), |lag| write!(formatter, "  event lag {lag} ms"))
+    }
 }
 
 impl SaleShown {
@@ -317,12 +368,12 @@ impl LiveShown {
 
     /// For a terminal: a table that is drawn over and over.
     pub(super) fn table(&self) -> String {
-        let Self { sale, decisions, per_second, .. } = self;
+        let Self { sale, decisions, per_second, vitals, .. } = self;
         let mut text = format!("{}  {}\n{}\n\n", in_japan(self.at), sale.name, self.heading());
         let _ = writeln!(
             text,
-            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>12}",
-            "SKU", "allotment", "remaining", "held", "sold", "returned"
+            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>12} {:>9} {:>9}",
+            "SKU", "allotment", "remaining", "held", "sold", "returned", "waiting", "restarts"
         );
         for part in &self.items {
             let PartShown { sku, allotment, remaining, held, sold, returned } = part;
@@ -330,9 +381,11 @@ impl LiveShown {
             let [allotment, remaining, held, sold, returned] =
                 [*allotment, *remaining, *held, *sold, *returned].map(grouped);
             let stopped = if stopped { "  STOPPED" } else { "" };
+            let (waiting, restarts) = vitals.load(sku);
             let _ = writeln!(
                 text,
-                "{sku:<24} {allotment:>12} {remaining:>12} {held:>12} {sold:>12} {returned:>12}{stopped}"
+                "{sku:<24} {allotment:>12} {remaining:>12} {held:>12} {sold:>12} {returned:>12} {waiting:>9} \
+                 {restarts:>9}{stopped}"
             );
         }
         let _ = writeln!(text, "\n{:<24} {:>12} {:>12}", "orders", "per second", "in all");
@@ -344,8 +397,9 @@ impl LiveShown {
         for (gate, all) in &decisions.refused {
             row(gate, per_second.refused.get(gate).copied().unwrap_or(0), *all);
         }
+        let _ = writeln!(text, "\n{vitals}");
         if let Some(forecast) = self.forecast() {
-            let _ = write!(text, "\n{forecast}");
+            let _ = write!(text, "{forecast}");
         }
         text
     }
@@ -361,6 +415,7 @@ impl LiveShown {
         for (gate, count) in refused {
             let _ = write!(text, " {count} {gate}/s");
         }
+        let _ = write!(text, "  {}", self.vitals);
         if let Some(forecast) = self.forecast() {
             let _ = write!(text, "  {forecast}");
         }
@@ -369,7 +424,7 @@ impl LiveShown {
 }
 
 /// 1,234,567.
-fn grouped(number: i64) -> String {
+pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = if number < 0 { "-".to_owned() } else { String::new() };
     for (index, digit) in digits.chars().enumerate() {
@@ -403,6 +458,12 @@ mod tests {
             }],
             "decisions": {"attempts": 900, "accepted": 300, "refused": {"limit-reached": 600}},
             "per_second": {"attempts": 90, "accepted": 30, "refused": {"limit-reached": 60}},
+            "vitals": {
+                "latency": {"orders": 300, "p50_ms": 4.12, "p99_ms": 18.5, "p999_ms": 31.0},
+                "holds": {"oldest_seconds": 95, "median_seconds": 40},
+                "commit_lag_ms": 1.35, "event_lag_ms": 120,
+                "actors": [{"sku": "LAMP", "waiting": 17, "restarts": 3}],
+            },
             "sold_out_in_seconds": 40,
             "at": "2026-11-24T15:55:03Z",
         }))
@@ -414,10 +475,21 @@ mod tests {
         assert_eq!(
             live().line(),
             "00:55:03 JST  open, closes in 4:57  LAMP 1200 remaining 100 held 200 sold  \
-             90 attempts/s 30 accepted/s 60 limit-reached/s  sold out in 40 s (00:55:43 JST)"
+             90 attempts/s 30 accepted/s 60 limit-reached/s  latency p50 4.1 p99 18.5 p99.9 31.0 ms  \
+             held for 95 s at most, 40 s in the middle  commit lag 1.4 ms  event lag 120 ms  \
+             sold out in 40 s (00:55:43 JST)"
         );
         let table = live().table();
-        for part in ["Midnight", "1,200", "STOPPED", "limit-reached", "closes in 4:57", "sold out in 40 s"] {
+        for part in [
+            "Midnight",
+            "1,200",
+            "STOPPED",
+            "limit-reached",
+            "closes in 4:57",
+            "sold out in 40 s",
+            "17",
+            "p99.9",
+        ] {
             assert!(table.contains(part), "{table}");
         }
     }

@@ -1,50 +1,88 @@
-//! `shobai sale verify-report`: whether a settlement is as it was signed, and by whom, as far as this machine knows.
+//! `shobai sale verify-report`: whether a settlement is as it was signed, and by whom, as far as anybody knows.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::Args;
 
-use crate::audit::{ReportKey, VerifyError, verify};
+use crate::audit::{ReportKey, VerifyError, public_key_id, verify};
 use crate::config::Config;
 
-/// Needs neither an engine nor its database.
-pub(super) fn verify_report(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
-    let json = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let verified = match verify(&json) {
-        Ok(verified) => verified,
-        Err(VerifyError::NotAReport(problem)) => {
-            println!("{} is not a settlement: {problem}", file.display());
-            return Ok(ExitCode::FAILURE);
-        }
-        Err(VerifyError::DoesNotFit(problems)) => {
-            println!("{} was changed after it was signed:", file.display());
-            for problem in problems {
-                println!("  {problem}");
+#[derive(Debug, Args)]
+pub(in crate::cli) struct VerifyReport {
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The public key that it has to be signed with, as its engine leaves it in <data_dir>/keys/report-ed25519.pub.pem. Without
+    /// it the key of this data directory's engine, if there is one.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl VerifyReport {
+    /// Needs neither an engine nor its database.
+    pub(super) fn carry_out(&self, config: &Config) -> anyhow::Result<ExitCode> {
+        let file = self.file.display();
+        let known = self.known_key(config)?;
+        let json = std::fs::read_to_string(&self.file).with_context(|| format!("{file} cannot be read"))?;
+        let verified = match verify(&json) {
+            Ok(verified) => verified,
+            Err(VerifyError::NotAReport(problem)) => {
+                println!("{file} is not a settlement: {problem}");
+                return Ok(ExitCode::FAILURE);
             }
-            return Ok(ExitCode::FAILURE);
+            Err(VerifyError::DoesNotFit(problems)) => {
+                println!("{file} was changed after it was signed:");
+                for problem in problems {
+                    println!("  {problem}");
+                }
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let summary = &verified.summary;
+        println!(
+            "settlement of {} ({}), made {}: {} orders, as they were signed",
+            summary.sale.name, summary.sale.id, summary.made_at, summary.rows
+        );
+        match summary.is_clean {
+            true => println!("it says that everything adds up"),
+            false => {
+                println!(
+                    "it says that not everything adds up: {} orders are not explained",
+                    summary.unexplained
+                )
+            }
         }
-    };
-    let summary = &verified.summary;
-    println!(
-        "settlement of {} ({}), made {}: {} orders, as they were signed",
-        summary.sale.name, summary.sale.id, summary.made_at, summary.rows
-    );
-    match summary.is_clean {
-        true => println!("it says that everything adds up"),
-        false => {
-            println!("it says that not everything adds up: {} orders are not explained", summary.unexplained)
+        // Whoever changes a report can sign it anew with a key of his own: only a key that is known proves anything.
+        let key_id = &verified.key_id;
+        match known {
+            Some((whose, known)) if known == *key_id => println!("signed with the key of {whose}, {key_id}"),
+            Some((whose, known)) => {
+                println!("signed with another key than that of {whose}: {key_id}, not {known}");
+                return Ok(ExitCode::FAILURE);
+            }
+            None => println!(
+                "signed with the key {key_id}, which is known from the report alone: it is whole, but anybody could have made \
+                 it; give the engine's --key"
+            ),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The id of the key that it has to be signed with, and whose it is.
+    fn known_key(&self, config: &Config) -> anyhow::Result<Option<(String, String)>> {
+        match &self.key {
+            Some(file) => {
+                let pem = std::fs::read_to_string(file)
+                    .with_context(|| format!("{} cannot be read", file.display()))?;
+                let id = public_key_id(&pem)
+                    .with_context(|| format!("{} is not a public key of Ed25519 (PEM)", file.display()))?;
+                Ok(Some((file.display().to_string(), id)))
+            }
+            None => {
+                let own = ReportKey::load(&config.storage.data_dir)?;
+                Ok(own.map(|key| ("this engine".to_owned(), key.id())))
+            }
         }
     }
-    // Whoever changes a report can sign it anew with a key of his own: only a key that is known proves anything.
-    let key_id = &verified.key_id;
-    match ReportKey::load(&config.storage.data_dir)?.map(|key| key.id()) {
-        Some(own) if own == *key_id => println!("signed with the key of this engine, {key_id}"),
-        Some(own) => {
-            println!("signed with another key than this engine's: {key_id}, not {own}");
-            return Ok(ExitCode::FAILURE);
-        }
-        None => println!("signed with the key {key_id}; compare it with that of the engine that made it"),
-    }
-    Ok(ExitCode::SUCCESS)
 }

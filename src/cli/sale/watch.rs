@@ -103,8 +103,9 @@ impl Events {
             let text = String::from_utf8(event).context("an event is not text")?;
             let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
             let data: Vec<&str> = data.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
-            // A comment has no data.
-            if !data.is_empty() {
+            // A comment has no data; a named event says something about the stream, and the data of others are the figures.
+            let is_named = text.lines().any(|line| line.starts_with("event:"));
+            if !is_named && !data.is_empty() {
                 whole.push(data.join("\n"));
             }
         }
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn events_are_whole_however_they_come() {
-        let stream = b": hello\n\ndata: {\"a\": 1}\n\ndata: two\ndata: lines\n\ndata: begun";
+        let stream = b": hello\n\nretry: 500\ndata: {\"a\": 1}\n\nevent: trouble\ndata: {}\n\ndata: two\ndata: lines\n\ndata: begun";
         for size in [1, 2, 3, 7, stream.len()] {
             let mut events = Events::default();
             let mut found = Vec::new();

@@ -1,57 +1,26 @@
-//! The live view of a sale: what is shown of it at a moment, and the stream that shows it again twice a second.
+//! The live view of a sale: what is shown of it at a moment, again and again.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream;
+use actix_web::HttpRequest;
+use actix_web::web::Data;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
-use super::SESSION_COOKIE;
-use super::session::{Operator, cookie};
+use super::session::Operator;
 use crate::actors::sales::{GATES, GetLive, GetRoom, Live, RoomFigures, SalesError, Tally};
-use crate::actors::users::Role;
 use crate::audit::{self, GetLight};
 use crate::http::answer::Answer;
+use crate::http::events::{self, Listener};
 use crate::http::input::FromPath;
-use crate::http::ports::{Gateway, OpenRequest, OpenRequests};
-use crate::http::problem::Problem;
+use crate::http::ports::Gateway;
+use crate::http::vitals::VitalsView;
 use crate::types::SaleId;
 
-/// Streams at the same time: more than any shop has operators.
-const STREAMS_MAX: usize = 64;
-const EVERY: Duration = Duration::from_millis(500);
-/// Then the browser connects again, so that none is kept open by somebody who left long ago.
-const STREAM_WITHIN: Duration = Duration::from_secs(240);
 /// Over how long the rate is taken by which a SKU will sell out.
 const RATE_OVER: Duration = Duration::from_secs(20);
-
-/// A place for each stream, and the word that all of them end.
-#[derive(Clone)]
-pub struct Streams {
-    open: Arc<OpenRequests>,
-    ended: Arc<AtomicBool>,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self { open: Arc::new(OpenRequests::new(STREAMS_MAX)), ended: Arc::default() }
-    }
-}
-
-impl Streams {
-    /// Ends them all within half a second: a stream would otherwise be waited for when the engine stops.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-    }
-}
 
 /// Whether what is in stock, what is reserved and what was ordered say the same about a sale.
 #[derive(Debug, Clone, Serialize)]
@@ -97,6 +66,7 @@ pub struct Seen {
     pub live: Live,
     pub light: Option<Light>,
     pub queue: Option<QueueFigures>,
+    pub vitals: VitalsView,
     pub at: Timestamp,
 }
 
@@ -106,7 +76,8 @@ pub async fn look(gateway: &Gateway, sale: SaleId) -> Result<Seen, SalesError> {
     let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
     let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
     let (light, queue) = (light.map(|light| Light::of(&light)), room.map(QueueFigures::of));
-    Ok(Seen { live, light, queue, at: Timestamp::now() })
+    let vitals = VitalsView::of(gateway, &live).await;
+    Ok(Seen { live, light, queue, vitals, at: Timestamp::now() })
 }
 
 /// What the browser shows, as it is sent.
@@ -123,6 +94,7 @@ pub struct LiveView {
     seconds: SecondsView,
     pub light: Option<Light>,
     pub queue: Option<QueueFigures>,
+    pub vitals: VitalsView,
 }
 
 #[derive(Serialize)]
@@ -163,7 +135,7 @@ struct SecondsView {
 
 impl LiveView {
     pub fn of(seen: &Seen, rates: &Rates) -> Self {
-        let Live { sale, is_everything_stopped, parts, tally, seconds } = &seen.live;
+        let Live { sale, is_everything_stopped, parts, tally, seconds, .. } = &seen.live;
         let skus = sale.draft.items.iter().map(|item| {
             let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
             SkuView {
@@ -189,6 +161,7 @@ impl LiveView {
             seconds: SecondsView::of(seconds),
             light: seen.light.clone(),
             queue: seen.queue.clone(),
+            vitals: seen.vitals.clone(),
         }
     }
 }
@@ -242,93 +215,22 @@ impl Rates {
     }
 }
 
-/// One stream, from its first look to its last.
-struct Watch {
-    gateway: Arc<Gateway>,
-    sale: SaleId,
-    /// Asked again every time: a session that ended sees nothing more.
-    token: String,
-    rates: Rates,
-    ticks: tokio::time::Interval,
-    until: Instant,
-    is_over: bool,
-    _place: OpenRequest,
-}
-
-impl Watch {
-    /// The next event; nothing at the end.
-    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
-        if self.is_over {
-            return None;
-        }
-        self.ticks.tick().await;
-        if self.gateway.streams.ended.load(Ordering::Acquire) || Instant::now() >= self.until {
-            return None;
-        }
-        let is_staff =
-            (self.gateway.identify)(&self.token).is_ok_and(|identity| identity.role.may(Role::Staff));
-        let event = if is_staff {
-            self.event().await
-        } else {
-            self.is_over = true;
-            "event: ended\ndata: {}\n\n".to_owned()
-        };
-        Some((Ok(Bytes::from(event)), self))
-    }
-
-    async fn event(&mut self) -> String {
-        let seen = look(&self.gateway, self.sale).await;
-        let written = seen.map_err(|error| error.to_string()).and_then(|seen| {
-            self.rates.note(&seen.live, Instant::now());
-            serde_json::to_string(&LiveView::of(&seen, &self.rates)).map_err(|error| error.to_string())
-        });
-        match written {
-            // Whoever is cut off comes back at once.
-            Ok(view) => format!("retry: 500\ndata: {view}\n\n"),
-            Err(error) => {
-                tracing::debug!(sale = %self.sale, error, "a look at a sale failed");
-                "event: trouble\ndata: {}\n\n".to_owned()
-            }
-        }
-    }
-}
-
-/// The figures of a sale as server-sent events, until the stream's own end.
+/// The figures of a sale as server-sent events.
 pub async fn get_live(
     sale: FromPath<SaleId>,
     request: HttpRequest,
-    _operator: Operator,
+    operator: Operator,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let mut answer = HttpResponse::Ok();
-    answer
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        // Proxies that know it pass on each event at once.
-        .insert_header(("X-Accel-Buffering", "no"));
-    if request.method() == Method::HEAD {
-        return Ok(answer.finish());
-    }
-    // Refused as a whole when there is no such sale.
-    look(&gateway, sale.0).await?;
-    let place = gateway
-        .streams
-        .open
-        .admit()
-        .ok_or_else(|| Problem::new(503, "too-many-streams", "too many streams of figures are open"))?;
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watch = Watch {
-        gateway: gateway.into_inner(),
-        sale: sale.0,
-        token: cookie(&request, SESSION_COOKIE).unwrap_or_default().to_owned(),
-        rates: Rates::default(),
-        ticks,
-        until: Instant::now() + STREAM_WITHIN,
-        is_over: false,
-        _place: place,
+    let token = operator.visitor.token;
+    let mut rates = Rates::default();
+    let asked = gateway.clone();
+    let tell = async move || {
+        let seen = look(&asked, sale.0).await?;
+        rates.note(&seen.live, Instant::now());
+        Ok::<_, SalesError>(LiveView::of(&seen, &rates))
     };
-    Ok(answer.streaming(stream::unfold(watch, Watch::next)))
+    events::stream(&request, gateway, Listener::Staff { token }, tell).await
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::http::answer::Answer;
 use crate::http::input::{FromPath, FromQuery};
 use crate::http::ports::Gateway;
 use crate::http::problem::Problem;
+use crate::http::vitals::VitalsView;
 use crate::types::{CustomerId, Quantity, SaleId, Sku};
 
 /// The latest sales that are listed.
@@ -220,6 +221,8 @@ struct SkuRow {
     allotment: String,
     /// Remaining, held, sold, lapsed.
     figures: [String; 4],
+    /// Questions that wait for its actor, and the actor's restarts.
+    load: [u32; 2],
     sold_share: i64,
     is_stopped: bool,
     forecast: String,
@@ -230,6 +233,14 @@ struct GateRow {
     gate: &'static str,
     label: &'static str,
     count: String,
+}
+
+/// How the engine bears the sale, figure by figure.
+struct Vital {
+    /// What the script calls it.
+    key: &'static str,
+    name: &'static str,
+    value: String,
 }
 
 struct Condition {
@@ -258,6 +269,8 @@ struct SalePage {
     gates: Vec<GateRow>,
     is_everything_stopped: bool,
     live: LiveView,
+    vitals: Vec<Vital>,
+    has_report: bool,
     history: Vec<ChangeView>,
     /// What keeps a draft from being scheduled; nothing when it is not a draft.
     findings: Option<Vec<String>>,
@@ -348,6 +361,8 @@ async fn show_sale(
             .map(|(gate, count)| GateRow { gate, label: words.gate(gate), count: grouped(count) })
             .collect(),
         is_everything_stopped: seen.live.is_everything_stopped,
+        vitals: vitals(words, &live.vitals),
+        has_report: sale.status.is_over(),
         live,
         history: history::views(gateway, words, &changes).await,
         findings,
@@ -365,6 +380,10 @@ fn controls(words: &Words, sale: &Sale) -> Vec<Control> {
 
 fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
     let may_allot = matches!(sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused);
+    let load = |sku: &str| {
+        let actor = live.vitals.actors.iter().find(|actor| actor.sku == sku);
+        actor.map_or([0; 2], |actor| [actor.waiting, actor.restarts])
+    };
     let rows = sale.draft.items.iter().zip(&live.skus).map(|(item, view)| {
         let sku = view.sku.as_str();
         let is_stopped = sale.stopped_skus.contains(&item.sku);
@@ -400,6 +419,7 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
                 || std::array::from_fn(|_| words.no_forecast.to_owned()),
                 |it| [it.remaining, it.held, it.sold, it.lapsed].map(figure),
             ),
+            load: load(sku),
             sold_share: view.figures.map_or(0, |it| (it.held + it.sold) * 100 / view.allotment.max(1)),
             is_stopped,
             forecast: if sold_out { words.sold_out } else { words.no_forecast }.to_owned(),
@@ -407,6 +427,24 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
         }
     });
     rows.collect()
+}
+
+fn vitals(words: &Words, vitals: &VitalsView) -> Vec<Vital> {
+    let VitalsView { latency, holds, commit_lag_ms, event_lag_ms, .. } = vitals;
+    let nothing = || words.no_forecast.to_owned();
+    let milliseconds = |value: Option<f64>| value.map_or_else(nothing, |value| words.milliseconds(value));
+    let seconds = |value: Option<i64>| value.map_or_else(nothing, |value| words.duration(value));
+    let of = |key, name, value| Vital { key, name, value };
+    let (latency, holds) = (latency.as_ref(), holds.as_ref());
+    vec![
+        of("p50_ms", words.latency_p50, milliseconds(latency.map(|it| it.p50_ms))),
+        of("p99_ms", words.latency_p99, milliseconds(latency.map(|it| it.p99_ms))),
+        of("p999_ms", words.latency_p999, milliseconds(latency.map(|it| it.p999_ms))),
+        of("oldest_seconds", words.oldest_hold, seconds(holds.map(|it| it.oldest_seconds))),
+        of("median_seconds", words.median_hold, seconds(holds.map(|it| it.median_seconds))),
+        of("commit_lag_ms", words.commit_lag, milliseconds(Some(*commit_lag_ms))),
+        of("event_lag_ms", words.event_lag, milliseconds(event_lag_ms.map(|lag| lag as f64))),
+    ]
 }
 
 fn conditions(words: &Words, sale: &Sale) -> Vec<Condition> {
@@ -580,7 +618,7 @@ impl Submitted {
     }
 
     /// Why something is done; nothing where that is not said as it must be.
-    fn reason(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         let reason = self.form.text("reason");
         let is_told = (1..=REASON_CHARACTERS_MAX).contains(&reason.chars().count());
         (is_told && !reason.chars().any(char::is_control)).then(|| reason.to_owned())
@@ -593,7 +631,7 @@ impl Operator {
     }
 
     /// The status of a page that tells a refusal: a browser reports any other than 200 to a page's script as an error.
-    fn status(&self, refused: StatusCode) -> StatusCode {
+    pub fn status(&self, refused: StatusCode) -> StatusCode {
         if self.visitor.is_htmx { StatusCode::OK } else { refused }
     }
 }
@@ -623,7 +661,7 @@ async fn refuse_form(submitted: &Submitted, gateway: &Gateway, sale: SaleId, why
     show_sale(operator, gateway, sale, operator.status(StatusCode::UNPROCESSABLE_ENTITY), Some(outcome)).await
 }
 
-fn refused_with(words: &Words, why: &str) -> Outcome {
+pub fn refused_with(words: &Words, why: &str) -> Outcome {
     Outcome { is_refused: true, text: fill(words.refused_because, &[why]), findings: Vec::new() }
 }
 

@@ -3,18 +3,19 @@
 //! The access token is kept in a cookie that no script can read and that no other site makes a browser send. Every
 //! form carries a token of its session besides, and a browser that says where a form comes from must say: from here.
 
-use actix_web::dev::Payload;
+use actix_web::dev::{Payload, ServiceResponse};
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
-use futures_util::future::{LocalBoxFuture, Ready, ready};
+use futures_util::future::LocalBoxFuture;
+use jiff::Timestamp;
 
 use super::forms::Form;
 use super::pages::{self, Frame};
 use super::words::{LANGUAGE_COOKIE, Language};
 use super::{HOME, SESSION_COOKIE};
-use crate::actors::users::{Email, GetUser, Identity, Role, SignIn, SignOut, UsersError};
+use crate::actors::users::{Email, GetUser, Identity, RenewSession, Role, SignIn, SignOut, UsersError};
 use crate::http::answer::Answer;
 use crate::http::input::RawBody;
 use crate::http::ports::Gateway;
@@ -43,6 +44,8 @@ pub fn is_htmx(request: &HttpRequest) -> bool {
 #[derive(Clone)]
 pub struct Visitor {
     pub language: Language,
+    /// The access token of the session, if any.
+    pub token: String,
     /// Staff that is signed in.
     pub identity: Option<Identity>,
     pub is_htmx: bool,
@@ -55,12 +58,37 @@ pub struct Visitor {
     is_https: bool,
 }
 
+/// The session's next token, left behind for [`keep_session`].
+struct Renewed {
+    cookie: HeaderValue,
+}
+
 impl Visitor {
-    fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    async fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let mut visitor = Self::known(request)?;
+        let Some(identity) = visitor.identity else { return Ok(visitor) };
         let gateway = gateway(request)?;
-        let identity = cookie(request, SESSION_COOKIE)
-            .and_then(|token| (gateway.identify)(token).ok())
-            .filter(|identity| identity.role.may(Role::Staff));
+        let rest = identity.expires_at.duration_since(Timestamp::now()).unsigned_abs();
+        if rest >= gateway.limits.renew_within {
+            return Ok(visitor);
+        }
+        match gateway.ports.users.renew_session.ask(RenewSession { session: identity.session }).await {
+            Ok(renewed) => {
+                let cookie = visitor.cookie(SESSION_COOKIE, &renewed.access_token, renewed.expires_in);
+                visitor.identity = staff(gateway, &renewed.access_token);
+                visitor.token = renewed.access_token;
+                request.extensions_mut().insert(Renewed { cookie });
+            }
+            // The token that is there works on to its end.
+            Err(error) => tracing::debug!(session = %identity.session, %error, "a session was not renewed"),
+        }
+        Ok(visitor)
+    }
+
+    fn known(request: &HttpRequest) -> Result<Self, Problem> {
+        let gateway = gateway(request)?;
+        let token = cookie(request, SESSION_COOKIE).unwrap_or_default();
+        let identity = staff(gateway, token);
         let known = cookie(request, VISIT_COOKIE).filter(|visit| visit.len() == 32);
         let new_visit =
             (identity.is_none() && known.is_none()).then(|| format!("{:032x}", rand::random::<u128>()));
@@ -70,6 +98,7 @@ impl Visitor {
         };
         Ok(Self {
             language: Language::of(request),
+            token: token.to_owned(),
             identity,
             is_htmx: is_htmx(request),
             path: if request.method() == Method::GET { request.path() } else { HOME }.to_owned(),
@@ -87,12 +116,27 @@ impl Visitor {
     }
 }
 
+fn staff(gateway: &Gateway, token: &str) -> Option<Identity> {
+    (gateway.identify)(token).ok().filter(|identity| identity.role.may(Role::Staff))
+}
+
+/// Gives a browser the token of a session that was renewed, unless the answer says itself what to keep.
+pub fn keep_session<B>(response: &mut ServiceResponse<B>) {
+    let renewed = response.request().extensions_mut().remove::<Renewed>();
+    if let Some(Renewed { cookie }) = renewed
+        && !response.headers().contains_key(SET_COOKIE)
+    {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
 impl FromRequest for Visitor {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request))
+        let request = request.clone();
+        Box::pin(async move { Self::of(&request).await })
     }
 }
 
@@ -104,8 +148,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    fn of(request: &HttpRequest) -> Result<Self, Error> {
-        let visitor = Visitor::of(request)?;
+    async fn of(request: &HttpRequest) -> Result<Self, Error> {
+        let visitor = Visitor::of(request).await?;
         match visitor.identity {
             Some(identity) => Ok(Self { visitor, identity }),
             None => Err(ToSignIn::from(request).into()),
@@ -123,10 +167,11 @@ impl Operator {
 
 impl FromRequest for Operator {
     type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request))
+        let request = request.clone();
+        Box::pin(async move { Self::of(&request).await })
     }
 }
 
@@ -143,10 +188,11 @@ impl FromRequest for Submitted {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         // Before the session, so that what comes from elsewhere learns nothing about it.
         let own = require_own(request);
-        let operator = own.map_err(Error::from).and_then(|()| Operator::of(request));
         let body = read(request, payload);
+        let request = request.clone();
         Box::pin(async move {
-            let operator = operator?;
+            own?;
+            let operator = Operator::of(&request).await?;
             let form = checked(&body.await?, &operator.visitor)?;
             Ok(Self { operator, form })
         })
@@ -164,10 +210,12 @@ impl FromRequest for SubmittedByVisitor {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let visitor = require_own(request).and_then(|()| Visitor::of(request));
+        let own = require_own(request);
         let body = read(request, payload);
+        let request = request.clone();
         Box::pin(async move {
-            let visitor = visitor?;
+            own?;
+            let visitor = Visitor::of(&request).await?;
             let form = checked(&body.await?, &visitor)?;
             Ok(Self { visitor, form })
         })

@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 
+use super::pages::grouped;
 use super::session::cookie;
 
 /// Where the choice of a language is kept.
@@ -111,6 +112,21 @@ impl Words {
 
     pub fn action(&self, action: &str) -> String {
         self.coded(&format!("action {action}")).unwrap_or(action).to_owned()
+    }
+
+    /// As short as a figure is: tenths only where they matter.
+    pub fn milliseconds(&self, value: f64) -> String {
+        let digits = if value < 10.0 { format!("{value:.1}") } else { grouped(value.round() as i64) };
+        fill(self.milliseconds_unit, &[&digits])
+    }
+
+    pub fn duration(&self, seconds: i64) -> String {
+        let rounded = |unit: i64| (seconds + unit / 2) / unit;
+        match seconds {
+            ..120 => fill(self.seconds_unit, &[&grouped(seconds)]),
+            120..7_200 => fill(self.minutes_unit, &[&grouped(rounded(60))]),
+            _ => fill(self.hours_unit, &[&grouped(rounded(3_600))]),
+        }
     }
 
     /// What an action brings about, for those who are about to confirm it.
@@ -296,10 +312,61 @@ words! {
     no: "not allowed", "不可";
     is_so: "yes", "はい";
     is_not_so: "no", "いいえ";
+    report: "Report", "レポート";
+    report_early: "Not final before the sale is settled.", "精算までは確定版ではありません。";
+    report_final: "Final: every order explained, chained and signed (JSON).", "確定版：すべての注文の説明付き、連鎖・署名済み（JSON）。";
+    vitals: "Engine", "エンジン";
+    vitals_hint: "Latency: orders placed in the last ten seconds, from their arrival until they are durable. Commit lag: how long the oldest decision waits to be durable. Event lag: how old the pieces shown are.",
+        "応答時間：直近10秒に成立した注文の、到着から確定まで。コミット遅延：確定を待つ最も古い判断の待ち時間。表示遅延：表示中の個数の古さ。";
+    latency_p50: "Latency p50", "応答時間 p50";
+    latency_p99: "Latency p99", "応答時間 p99";
+    latency_p999: "Latency p99.9", "応答時間 p99.9";
+    oldest_hold: "Oldest hold", "最も古い確保";
+    median_hold: "Median hold", "確保時間の中央値";
+    commit_lag: "Commit lag", "コミット遅延";
+    event_lag: "Event lag", "表示遅延";
+    actor_waiting: "Waiting", "処理待ち";
+    actor_restarts: "Restarts", "再起動";
+    milliseconds_unit: "{} ms", "{} ms";
     seconds_unit: "{} s", "{}秒";
     minutes_unit: "{} min", "{}分";
     hours_unit: "{} h", "{}時間";
     days_short: "d", "日";
+
+    dry_run: "Dry run", "リハーサル";
+    dry_run_about: "The sale as it is planned, run with synthetic customers in a shop of its own: nothing of the real one is touched.", "計画どおりのセールを、架空の顧客で専用の店舗において実行します。実際の在庫や注文には一切影響しません。";
+    dry_run_customers: "Customers", "顧客数";
+    dry_run_usual: "two for each piece", "1個につき2人";
+    dry_run_seconds: "Seconds for which it is open, at most", "販売時間の上限（秒）";
+    dry_run_start: "Start the dry run", "リハーサルを開始";
+    dry_run_number_wrong: "customers and seconds are whole numbers", "顧客数と秒数は整数で入力してください";
+    dry_run_preparing: "Opening a shop for {} customers and at most {} seconds …", "顧客{}人、最大{}秒のための店舗を準備しています…";
+    dry_run_sale: "{} customers are at it, for at most {} seconds …", "顧客{}人が最大{}秒、購入しています…";
+    dry_run_machine: "{} customers and {} seconds are over; the machine's limit is measured …", "顧客{}人・最大{}秒のセールが終わり、機械の上限を計測しています…";
+    dry_run_closing: "{} customers and {} seconds are over; the books are checked …", "顧客{}人・最大{}秒のセールが終わり、帳簿を検査しています…";
+    dry_run_failed: "The dry run came to nothing", "リハーサルは完了しませんでした";
+    dry_run_untouched: "It added up, and nothing of the shop was touched.", "帳簿は一致し、実際の店舗には影響がありませんでした。";
+    dry_run_touched: "It did not add up, or something of the shop was touched.", "帳簿が一致しないか、実際の店舗に影響がありました。";
+    dry_run_sells_out: "Sold out", "完売まで";
+    dry_run_after: "after {} s", "{}秒";
+    dry_run_about_after: "after about {} s", "約{}秒";
+    dry_run_figures: "How it went", "結果";
+    dry_run_placed: "Orders placed", "成立した注文";
+    dry_run_paid: "Orders paid", "支払い済みの注文";
+    dry_run_best_second: "Orders in the best second", "1秒あたりの最多注文数";
+    dry_run_refusals_second: "Refusals in the worst second", "1秒あたりの最多拒否数";
+    dry_run_latency: "An order took (p50 / p99 / p99.9)", "注文の所要時間（p50 / p99 / p99.9）";
+    dry_run_turned_away: "Turned away from the queue", "待機列で終了を告げられた人";
+    dry_run_wait: "Median wait in the queue", "待ち時間の中央値";
+    dry_run_failures: "Failed", "失敗";
+    dry_run_limit: "Orders a second that this machine takes", "この機械が受けられる毎秒の注文数";
+    dry_run_limit_latency: "An order at that limit (p50 / p99 / p99.9)", "上限での注文の所要時間（p50 / p99 / p99.9）";
+    dry_run_refused: "Who was refused why", "拒否の理由と相手";
+    dry_run_times: "{} times, {} customers", "{}回、{}人";
+    dry_run_early: "too early", "早く来た人";
+    dry_run_greedy: "wants more than the limit", "上限を超えて求める人";
+    dry_run_konbini: "pays at a konbini", "コンビニ払い";
+    dry_run_card: "pays by card", "カード払い";
 }
 
 coded! {
@@ -366,6 +433,9 @@ coded! {
     "admission queue": "Queue", "先着順（待機列）";
     "admission lottery": "Lottery", "抽選";
 
+    "refusal sale-is-on": "a sale is on or about to be, and the machine belongs to its buyers", "販売中または開始直前のセールがあり、機械はその顧客のために使われます";
+    "refusal dry-run-under-way": "another dry run is under way", "別のリハーサルが実行中です";
+    "refusal no-dry-run-database": "the database does not let the shop make one for the dry run", "リハーサル用のデータベースを作成する権限がありません";
     "refusal unknown-sale": "There is no such sale.", "そのセールはありません。";
     "refusal unknown-item": "The sale has no such SKU.", "このセールにそのSKUはありません。";
     "refusal unknown-sku": "There is no such SKU.", "そのSKUはありません。";
@@ -435,7 +505,10 @@ mod tests {
             assert_eq!(places(english), places(japanese), "{name}");
             // What is the same in both is a name or a sign.
             if english == japanese {
-                assert!(["sku", "no_forecast", "field sku", "skus"].contains(name), "{name}");
+                assert!(
+                    ["sku", "no_forecast", "field sku", "skus", "milliseconds_unit"].contains(name),
+                    "{name}"
+                );
             }
         }
     }
@@ -479,6 +552,19 @@ mod tests {
         for other in ["", "*", "fr", "ja;q=0", "ja;q=x"] {
             assert_eq!(Language::preferred(other), Language::English, "{other}");
         }
+    }
+
+    #[test]
+    fn figures_are_short() {
+        assert_eq!(
+            [0.0, 9.94, 10.4, 1_234.5].map(|it| ENGLISH.milliseconds(it)),
+            ["0.0 ms", "9.9 ms", "10 ms", "1,235 ms"]
+        );
+        assert_eq!(
+            [119, 120, 7_199, 7_200].map(|it| ENGLISH.duration(it)),
+            ["119 s", "2 min", "120 min", "2 h"]
+        );
+        assert_eq!(JAPANESE.duration(90), "90秒");
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl fmt::Display for TicketNumber {
 }
 
 /// Which number is whose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub sale: SaleId,
     pub number: TicketNumber,

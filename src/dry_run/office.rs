@@ -1,0 +1,251 @@
+//! Whether a sale may be run dry at this moment, and what is done before and after the run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::crowd::Buyer;
+use super::error::DryRunError;
+use super::messages::{DryRun, DryRunState, Phase, StartDryRun};
+use super::report::{CrowdSize, PlanFinding, Report, StockFigures, Untouched};
+use super::stage::{BESIDE_THE_SALE, OpenShop, Play, Played, play};
+use super::store::{DryRunStore, Ended};
+use crate::actors::catalog::QuoteSkus;
+use crate::actors::runtime::Port;
+use crate::actors::sales::{GetSale, ListSales, Sale, SaleStatus, ValidateSale};
+use crate::config::{Config, Sales};
+use crate::storage::{Database, Scratch};
+use crate::types::{InvalidValue, SaleId, Sku};
+
+/// What the shop's own database is called, with this after it.
+const SUFFIX: &str = "dry_run";
+/// Questions that the customers of a run ask at the same time.
+const AT_ONCE: u32 = 256;
+/// Customers of a run whose number is not given: two for each piece, within these bounds.
+const CUSTOMERS: (i64, i64) = (1_000, 20_000);
+const SECONDS: i64 = 20;
+/// Sales that are looked at; more than any shop has open or ahead.
+const SALES_MAX: i64 = 1_000;
+
+/// Whom the dry run asks of the real shop, all of them questions.
+#[derive(Clone)]
+pub struct ShopPorts {
+    pub get_sale: Port<GetSale>,
+    pub list_sales: Port<ListSales>,
+    pub validate_sale: Port<ValidateSale>,
+    pub quote_skus: Port<QuoteSkus>,
+}
+
+/// Everything that it takes to run sales dry; cheap to clone.
+#[derive(Clone)]
+pub struct Office {
+    shop: ShopPorts,
+    store: DryRunStore,
+    database: Database,
+    open: OpenShop,
+    limits: Sales,
+    hold_seconds_max: i64,
+    /// One run at a time; whoever stops the engine takes it for good.
+    place: Arc<Semaphore>,
+    running: watch::Sender<Option<Running>>,
+    stop: watch::Sender<bool>,
+}
+
+/// The run that is under way.
+#[derive(Clone)]
+struct Running {
+    wanted: Arc<StartDryRun>,
+    started_at: Timestamp,
+    crowd: CrowdSize,
+    at: watch::Receiver<Phase>,
+}
+
+impl Office {
+    pub fn new(shop: ShopPorts, database: Database, open: OpenShop, config: &Config) -> Self {
+        Self {
+            shop,
+            store: DryRunStore::new(database.clone()),
+            database,
+            open,
+            limits: config.sales.clone(),
+            hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
+            place: Arc::new(Semaphore::new(1)),
+            running: watch::Sender::new(None),
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    /// Ends the run that is under way, and lets none begin.
+    pub async fn stop(&self, within: Duration) {
+        self.stop.send_replace(true);
+        match tokio::time::timeout(within, self.place.acquire()).await {
+            Ok(_) => self.place.close(),
+            Err(_) => tracing::warn!("stopped with a dry run under way; its database is left behind"),
+        }
+    }
+
+    pub(super) async fn find(&self, sale: SaleId) -> Result<DryRun, DryRunError> {
+        let running = self.running.borrow().clone().filter(|running| running.wanted.sale == sale);
+        if let Some(running) = running {
+            let phase = *running.at.borrow();
+            return Ok(DryRun {
+                by: Some(running.wanted.by),
+                reason: running.wanted.reason.clone(),
+                started_at: running.started_at,
+                state: DryRunState::Running { crowd: running.crowd, phase },
+            });
+        }
+        self.store.find_last_run(sale).await?.ok_or(DryRunError::NeverRun(sale))
+    }
+
+    /// Prepares the run and lets it go on by itself.
+    pub(super) async fn start(&self, wanted: StartDryRun) -> Result<(), DryRunError> {
+        let place = self.place.clone().try_acquire_owned().map_err(|_| DryRunError::Busy)?;
+        let sale = self.shop.get_sale.ask(GetSale { sale: wanted.sale }).await?;
+        if !matches!(sale.status, SaleStatus::Draft | SaleStatus::Scheduled) {
+            return Err(DryRunError::NotInStatus { status: sale.status });
+        }
+        let findings = sale.draft.problems(self.hold_seconds_max);
+        if !findings.is_empty() {
+            return Err(DryRunError::NotValid { findings });
+        }
+        let crowd = self.crowd(&sale, &wanted)?;
+        self.check_that_no_sale_is_on(crowd).await?;
+        let skus: Vec<Sku> = sale.draft.items.iter().map(|item| item.sku.clone()).collect();
+        let quotes = self.shop.quote_skus.ask(QuoteSkus { skus: skus.clone() }).await?;
+        let before = self.store.list_stock(&skus).await?;
+        let scratch = Scratch::make(&self.database, SUFFIX).await?;
+        let (tell_phase, at) = watch::channel(Phase::Preparing);
+        let play = Play {
+            database: scratch.database.clone(),
+            open: self.open.clone(),
+            draft: sale.draft,
+            quotes,
+            crowd,
+            at: tell_phase,
+            stop: self.stop.subscribe(),
+        };
+        let running = Running { wanted: Arc::new(wanted), started_at: Timestamp::now(), crowd, at };
+        self.running.send_replace(Some(running.clone()));
+        let under_way = UnderWay { office: self.clone(), running, scratch, before, skus, _place: place };
+        actix_rt::spawn(under_way.go_on(play));
+        Ok(())
+    }
+
+    fn crowd(&self, sale: &Sale, wanted: &StartDryRun) -> Result<CrowdSize, DryRunError> {
+        let pieces: i64 = sale.draft.items.iter().map(|item| item.allotment.get()).sum();
+        let usual = pieces.saturating_mul(2).clamp(CUSTOMERS.0, CUSTOMERS.1);
+        Ok(CrowdSize {
+            customers: within("customers", wanted.customers, usual, self.limits.dry_run_customers_max)?,
+            seconds: within("seconds", wanted.seconds, SECONDS, self.limits.dry_run_seconds_max)?,
+            at_once: AT_ONCE,
+        })
+    }
+
+    async fn check_that_no_sale_is_on(&self, crowd: CrowdSize) -> Result<(), DryRunError> {
+        use SaleStatus::{Armed, Draining, Open, Paused, Scheduled};
+        let takes = Duration::from_secs(u64::from(crowd.seconds) + self.limits.arm_before_seconds);
+        let ends_at = Timestamp::now().checked_add(takes + BESIDE_THE_SALE).unwrap_or(Timestamp::MAX);
+        let sales = self.shop.list_sales.ask(ListSales { limit: SALES_MAX }).await?;
+        let is_on = |sale: &Sale| match sale.status {
+            Armed | Open | Paused | Draining => true,
+            Scheduled => sale.draft.opens_at < ends_at,
+            _ => false,
+        };
+        match sales.into_iter().find(is_on) {
+            Some(sale) => Err(DryRunError::SaleIsOn { name: sale.draft.name }),
+            None => Ok(()),
+        }
+    }
+
+    async fn report(
+        &self,
+        running: &Running,
+        played: Played,
+        before: &BTreeMap<Sku, StockFigures>,
+        skus: Vec<Sku>,
+    ) -> Result<Report, DryRunError> {
+        let Played { course, machine, contradictions, sales } = played;
+        let traces = self.store.count_traces(&sales, Buyer::ids()).await?;
+        let after = self.store.list_stock(&skus).await?;
+        Ok(Report {
+            crowd: running.crowd,
+            sale: course,
+            machine,
+            contradictions,
+            findings: self.findings(running.wanted.sale).await,
+            untouched: Untouched::of(traces, skus, before, &after),
+        })
+    }
+
+    /// What keeps the real sale from being run; a question that fails is a finding too.
+    async fn findings(&self, sale: SaleId) -> Vec<PlanFinding> {
+        match self.shop.validate_sale.ask(ValidateSale { sale }).await {
+            Ok(findings) => findings
+                .into_iter()
+                .map(|found| PlanFinding { field: found.field, problem: found.problem })
+                .collect(),
+            Err(error) => vec![PlanFinding { field: String::new(), problem: error.to_string() }],
+        }
+    }
+}
+
+/// A run that was begun.
+struct UnderWay {
+    office: Office,
+    running: Running,
+    scratch: Scratch,
+    before: BTreeMap<Sku, StockFigures>,
+    skus: Vec<Sku>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl UnderWay {
+    async fn go_on(self, run: Play) {
+        let Self { office, running, scratch, before, skus, _place } = self;
+        let played = match play(run) {
+            Ok(played) => played.await.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked"))),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = scratch.drop().await {
+            tracing::warn!(%error, "the database of a dry run is left behind, until the next one");
+        }
+        let outcome = match played {
+            Ok(played) => {
+                office.report(&running, played, &before, skus).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(format!("{error:#}")),
+        };
+        let StartDryRun { sale, by, reason, .. } = &*running.wanted;
+        match &outcome {
+            Ok(report) => tracing::info!(
+                %sale, placed = report.sale.orders.placed, untouched = report.untouched.is_untouched, "a sale was run dry"
+            ),
+            Err(failure) => tracing::warn!(%sale, failure, "a dry run came to nothing"),
+        }
+        let ended = Ended {
+            sale: *sale,
+            by: *by,
+            reason,
+            started_at: running.started_at,
+            ended_at: Timestamp::now(),
+            outcome: outcome.as_ref().map_err(String::as_str),
+        };
+        if let Err(error) = office.store.insert_run(&ended).await {
+            tracing::error!(%sale, %error, "what came of a dry run could not be kept");
+        }
+        office.running.send_replace(None);
+    }
+}
+
+/// What is wanted, or else what is usual; 1 to `most`.
+fn within(name: &'static str, wanted: Option<i64>, usual: i64, most: u32) -> Result<u32, InvalidValue> {
+    let Some(wanted) = wanted else { return Ok(u32::try_from(usual).unwrap_or(most).min(most)) };
+    u32::try_from(wanted)
+        .ok()
+        .filter(|wanted| (1..=most).contains(wanted))
+        .ok_or_else(|| InvalidValue::new(name, format!("{wanted} is not between 1 and {most}")))
+}

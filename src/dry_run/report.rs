@@ -1,0 +1,287 @@
+//! What a dry run found out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::types::Sku;
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    pub crowd: CrowdSize,
+    pub sale: Course,
+    pub machine: Machine,
+    /// Where the shop of the run did not add up afterwards; nothing, if all is well.
+    pub contradictions: Vec<Contradiction>,
+    /// What keeps the real sale from being run as it is planned, at this moment.
+    pub findings: Vec<PlanFinding>,
+    pub untouched: Untouched,
+}
+
+/// How the sale would go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Course {
+    /// From the opening until everybody had bought or given up, or the time was over.
+    pub open_seconds: f64,
+    /// When the last piece of all was held or sold; null where it can't be told.
+    #[schema(required)]
+    pub sells_out_in_seconds: Option<f64>,
+    /// It did sell out; otherwise it is reckoned from the pace of the second half.
+    pub is_sold_out: bool,
+    /// In the order of the plan.
+    pub items: Vec<ItemOutcome>,
+    pub orders: Orders,
+    /// The most refused first.
+    pub refusals: Vec<RefusalOutcome>,
+    /// What was neither placed nor refused, by its code: the machine had too much to do, for example.
+    pub failures: BTreeMap<String, u64>,
+    /// Of placed orders, from asking to their being durable.
+    #[schema(required)]
+    pub latency: Option<Latency>,
+    /// Null without a waiting room.
+    #[schema(required)]
+    pub queue: Option<QueueOutcome>,
+    /// What happened in each second after the opening.
+    pub seconds: Vec<Second>,
+}
+
+/// Who came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CrowdSize {
+    pub customers: u32,
+    /// For how long the sale is open, at most.
+    pub seconds: u32,
+    /// Questions that they ask at the same time.
+    pub at_once: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ItemOutcome {
+    pub sku: String,
+    /// Pieces.
+    pub allotment: i64,
+    pub sold: i64,
+    /// By slips that were not paid.
+    pub held: i64,
+    pub remaining: i64,
+    /// As of the whole sale.
+    #[schema(required)]
+    pub sells_out_in_seconds: Option<f64>,
+    pub is_sold_out: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Orders {
+    pub placed: u64,
+    pub paid: u64,
+    /// In the best second.
+    pub most_per_second: u64,
+    /// From the first to the last of them.
+    pub per_second: f64,
+    pub refusals_most_per_second: u64,
+}
+
+/// Who was refused why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusalOutcome {
+    /// The code of the refusal: the gate, for example `limit-reached`.
+    #[schema(example = "limit-reached")]
+    pub gate: String,
+    /// `early` (came before the opening), `greedy` (wanted more than the limit), `konbini` or `card`.
+    #[schema(example = "greedy")]
+    pub customers_of: String,
+    /// How many of them.
+    pub customers: u64,
+    pub refusals: u64,
+}
+
+/// In milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Latency {
+    pub p50: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+    pub max: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueOutcome {
+    pub joined: u64,
+    pub admitted: u64,
+    /// Told that it was sold out, or over, before they were let in.
+    pub turned_away: u64,
+    /// Still waiting at the end of the run.
+    pub waiting: u64,
+    /// From the opening, or from joining after it, in seconds.
+    #[schema(required)]
+    pub median_wait_seconds: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Second {
+    pub placed: u64,
+    pub refused: u64,
+}
+
+/// What the machine takes where neither stock nor limits end it: orders of the same SKUs' number, through the gates of a
+/// sale without a waiting room. What HTTP costs comes on top.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Machine {
+    pub orders_per_second: f64,
+    pub at_once: u32,
+    pub cores: usize,
+    #[schema(required)]
+    pub latency: Option<Latency>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Contradiction {
+    pub claim: String,
+    pub subject: String,
+    pub finding: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanFinding {
+    /// Where in the plan, for example `items[2].allotment`.
+    pub field: String,
+    pub problem: String,
+}
+
+/// Whether the shop is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Untouched {
+    /// No row of the shop is of the run, and what its stock did in the meantime was its own business.
+    pub is_untouched: bool,
+    /// Rows of the shop that name a customer or a sale of the run.
+    pub traces: i64,
+    pub items: Vec<ItemUntouched>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ItemUntouched {
+    pub sku: String,
+    /// Null where the shop does not count the SKU.
+    #[schema(required)]
+    pub before: Option<StockFigures>,
+    #[schema(required)]
+    pub after: Option<StockFigures>,
+}
+
+/// The real stock of a SKU, in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockFigures {
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub allotted: i64,
+    /// Counts its movements.
+    pub version: i64,
+}
+
+impl Untouched {
+    /// What was sold or received in the meantime moved the version on; figures that changed without a movement did not.
+    pub(super) fn of(
+        traces: i64,
+        skus: impl IntoIterator<Item = Sku>,
+        before: &BTreeMap<Sku, StockFigures>,
+        after: &BTreeMap<Sku, StockFigures>,
+    ) -> Self {
+        let items: Vec<ItemUntouched> = skus
+            .into_iter()
+            .map(|sku| ItemUntouched {
+                before: before.get(&sku).copied(),
+                after: after.get(&sku).copied(),
+                sku: sku.to_string(),
+            })
+            .collect();
+        let is_untouched = traces == 0 && items.iter().all(ItemUntouched::is_own_business);
+        Self { is_untouched, traces, items }
+    }
+}
+
+impl ItemUntouched {
+    fn is_own_business(&self) -> bool {
+        match (self.before, self.after) {
+            (Some(before), Some(after)) => before == after || after.version > before.version,
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+}
+
+impl Latency {
+    /// From a histogram of microseconds; nothing when it is empty.
+    pub(super) fn of(histogram: &Histogram<u64>) -> Option<Self> {
+        let milliseconds = |microseconds: u64| microseconds as f64 / 1_000.0;
+        let at = |quantile| milliseconds(histogram.value_at_quantile(quantile));
+        (!histogram.is_empty()).then(|| Self {
+            p50: at(0.5),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: milliseconds(histogram.max()),
+        })
+    }
+}
+
+/// A SKU of the sale, as it was at some time after the opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub after: Duration,
+    /// Held or sold.
+    pub pieces: i64,
+}
+
+/// When a SKU sells out, by how it went: measured where it did, or else at the pace of the second half of the time.
+pub(super) fn sells_out(allotment: i64, course: &[Taken]) -> (Option<f64>, bool) {
+    if let Some(taken) = course.iter().find(|taken| taken.pieces >= allotment) {
+        return (Some(taken.after.as_secs_f64()), true);
+    }
+    let predicted = || {
+        let last = course.last()?;
+        let half = course.iter().find(|taken| taken.after * 2 >= last.after)?;
+        let (pieces, seconds) = (last.pieces - half.pieces, (last.after - half.after).as_secs_f64());
+        (pieces > 0 && seconds > 0.0).then(|| {
+            let rate = pieces as f64 / seconds;
+            last.after.as_secs_f64() + (allotment - last.pieces) as f64 / rate
+        })
+    };
+    (predicted(), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn course(taken: &[(u64, i64)]) -> Vec<Taken> {
+        taken.iter().map(|&(after, pieces)| Taken { after: Duration::from_secs(after), pieces }).collect()
+    }
+
+    #[test]
+    fn what_sold_out_is_measured_and_what_did_not_is_reckoned_from_its_pace() {
+        assert_eq!(sells_out(100, &course(&[(1, 60), (2, 100), (3, 100)])), (Some(2.0), true));
+        // Ten a second in the second half: 50 more take five seconds more.
+        assert_eq!(sells_out(100, &course(&[(0, 0), (2, 30), (4, 50)])), (Some(9.0), false));
+        assert_eq!(sells_out(100, &course(&[(0, 0), (2, 30), (4, 30)])), (None, false));
+        assert_eq!(sells_out(100, &[]), (None, false));
+    }
+
+    #[test]
+    fn the_shop_is_untouched_unless_a_trace_or_a_change_without_a_movement_is_found() {
+        let lamp: Sku = "LAMP".parse().unwrap();
+        let stock = |on_hand, version| {
+            BTreeMap::from([(lamp.clone(), StockFigures { on_hand, reserved: 0, allotted: 0, version })])
+        };
+        let untouched =
+            |traces, before, after| Untouched::of(traces, [lamp.clone()], &before, &after).is_untouched;
+        assert!(untouched(0, stock(5, 1), stock(5, 1)));
+        assert!(untouched(0, stock(5, 1), stock(4, 2)));
+        assert!(untouched(0, BTreeMap::new(), BTreeMap::new()));
+        assert!(!untouched(1, stock(5, 1), stock(5, 1)));
+        assert!(!untouched(0, stock(5, 1), stock(4, 1)));
+        assert!(!untouched(0, stock(5, 1), BTreeMap::new()));
+    }
+}

@@ -1,0 +1,204 @@
+//! The shop of its own that a dry run is in: how it is filled, played in and closed, on a thread of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::LocalBoxFuture;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+use super::crowd::Crowd;
+use super::machine;
+use super::messages::Phase;
+use super::report::{Contradiction, Course, CrowdSize, Machine};
+use crate::actors::catalog::{AddProduct, NewProduct, Product, Quote, Variant};
+use crate::actors::inventory::{ReceiveStock, TrackSku};
+use crate::actors::orders::{PlaceOrder, RecordPayment};
+use crate::actors::runtime::Port;
+use crate::actors::sales::{
+    Action, AdmissionMode, CreateSale, GetLive, GetPlace, JoinQueue, MoveSale, PassKey, Sale, SaleDraft,
+    Steered,
+};
+use crate::audit::examine;
+use crate::storage::Database;
+use crate::types::{ProductId, Quantity, SaleId};
+
+/// SKUs that are looked after at the same time.
+const AT_ONCE: usize = 16;
+/// What is on its way when everybody has gone has arrived after that.
+const SETTLES_WITHIN: Duration = Duration::from_secs(20);
+/// What a run takes beside the time in which its sale is open.
+pub(super) const BESIDE_THE_SALE: Duration = Duration::from_secs(90);
+
+/// Opens a shop on an empty database; its actors are of the thread that asks, and have no figures.
+pub type OpenShop =
+    Arc<dyn Fn(Database) -> LocalBoxFuture<'static, anyhow::Result<ShadowShop>> + Send + Sync>;
+
+/// A shop that was opened for a dry run.
+pub struct ShadowShop {
+    pub ports: ShadowPorts,
+    pub close: Box<dyn FnOnce() -> LocalBoxFuture<'static, ()>>,
+}
+
+/// What a dry run asks of its shop.
+pub struct ShadowPorts {
+    pub add_product: Port<AddProduct>,
+    pub track_sku: Port<TrackSku>,
+    pub receive_stock: Port<ReceiveStock>,
+    pub create_sale: Port<CreateSale>,
+    pub move_sale: Port<MoveSale>,
+    pub get_live: Port<GetLive>,
+    pub join_queue: Port<JoinQueue>,
+    pub get_place: Port<GetPlace>,
+    pub place_order: Port<PlaceOrder>,
+    pub record_payment: Port<RecordPayment>,
+    pub passes: PassKey,
+}
+
+/// What is played, and where.
+pub(super) struct Play {
+    pub database: Database,
+    pub open: OpenShop,
+    pub draft: SaleDraft,
+    /// One for each item.
+    pub quotes: Vec<Quote>,
+    pub crowd: CrowdSize,
+    pub at: watch::Sender<Phase>,
+    /// Becomes true when the engine stops.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What came of it.
+pub(super) struct Played {
+    pub course: Course,
+    pub machine: Machine,
+    pub contradictions: Vec<Contradiction>,
+    /// The sales of the run, whose traces nobody must find elsewhere.
+    pub sales: Vec<SaleId>,
+}
+
+/// Plays on a thread of its own; the answer comes when the shop is closed again.
+pub(super) fn play(play: Play) -> std::io::Result<oneshot::Receiver<anyhow::Result<Played>>> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().name("dry run".to_owned()).spawn(move || {
+        let _no_figures = metrics::set_default_local_recorder(&metrics::NoopRecorder);
+        let played = actix_rt::System::new().block_on(play.through());
+        let _ = tell.send(played);
+    })?;
+    Ok(told)
+}
+
+impl Play {
+    async fn through(mut self) -> anyhow::Result<Played> {
+        let within = Duration::from_secs(u64::from(self.crowd.seconds)) + BESIDE_THE_SALE;
+        let ShadowShop { ports, close } = (self.open)(self.database.clone()).await?;
+        let ports = Arc::new(ports);
+        let mut stop = self.stop.clone();
+        let played = tokio::select! {
+            played = tokio::time::timeout(within, self.acts(&ports)) => match played {
+                Ok(played) => played,
+                Err(_) => Err(anyhow::anyhow!("it did not end within {} s", within.as_secs())),
+            },
+            _ = stop.wait_for(|stop| *stop) => Err(anyhow::anyhow!("the engine stopped")),
+        };
+        self.at.send_replace(Phase::Closing);
+        close().await;
+        played
+    }
+
+    async fn acts(&mut self, ports: &Arc<ShadowPorts>) -> anyhow::Result<Played> {
+        self.fill(ports).await.context("the shop could not be filled")?;
+        let sale = self.announce(ports).await.context("the sale could not be armed")?;
+        self.at.send_replace(Phase::Sale);
+        let course = Crowd::new(ports.clone(), &sale, self.crowd).course().await?;
+        move_sale(ports, sale.id, Action::Close).await.context("the sale could not be closed")?;
+        self.at.send_replace(Phase::Machine);
+        let (limit, machine) = machine::limit(ports, &self.draft, self.crowd.at_once).await?;
+        self.at.send_replace(Phase::Closing);
+        let contradictions = self.contradictions().await?;
+        Ok(Played { course, machine, contradictions, sales: vec![sale.id, limit] })
+    }
+
+    /// The SKUs of the plan, with the names and prices that they have in the real shop, and as many pieces as the sale gets.
+    async fn fill(&self, ports: &ShadowPorts) -> anyhow::Result<()> {
+        let filled = stream::iter(self.draft.items.iter().zip(&self.quotes))
+            .map(|(item, quote)| stock_up(ports, quote, item.allotment));
+        filled.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// The sale as it is planned, but soon, and only as long as the run.
+    async fn announce(&self, ports: &ShadowPorts) -> anyhow::Result<Sale> {
+        let opens_at = Timestamp::now().checked_add(self.lead())?;
+        let closes_at = opens_at.checked_add(Duration::from_secs(u64::from(self.crowd.seconds)))?;
+        let draft = SaleDraft { opens_at, closes_at, ..self.draft.clone() };
+        announce(ports, draft).await
+    }
+
+    /// From the plan to the opening: its SKUs are armed, and those who come before it queue.
+    fn lead(&self) -> Duration {
+        let arming = Duration::from_millis(2_000 + 10 * self.draft.items.len() as u64);
+        match self.draft.terms.admission.mode {
+            AdmissionMode::None => arming,
+            _ => arming + Duration::from_secs(1 + u64::from(self.crowd.customers / 4_000)),
+        }
+    }
+
+    /// Where the shop does not add up, once all that was on its way has arrived.
+    async fn contradictions(&self) -> anyhow::Result<Vec<Contradiction>> {
+        let connection = self.database.connect_unhurried().await?;
+        let deadline = tokio::time::Instant::now() + SETTLES_WITHIN;
+        loop {
+            let found = examine(&connection, Duration::ZERO).await?;
+            if found.is_empty() || tokio::time::Instant::now() > deadline {
+                let told = found.into_iter().map(|found| Contradiction {
+                    claim: found.claim.to_owned(),
+                    subject: found.subject,
+                    finding: found.finding,
+                });
+                return Ok(told.collect());
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+/// Puts a SKU on sale and brings pieces of it into stock.
+pub(super) async fn stock_up(ports: &ShadowPorts, quote: &Quote, pieces: Quantity) -> anyhow::Result<()> {
+    let sku = quote.sku.clone();
+    let variant = Variant {
+        sku: sku.clone(),
+        attributes: Default::default(),
+        price: quote.price,
+        tax_rate: quote.tax_rate,
+    };
+    let name: String = quote.name.chars().take(NewProduct::NAME_MAX).collect();
+    let product = Product {
+        id: ProductId::generate(),
+        description: name.clone(),
+        name,
+        category: "dry-run".parse()?,
+        variants: vec![variant],
+    };
+    ports.add_product.ask(AddProduct { product: NewProduct::new(product)? }).await?;
+    ports.track_sku.ask(TrackSku { sku: sku.clone() }).await?;
+    let receive = ReceiveStock { sku, quantity: pieces, reference: "dry-run".to_owned() };
+    ports.receive_stock.ask(receive).await?;
+    Ok(())
+}
+
+/// Makes a sale that opens by itself at its time, armed.
+pub(super) async fn announce(ports: &ShadowPorts, draft: SaleDraft) -> anyhow::Result<Sale> {
+    let sale = ports.create_sale.ask(CreateSale { draft, by: None }).await?;
+    move_sale(ports, sale.id, Action::Schedule).await?;
+    move_sale(ports, sale.id, Action::Arm).await
+}
+
+async fn move_sale(ports: &ShadowPorts, sale: SaleId, action: Action) -> anyhow::Result<Sale> {
+    let wanted = MoveSale { sale, action, by: None, reason: "a dry run".to_owned() };
+    match ports.move_sale.ask(wanted).await? {
+        Steered::Done(sale) => Ok(sale),
+        Steered::Proposed(_) => anyhow::bail!("a dry run has no second operator"),
+    }
+}
