@@ -165,12 +165,12 @@ impl Crowd {
         self.places.borrow()[customer].as_ref()?.admission.clone()
     }
 
-    /// The admission of somebody else who has yet to use it.
+    /// The admission of somebody else, used or not.
     pub(super) fn admission_of_another(&self, customer: usize) -> Option<HeaderValue> {
         let places = self.places.borrow();
-        let admitted = self.admitted.borrow();
-        let mut others = admitted.iter().filter(|other| **other != customer);
-        others.find_map(|other| places[*other].as_ref()?.admission.clone())
+        let (before, after) = places.split_at(customer);
+        let mut others = after.iter().skip(1).chain(before).flatten();
+        others.find_map(|place| place.admission.clone())
     }
 
     pub(super) fn offended(&self, customer: usize, gate: String) {
