@@ -12,7 +12,7 @@ fn scenario() -> String {
         .replace("allotment = 500", "allotment = 10")
         .replace("per_second = 400", "per_second = 40")
         .replace("seconds = 20\nworkers = 64", "seconds = 8\nworkers = 16")
-        .replace("seconds = 90\nworkers = 128", "seconds = 25\nworkers = 16")
+        .replace("seconds = 90\nworkers = 128", "seconds = 20\nworkers = 16")
 }
 
 const TICKETS: usize = 1_000;
@@ -98,8 +98,7 @@ async fn a_sale_that_sells_more_than_was_planned_is_found_out() {
     // Somebody gives the sale three pieces of one SKU more, of which the plan of the run does not know.
     let sale = eventually("it is armed", async || {
         let sales = staff.get("/v1/admin/sales").await.expect(200);
-        let armed = sales.items().iter().find(|sale| sale["status"] == "armed").cloned();
-        armed
+        sales.items().iter().find(|sale| sale["status"] == "armed").cloned()
     })
     .await;
     let (id, sku) = (sale["id"].as_str().unwrap(), sale["items"][0]["sku"].as_str().unwrap());

@@ -2,6 +2,7 @@
 //! every refusal of somebody who broke a rule explained.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
@@ -60,7 +61,10 @@ impl SaleEnded<'_> {
                     let shown: anyhow::Result<PlaceShown> =
                         shop::ask(client, shop::get_place(id, place.ticket.clone())).await;
                     match shown {
-                        Ok(shown) => break Ok(place.update(shown)),
+                        Ok(shown) => {
+                            place.update(shown);
+                            break Ok(());
+                        }
                         Err(error) if Instant::now() >= give_up => break Err(error),
                         Err(_) => tokio::time::sleep(BREATH).await,
                     }
@@ -124,6 +128,17 @@ enum Buyer {
     SharedCard,
 }
 
+impl fmt::Display for Buyer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Buyer::Account { thread, customer } => {
+                write!(formatter, "customer {customer} of thread {thread}")
+            }
+            Buyer::SharedCard => formatter.write_str("the shared card"),
+        }
+    }
+}
+
 /// Pieces that everybody has of the sale, and pieces of each SKU that were sold and that came back.
 #[derive(Debug, Default)]
 struct Bought {
@@ -181,7 +196,7 @@ impl Bought {
         }
         for (buyer, pieces) in self.by.iter().filter(|(_, pieces)| **pieces > plan.limit) {
             seen.see(FindingKind::AboveLimit, || {
-                format!("{buyer:?} has {pieces} pieces, and the limit is {}", plan.limit)
+                format!("{buyer} has {pieces} pieces, and the limit is {}", plan.limit)
             });
         }
     }

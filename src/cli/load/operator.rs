@@ -85,7 +85,7 @@ impl<'a> Operator<'a> {
 
     async fn stock_up(&self, sku: &str) -> anyhow::Result<()> {
         let path = format!("/v1/admin/inventory/{sku}");
-        let stock: StockShown = shop::ask(self.client, shop::get(&path, Some(&self.staff.borrow()))).await?;
+        let stock: StockShown = self.get(&path).await?;
         let missing = self.plan.allotment - stock.available;
         if missing > 0 {
             let body = json!({"quantity": missing, "reference": self.name}).to_string();

@@ -387,6 +387,17 @@ pub(super) struct EngineAudit {
 }
 
 impl EngineSeries {
+    fn last(&self, name: &str) -> Option<f64> {
+        let series = self.series.iter().find(|series| series.name == name)?;
+        series.points.iter().rev().find_map(|(_, value)| *value)
+    }
+
+    /// Entries of waiting rooms, and bytes of the engine's memory for each, as they were seen last.
+    fn waiting(&self) -> Option<(f64, f64)> {
+        let entries = self.last("shobai_queue_entries").filter(|entries| *entries > 0.0)?;
+        Some((entries, self.last("shobai_queue_memory_bytes")? / entries))
+    }
+
     /// The mean of a figure over the seconds that count; nothing where it is not known.
     pub(super) fn mean(&self, name: &str, counts: impl Fn(u64) -> bool) -> Option<f64> {
         let series = self.series.iter().find(|series| series.name == name)?;
@@ -470,6 +481,9 @@ impl LoadResult {
         );
         for reason in &self.invalid_because {
             let _ = writeln!(text, "NOT VALID: {reason}");
+        }
+        if let Some((entries, bytes)) = self.engine.as_ref().and_then(EngineSeries::waiting) {
+            let _ = writeln!(text, "waiting room: {entries} entries, {bytes:.0} bytes each");
         }
         for GoalResult { name, value, at_least, at_most, met } in &self.goals {
             let verdict = if *met { "reached" } else { "MISSED" };

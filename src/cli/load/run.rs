@@ -235,12 +235,6 @@ async fn carry_out(
     let invalid_because = why_invalid(&scenario, &generator);
     let left: Vec<Left> = done.iter_mut().map(|done| std::mem::take(&mut done.left)).collect();
     let mut sale = operator.as_ref().and_then(|operator| operator.ended(left));
-    if let (Some(operator), Some(sale)) = (&operator, &mut sale) {
-        if run.audit {
-            sale.ask_everybody(&client, OWN_PATIENCE).await?;
-        }
-        operator.settle().await.context("the sale could not be settled")?;
-    }
     let stages = stages_of(&planned, &collected, engine.as_ref(), seconds, share);
     let mut result = LoadResult {
         schema: SCHEMA.to_owned(),
@@ -272,9 +266,15 @@ async fn carry_out(
     };
     if let Some((auditor, before)) = audited {
         let (parts, seen) = parts_of(done, before.newest);
+        let audited = async {
+            if let Some(sale) = &mut sale {
+                sale.ask_everybody(&client, OWN_PATIENCE).await?;
+            }
+            auditor.audit(parts, before.available, seen, sale.as_ref(), run.is_whole()).await
+        };
         // Whatever comes of it, what was measured is reported.
         result.audit = tokio::select! {
-            audited = auditor.audit(parts, before.available, seen, sale.as_ref(), run.is_whole()) => {
+            audited = audited => {
                 Some(audited.unwrap_or_else(|error| AuditResult::unfinished(&error)))
             }
             _ = interrupts.recv() => {
@@ -282,6 +282,10 @@ async fn carry_out(
                 None
             }
         };
+    }
+    if let Some(operator) = &operator {
+        // Until now its SKUs were sold to nobody, and what was unclear could not become an order of general stock.
+        operator.settle().await.context("the sale could not be settled")?;
     }
     if let Some(audit) = &mut result.audit
         && target.is_loopback()
@@ -421,7 +425,7 @@ fn admin_of(file: Option<&Path>, data_dir: &Path) -> anyhow::Result<SignIn> {
 
     let path = file.map_or_else(|| data_dir.join("demo.json"), Path::to_owned);
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("the audit needs the admin's sign-in: {}", path.display()))?;
+        .with_context(|| format!("the audit and a sale need the admin's sign-in: {}", path.display()))?;
     let SignIns { admin } =
         serde_json::from_str(&text).with_context(|| format!("{} is not a sign-in", path.display()))?;
     Ok(admin)

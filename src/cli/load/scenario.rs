@@ -377,10 +377,10 @@ impl Scenario {
                 has_order |= step.places();
             }
         }
-        for (key, problem) in self.sale_problems() {
-            return impossible(key, problem);
+        match self.sale_problems().into_iter().next() {
+            Some((key, problem)) => impossible(key, problem),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What the parts of a scenario that speak of a sale, or of each other's names, cannot mean.
@@ -586,6 +586,30 @@ mod tests {
             let (from, to) = (format!("\n{from}"), format!("\n{to}"));
             assert!(smoke.contains(&from), "{from}");
             let refused = Scenario::parse("smoke", smoke.replacen(&from, &to, 1)).and_then(|it| it.check());
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains(named), "{to}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_sale_that_cannot_be_run_is_refused_by_its_key() {
+        let fair = Scenario::load("fair-sale").unwrap().text;
+        for (from, to, named) in [
+            ("opens = \"the sale\"", "opens = \"gathering\"", "sale.opens"),
+            ("armed = \"gathering\"", "armed = \"before\"", "sale.armed"),
+            ("limit = 2", "limit = 0", "sale.limit"),
+            ("per_second = 400", "per_second = 0", "sale.per_second"),
+            ("per_second = 400", "poll_ms = 0", "sale.poll_ms"),
+            ("per_second = 400", "paused = \"gathering\"", "sale.paused"),
+            ("admission = \"queue\"", "admission = \"none\"", "journeys."),
+            ("who = \"newcomers\"", "who = \"anybody\"", "journeys.join.who"),
+            ("stages = [\"gathering\"]", "stages = [\"nowhere\"]", "journeys.join.stages"),
+            ("steps = [\"join_queue\"]", "steps = [\"poll_queue\"]", "journeys.join.steps"),
+            ("[limits]", "[[goals]]\nstage = \"the sale\"\nfigure = \"orders\"\n[limits]", "goals.0"),
+        ] {
+            let (from, to) = (format!("\n{from}"), format!("\n{to}"));
+            assert!(fair.contains(&from), "{from}");
+            let refused = Scenario::parse("fair", fair.replacen(&from, &to, 1)).and_then(|it| it.check());
             let text = refused.unwrap_err().to_string();
             assert!(text.contains(named), "{to}: {text}");
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::admission::AdmissionControl;
 use super::draw::{PublishedDraw, Seed};
-use super::passes::{Admission, PassKey, Ticket};
+use super::passes::{Admission, PassKey, Ticket, TicketNumber};
 use super::room::{PlaceState, WaitingRoom};
 use crate::actors::runtime::Port;
 use crate::actors::sales::error::SalesError;
@@ -20,6 +20,8 @@ use crate::types::SaleId;
 
 /// When to ask again, at the least and at the most, in seconds.
 const ASK_AGAIN: (u32, u32) = (1, 10);
+/// Those who would all ask at the same moment are spread over so many seconds.
+const APART: u32 = 5;
 
 /// The rooms by their sales; cheap to clone, and all clones share them.
 #[derive(Clone)]
@@ -69,9 +71,6 @@ impl Rooms {
         let left = room.left();
         // Nobody who changes a room waits for the papers to be signed.
         drop(rooms);
-        let (least, most) = ASK_AGAIN;
-        let ask_again = estimated_wait
-            .map_or(least + 1, |wait| u32::try_from(wait / 4).unwrap_or(most).clamp(least, most));
         let admission = match (state, place.admitted_until) {
             (PlaceState::Admitted, Some(expires_at)) => {
                 let Ticket { sale, number, customer } = ticket;
@@ -88,7 +87,7 @@ impl Rooms {
             left,
             admission,
             admitted_until: place.admitted_until.filter(|_| state == PlaceState::Admitted),
-            ask_again_in_seconds: ask_again,
+            ask_again_in_seconds: ask_again(state, estimated_wait, ticket.number),
         })
     }
 
@@ -124,5 +123,37 @@ impl Room {
             && !sale.is_stopped
             && now >= sale.draft.opens_at
             && now < sale.draft.closes_at
+    }
+}
+
+/// In how many seconds somebody should ask again, the sooner the shorter the wait. Whoever came before the opening asks after it:
+/// until then nothing is news, and then it is for everybody.
+fn ask_again(state: PlaceState, wait: Option<u64>, number: TicketNumber) -> u32 {
+    let (least, most) = ASK_AGAIN;
+    let apart = number.get() % APART;
+    let wait = wait.map(|wait| u32::try_from(wait).unwrap_or(u32::MAX));
+    match (state, wait) {
+        (PlaceState::PreQueue, Some(wait)) => wait.saturating_add(least + apart).min(most),
+        (PlaceState::PreQueue | PlaceState::Waiting, None) => least + 1 + apart,
+        (_, wait) => wait.map_or(least + 1, |wait| (wait / 4).clamp(least, most)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_does_not_ask_at_the_same_second_and_whoever_is_next_asks_soon() {
+        let asks = |state, wait, number| ask_again(state, wait, TicketNumber::new(number).unwrap());
+        let at_the_opening: Vec<u32> =
+            (1..=5).map(|number| asks(PlaceState::PreQueue, Some(3), number)).collect();
+        assert_eq!(at_the_opening, [5, 6, 7, 8, 4], "each a moment after the opening, in 3 seconds");
+        assert_eq!(asks(PlaceState::PreQueue, Some(3_600), 1), 10);
+        assert_eq!(asks(PlaceState::Waiting, Some(0), 4), 1);
+        assert_eq!(asks(PlaceState::Waiting, Some(20), 4), 5);
+        assert_eq!(asks(PlaceState::Waiting, Some(3_600), 4), 10);
+        assert_eq!(asks(PlaceState::Waiting, None, 4), 6);
+        assert_eq!(asks(PlaceState::Admitted, None, 4), 2);
     }
 }
