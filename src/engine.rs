@@ -565,7 +565,7 @@ impl Domains {
             move_sale: self.sales.port(),
             get_live: self.sales.port(),
             join_queue: self.waiting.port(),
-            get_place: self.waiting.port(),
+            get_place: self.rooms.port(),
             place_order: self.orders.port(),
             record_payment: self.orders.port(),
             passes: self.keys.passes.clone(),
