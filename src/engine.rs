@@ -19,7 +19,7 @@ use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersP
 use crate::actors::payments::{PaymentsActor, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, keep_going, supervise};
 use crate::actors::sales::{
-    Doorkeeper, Office, PassKey, RoomBook, SalesActor, SalesPorts, SalesStore, WaitingActor,
+    Doorkeeper, Office, PassKey, RoomBook, Rooms, SalesActor, SalesPorts, SalesStore, WaitingActor,
 };
 use crate::actors::users::{
     Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
@@ -353,6 +353,7 @@ pub struct Domains {
     shards: Vec<Handle<ShardActor>>,
     stock_journals: Vec<Journal<StockBook>>,
     orders_journals: Vec<Journal<OrderBook>>,
+    rooms: Rooms,
     rooms_journal: Journal<RoomBook>,
     arbiters: Vec<Arbiter>,
 }
@@ -459,11 +460,14 @@ impl Domains {
         };
         let office = Office::new(SalesStore::new(database.clone()), ports, keys.passes.clone(), config);
         let sales = supervise("sales", &coordinators, asks, move || SalesActor::new(office.clone()));
-        // Many people ask where they stand, so the waiting rooms have a thread of their own.
+        // Many people come at once, so the waiting rooms have a thread of their own.
         let doors = figures.thread();
-        let rooms = Lane::start("waiting rooms", 0, &doors.handle(), database.clone(), journal, RoomBook);
+        let rooms = Rooms::new(keys.passes.clone());
+        let rooms_journal =
+            Lane::start("waiting rooms", 0, &doors.handle(), database.clone(), journal, RoomBook);
         let store = SalesStore::new(database.clone());
-        let keeper = Doorkeeper::new(store, rooms.clone(), sales.clone(), keys.passes.clone(), &config.sales);
+        let keeper =
+            Doorkeeper::new(store, rooms_journal.clone(), sales.clone(), rooms.clone(), &config.sales);
         let waiting =
             supervise("waiting rooms", &doors.handle(), asks, move || WaitingActor::new(keeper.clone()));
         arbiters.push(doors);
@@ -526,7 +530,8 @@ impl Domains {
             shards,
             stock_journals,
             orders_journals,
-            rooms_journal: rooms,
+            rooms,
+            rooms_journal,
             arbiters,
         })
     }
@@ -561,7 +566,7 @@ impl Domains {
             move_sale: self.sales.port(),
             get_live: self.sales.port(),
             join_queue: self.waiting.port(),
-            get_place: self.waiting.port(),
+            get_place: self.rooms.port(),
             place_order: self.orders.port(),
             record_payment: self.orders.port(),
             passes: self.keys.passes.clone(),
@@ -637,7 +642,7 @@ impl Domains {
                 list_changes: sales.port(),
                 get_live: sales.port(),
                 join_queue: self.waiting.port(),
-                get_place: self.waiting.port(),
+                get_place: self.rooms.port(),
                 get_traces: sales.port(),
                 get_room: self.waiting.port(),
                 get_draw: self.waiting.port(),

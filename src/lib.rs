@@ -14,7 +14,8 @@
 //!
 //!  audit reads all schemas at one moment and changes nothing: whole shops, open sales, settlements
 //!  dry_run plays a planned sale in a shop of its own, through the same domains
-//!  seed fills a new shop through the same ports; types, error, config, open_files are known to all
+//!  seed fills a new shop through the same ports; types, error, config, open_files, process_figures are
+//!  known to all
 //! ```
 //!
 //! Read on in `http/mod.rs` (the route table), [`actors`] (the domains) and one `messages.rs`. `ARCHITECTURE.md` has
@@ -29,6 +30,7 @@ pub mod engine;
 pub mod error;
 pub mod http;
 pub mod open_files;
+pub mod process_figures;
 pub mod seed;
 pub mod storage;
 pub mod types;

@@ -14,6 +14,8 @@ use actix_web::{App, HttpResponse, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
+use crate::process_figures;
+
 /// A check that takes longer than this has failed.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
@@ -59,6 +61,7 @@ pub fn serve(
 }
 
 async fn get_metrics(figures: Data<PrometheusHandle>) -> HttpResponse {
+    process_figures::show();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(figures.render())
 }
 

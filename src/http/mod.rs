@@ -49,8 +49,9 @@ pub use server::serve;
 #[rustfmt::skip]
 pub fn routes(config: &mut ServiceConfig) {
     config
-        // Routes are tried in this order, so the one that a flash sale is made of comes first.
+        // Routes are tried in this order, so those that a flash sale is made of come first.
         .service(at("/v1/orders").post(orders::place_order).get(orders::list_orders))
+        .service(at("/v1/sales/{id}/queue").post(queue::join_queue).get(queue::get_place))
         .service(at("/v1/auth/register").post(users::register_user))
         .service(at("/v1/auth/login").post(users::sign_in))
         .service(at("/v1/auth/refresh").post(users::refresh_session))
@@ -71,7 +72,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/reservations/{id}/commit").post(inventory::commit_reservation))
         .service(at("/v1/sales").get(sales::list_public_sales))
         .service(at("/v1/sales/{id}").get(sales::get_public_sale))
-        .service(at("/v1/sales/{id}/queue").post(queue::join_queue).get(queue::get_place))
         .service(at("/v1/sales/{id}/draw").get(queue::get_draw))
         .service(at("/v1/admin/sales").post(sales::create_sale).get(sales::list_sales))
         .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))

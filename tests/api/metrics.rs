@@ -36,6 +36,8 @@ async fn the_figures_have_the_promised_names_after_some_traffic() {
         "shobai_pool_idle_connections",
         "shobai_reservations_total",
         "shobai_inventory_active_skus",
+        "shobai_process_cpu_seconds",
+        "shobai_process_memory_bytes",
     ] {
         assert!(page.text.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{}", page.text);
     }

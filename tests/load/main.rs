@@ -6,6 +6,7 @@
 mod engine;
 mod harness;
 mod others;
+mod sale;
 mod stub;
 #[path = "../support/mod.rs"]
 mod support;

@@ -22,6 +22,9 @@ const FINDINGS = {
   undersold: "refused as out of stock although pieces were left at the end",
   differs: "the shop has it, but not as it was answered",
   stuck: "neither done nor undone when the run was over",
+  above_limit: "more pieces of the sale for one customer or card than its limit",
+  out_of_turn: "let into the sale before somebody in front, or not as was drawn",
+  unexplained: "refused in the sale, and the shop cannot say why",
 };
 
 const SKUS_SHOWN = 40; // rows of the audit's table; the full list stays in result.json
@@ -721,6 +724,7 @@ function drawThroughput(section) {
     lines: open ? [...lines, wanted] : lines,
   });
   section.append(stageTable());
+  if (result.goals.length > 0) section.append(goalTable(result.goals));
   return true;
 }
 
@@ -745,6 +749,8 @@ function stageTable() {
         ...(countOf === null
           ? []
           : [mean === null ? "–" : rate(mean) + (best?.best && mean === best.perSecond ? " (peak)" : "")]),
+        rate(stage.refused_per_second),
+        typeof stage.engine_cores === "number" ? stage.engine_cores.toFixed(2) : "–",
       ],
     };
   });
@@ -759,8 +765,25 @@ function stageTable() {
       { title: "reached per second", number: true },
       { title: "reached", number: true },
       ...(countOf === null ? [] : [acceptedColumn]),
+      { title: "refused per second", number: true },
+      { title: "cores of the engine", number: true },
     ],
     rows,
+  );
+}
+
+function goalTable(goals) {
+  return table(
+    "What the scenario wanted",
+    [{ title: "goal", wide: true }, { title: "wanted" }, { title: "is", number: true }, { title: "" }],
+    goals.map(({ name, value, at_least, at_most, met }) => ({
+      cells: [
+        name,
+        at_least === null ? `at most ${at_most}` : `at least ${at_least}`,
+        value < 100 ? value.toFixed(2) : whole(Math.round(value)),
+        sign(met, met ? "reached" : "missed"),
+      ],
+    })),
   );
 }
 
@@ -1122,6 +1145,11 @@ function skuTable(skus) {
   );
 }
 
+const saleSentence = ({ allotment, sold, limit, most_of_one, tickets, drawn, admitted, offences, explained }) =>
+  `In the sale ${whole(sold)} of ${whole(allotment)} pieces were sold, ${whole(most_of_one)} for one customer or card at most ` +
+  `(limit ${whole(limit)}). Of ${whole(tickets)} tickets ${whole(drawn)} were drawn and ${whole(admitted)} let in; ` +
+  `${whole(explained)} of ${whole(offences)} refusals of those who broke a rule are explained.`;
+
 function drawAudit(section) {
   const { audit } = result;
   if (!audit) return false;
@@ -1136,6 +1164,7 @@ function drawAudit(section) {
         `${counted(checked.settled_by_key, "request", "requests")} without an answer, settled by the idempotency key.`,
     ),
   );
+  if (audit.sale) section.append(element("p", {}, saleSentence(audit.sale)));
   if (audit.findings?.length > 0) section.append(findingsTable(audit.findings));
   if (audit.skus?.length > 0) section.append(skuTable(audit.skus));
   if (engine_audit) {

@@ -4,6 +4,9 @@ use std::cell::{Cell, RefCell};
 
 use uuid::Uuid;
 
+use super::client::Answer;
+use super::shop::{self, Payment};
+
 /// Attempts are kept in pieces of this many, so that a growing list is never copied.
 const CHUNK: usize = 1 << 16;
 /// Examples kept of each kind of misbehaviour.
@@ -20,7 +23,7 @@ pub(super) struct Attempt {
     pub sku: u16,
     /// Whether what became of it was ever unclear: its pieces may have been held meanwhile.
     pub was_unclear: bool,
-    pub by_card: bool,
+    pub payment: Payment,
     /// When it was asked for, in milliseconds from the start.
     pub asked_at_ms: u32,
     /// When its cancellation was answered.
@@ -34,12 +37,25 @@ pub(super) struct Attempt {
 pub(super) enum Told {
     Accepted,
     OutOfStock,
+    /// No piece of the sale is left.
+    SoldOut,
     /// For another reason, or at the door.
     Refused,
     /// No answer, or one that does not say what became of the order.
     Unclear,
     /// The request never reached the shop.
     Unsent,
+}
+
+impl Told {
+    /// What a conflict says of the pieces.
+    pub(super) fn by_conflict(answer: &Answer) -> Self {
+        match shop::code(answer).as_deref() {
+            Some("out-of-stock") => Told::OutOfStock,
+            Some("sold-out") => Told::SoldOut,
+            _ => Told::Refused,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,7 +159,7 @@ mod tests {
             customer: 0,
             sku: 0,
             was_unclear: false,
-            by_card: false,
+            payment: Payment::Konbini,
             asked_at_ms: 0,
             cancelled_at_ms: 0,
             told: Told::Unclear,

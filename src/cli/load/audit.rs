@@ -13,12 +13,13 @@ use uuid::Uuid;
 use super::attempts::{Attempt, Cancelled, Misbehaviour, Told, key};
 use super::client::{Body, Client};
 use super::customers::{Session, SignIn};
+use super::fairness::SaleEnded;
 use super::result::{AuditResult, Checked, FindingKind, Findings, SkuBalance};
-use super::shop::{self, Bearer, OrderShown, PageShown, StockShown};
+use super::shop::{self, Bearer, OrderShown, PageShown, Payment, StockShown};
 use super::visit::Good;
 
 /// Customers whose orders are read at the same time, and keys settled at the same time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Pause before a question that was not answered is asked again.
 const BREATH: Duration = Duration::from_millis(100);
 /// Pause before figures that do not balance are looked at once more.
@@ -59,11 +60,11 @@ pub(super) struct Before {
 pub(super) struct Seen(BTreeMap<FindingKind, Misbehaviour>);
 
 impl Seen {
-    fn see(&mut self, kind: FindingKind, what: impl FnOnce() -> String) {
+    pub(super) fn see(&mut self, kind: FindingKind, what: impl FnOnce() -> String) {
         self.see_many(kind, 1, what);
     }
 
-    fn see_many(&mut self, kind: FindingKind, count: i64, what: impl FnOnce() -> String) {
+    pub(super) fn see_many(&mut self, kind: FindingKind, count: i64, what: impl FnOnce() -> String) {
         self.0.entry(kind).or_default().see_many(count.unsigned_abs(), what);
     }
 
@@ -73,7 +74,7 @@ impl Seen {
         }
     }
 
-    fn into_findings(self) -> Vec<Findings> {
+    pub(super) fn into_findings(self) -> Vec<Findings> {
         let findings = self.0.into_iter();
         findings.map(|(kind, Misbehaviour { count, examples })| Findings { kind, count, examples }).collect()
     }
@@ -89,6 +90,7 @@ impl AuditResult {
             skus: Vec::new(),
             checked: Checked::default(),
             findings: vec![Findings { kind: FindingKind::Stuck, count: 1, examples }],
+            sale: None,
             engine_audit: None,
         }
     }
@@ -146,12 +148,14 @@ impl<'a> Auditor<'a> {
         Ok(page.items.first().map(|order| order.id))
     }
 
-    /// Compares everything; `seen` is what was seen while the run went on. A part of a run cannot balance by itself.
+    /// Compares everything; `seen` is what was seen while the run went on, and `sale` the sale of it. A part of a run cannot
+    /// balance by itself.
     pub(super) async fn audit(
         &self,
         mut parts: Vec<Part>,
         start: Vec<i64>,
         mut seen: Seen,
+        sale: Option<&SaleEnded<'_>>,
         is_whole: bool,
     ) -> anyhow::Result<AuditResult> {
         // The run may have been longer than a session lasts.
@@ -192,8 +196,12 @@ impl<'a> Auditor<'a> {
             judge(&skus, &mut seen);
             self.find_undersold(&parts, &skus, &lapsed, &mut seen);
         }
+        let sale = match sale {
+            Some(sale) => Some(self.judge_sale(sale, &parts, &skus, &mut seen).await?),
+            None => None,
+        };
         let (at, findings) = (jiff::Timestamp::now(), seen.into_findings());
-        Ok(AuditResult { at, clean: findings.is_empty(), skus, checked, findings, engine_audit: None })
+        Ok(AuditResult { at, clean: findings.is_empty(), skus, checked, findings, sale, engine_audit: None })
     }
 
     /// Finds out by its key what became of every request that was not clearly answered.
@@ -210,8 +218,8 @@ impl<'a> Auditor<'a> {
         let mut settled = stream::iter(unclear)
             .map(|(place, number, attempt)| async move {
                 let key = key(self.run, thread, number);
-                let bearer = &sessions[attempt.customer as usize].bearer;
-                let outcome = self.settle_one(bearer, &key, attempt, give_up).await;
+                let session = &sessions[attempt.customer as usize];
+                let outcome = self.settle_one(session, &key, attempt, give_up).await;
                 (place, key, outcome)
             })
             .buffer_unordered(AT_ONCE);
@@ -235,12 +243,13 @@ impl<'a> Auditor<'a> {
     /// The attempt as it is settled, or what was said last.
     async fn settle_one(
         &self,
-        bearer: &Bearer,
+        session: &Session,
         key: &str,
         attempt: Attempt,
         give_up: Instant,
     ) -> Result<Attempt, String> {
-        let body = self.goods[usize::from(attempt.sku)].body(attempt.by_card);
+        let Session { bearer, number, .. } = session;
+        let body = self.goods[usize::from(attempt.sku)].body(attempt.payment, *number);
         let attempt = Attempt { was_unclear: true, ..attempt };
         loop {
             let answer = self.client.send(shop::place_order(bearer, key, body.clone())).await;
@@ -252,7 +261,7 @@ impl<'a> Auditor<'a> {
                     return Ok(Attempt { order, fingerprint, told: Told::Accepted, ..attempt });
                 }
                 Ok(refused) if refused.status == 409 => {
-                    return Ok(Attempt { told: Told::OutOfStock, ..attempt });
+                    return Ok(Attempt { told: Told::by_conflict(refused), ..attempt });
                 }
                 Ok(refused) if shop::is_clear(&answer) && refused.status >= 400 => {
                     return Ok(Attempt { told: Told::Refused, ..attempt });
@@ -297,7 +306,7 @@ impl<'a> Auditor<'a> {
                         checked.refused += 1;
                         continue;
                     }
-                    Told::Refused | Told::Unsent => {
+                    Told::SoldOut | Told::Refused | Told::Unsent => {
                         checked.refused += 1;
                         continue;
                     }
@@ -316,7 +325,7 @@ impl<'a> Auditor<'a> {
                     Status::Stands => attempt.cancelled != Cancelled::Yes,
                     Status::Cancelled => attempt.cancelled != Cancelled::No,
                     // A card was charged at once; only who has yet to pay can be too late.
-                    Status::Expired => !attempt.by_card,
+                    Status::Expired => attempt.payment == Payment::Konbini,
                 };
                 if !is_expected {
                     let cancelled = attempt.cancelled;
@@ -414,7 +423,7 @@ impl<'a> Auditor<'a> {
     }
 
     /// Asks until there is an answer, since the shop may just be coming back.
-    async fn insist<T: serde::de::DeserializeOwned>(
+    pub(super) async fn insist<T: serde::de::DeserializeOwned>(
         &self,
         request: impl Fn() -> hyper::Request<Body>,
     ) -> anyhow::Result<T> {

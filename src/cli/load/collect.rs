@@ -14,7 +14,7 @@ const OPEN_SECONDS: u64 = 5;
 pub(super) type Kind = (String, Outcome, Option<String>);
 
 /// Steps that place an order for the first time.
-const PLACING: [&str; 2] = ["place_order", "place_order_by_card"];
+const PLACING: [&str; 3] = ["place_order", "place_order_by_card", "place_order_by_shared_card"];
 
 #[derive(Debug)]
 pub(super) struct Collected {

@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Answer, Client};
+use super::client::Client;
 use super::schedule::Share;
 use super::shop::{self, Bearer, SessionShown};
 
@@ -26,13 +26,13 @@ const RENEW_AT: f64 = 0.7;
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// No session is believed to last longer, whatever the shop says.
 const SESSION_SECONDS_MAX: u64 = 7 * 86_400;
-/// The longest time for which a shop may ask to wait.
-const RETRY_AFTER_SECONDS_MAX: u64 = 60;
 
 /// One customer, signed in.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Session {
     pub bearer: Bearer,
+    /// Among all customers of a run.
+    pub number: usize,
     renewal: Option<Renewal>,
 }
 
@@ -64,6 +64,7 @@ impl Session {
         let due = Instant::now() + lasts;
         Ok(Self {
             bearer: shop::bearer(&shown.access_token)?,
+            number: 0,
             renewal: Some(Renewal { sign_in, refresh_token: shown.refresh_token, due }),
         })
     }
@@ -83,7 +84,7 @@ impl Session {
             Err(_) => renewal.sign_in.session(client).await,
         };
         match renewed {
-            Ok(renewed) => *self = renewed,
+            Ok(renewed) => *self = Self { number: self.number, ..renewed },
             Err(error) => {
                 renewal.due = Instant::now() + RENEW_AGAIN_AFTER;
                 return Err(error);
@@ -118,7 +119,7 @@ async fn register_one(client: &Client, email: String) -> anyhow::Result<Session>
             Ok(answer) if answer.status == 201 => {
                 return Session::of(serde_json::from_slice(&answer.body)?, sign_in);
             }
-            Ok(answer) if matches!(answer.status, 429 | 503) => retry_after(answer),
+            Ok(answer) if matches!(answer.status, 429 | 503) => shop::retry_after(answer),
             Ok(answer) => {
                 let said = String::from_utf8_lossy(&answer.body).into_owned();
                 anyhow::bail!("a customer could not be registered: {} {said}", answer.status)
@@ -128,11 +129,6 @@ async fn register_one(client: &Client, email: String) -> anyhow::Result<Session>
         anyhow::ensure!(Instant::now() + wait < give_up, "no customer could be registered in time");
         tokio::time::sleep(wait).await;
     }
-}
-
-fn retry_after(answer: &Answer) -> Duration {
-    let seconds = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(1).min(RETRY_AFTER_SECONDS_MAX))
 }
 
 /// This share of the bearers of the access tokens in a file, one a line, which must all outlive the run.
@@ -154,7 +150,7 @@ pub(super) fn from_file(path: &Path, share: Share, run_lasts: Duration) -> anyho
                 run_lasts.as_secs()
             );
         }
-        Ok(Session { bearer: shop::bearer(token)?, renewal: None })
+        Ok(Session { bearer: shop::bearer(token)?, number: 0, renewal: None })
     });
     let sessions = sessions.collect::<anyhow::Result<Vec<_>>>()?;
     anyhow::ensure!(!sessions.is_empty(), "{} has no token for this share", path.display());

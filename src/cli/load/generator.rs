@@ -1,6 +1,6 @@
 //! One generator thread: begins visits when they are due, whatever the shop does, and knows how late it was itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,10 +11,12 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
+use uuid::Uuid;
 
 use super::attempts::{Attempts, Misbehaviour};
 use super::client::{Client, Target};
 use super::clock::{Clock, ExactTimer};
+use super::crowd::{Crowd, Left, keep_asking};
 use super::customers::Session;
 use super::scenario::{Scenario, Stage};
 use super::schedule::{Planned, Share, plan};
@@ -29,6 +31,8 @@ const HAND_OVER_EVERY: Duration = Duration::from_millis(200);
 /// How often sessions are looked at, and how many are renewed at the same time.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 const RENEWALS_AT_ONCE: usize = 4;
+/// When a worker finds no customer to be, it looks again after so many milliseconds.
+const NOBODY_THERE_MS: u64 = 5;
 
 /// What one thread has to do.
 pub(super) struct Work {
@@ -45,6 +49,8 @@ pub(super) struct Work {
     pub sessions: Vec<Session>,
     pub skus: Vec<WantedSku>,
     pub webhook_secret: Option<Vec<u8>>,
+    /// The sale of the scenario, once it can be joined.
+    pub sale: watch::Receiver<Option<Uuid>>,
     pub keeps_attempts: bool,
     pub past: mpsc::UnboundedSender<Interval>,
     pub stop: watch::Receiver<bool>,
@@ -57,6 +63,8 @@ pub(super) struct Done {
     pub sessions: Vec<Session>,
     pub doubled: Misbehaviour,
     pub differs: Misbehaviour,
+    /// Of the waiting room, where there was one.
+    pub left: Left,
     pub connections_opened: u64,
     pub cpu: Duration,
 }
@@ -75,6 +83,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
     let chooser = Chooser::new(&scenario.skus, work.skus.len());
     let quantity = scenario.skus.quantity;
     let (close, closed) = watch::channel(false);
+    let crowd = scenario.sale.as_ref().map(|plan| Crowd::new(work.sessions.len(), work.sale, plan.poll_ms));
     let floor = Rc::new(Floor {
         client: Client::new(work.target, part(limits.connections), scenario.timeout()),
         tally: Tally::new(clock, work.past),
@@ -82,10 +91,13 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         attempts: Attempts::new(work.keeps_attempts),
         run: work.run,
         thread: work.thread,
+        crowd,
         customers: work.sessions.into_iter().map(RefCell::new).collect(),
-        goods: work.skus.into_iter().map(|sku| Good::new(sku, quantity)).collect(),
+        goods: work.skus.into_iter().map(|wanted| Good { wanted, quantity }).collect(),
+        limit: scenario.sale.as_ref().map_or(0, |sale| sale.limit),
         chooser,
-        journeys: scenario.journeys.values().filter(|journey| journey.weight > 0).cloned().collect(),
+        journeys: scenario.stages.iter().map(|stage| scenario.journeys_in(stage)).collect(),
+        stage: Cell::new(0),
         webhook_secret: work.webhook_secret,
         random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
         doubled: RefCell::default(),
@@ -94,6 +106,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
     });
     let upkeep = [spawn_local(hand_over(floor.clone())), spawn_local(renew_sessions(floor.clone()))];
     let ticks = spawn_local(tick(floor.clone(), clock.at(0.0)));
+    let asking = spawn_local(keep_asking(floor.clone()));
     let mut generator = Generator {
         floor: floor.clone(),
         clock,
@@ -102,7 +115,8 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         timer: ExactTimer::new()?,
         shop_was_full_until: clock.at(0.0),
     };
-    for planned in plan(&scenario.stages) {
+    for (number, planned) in plan(&scenario.stages).into_iter().enumerate() {
+        floor.stage.set(number);
         tokio::select! {
             staged = generator.stage(&planned) => staged?,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -112,6 +126,10 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
     if *stop.borrow() {
         close.send_replace(true);
     }
+    if let Some(crowd) = &floor.crowd {
+        crowd.leaves();
+    }
+    asking.await??;
     // Everybody who is in the shop is served, or given up on by the deadline of each request.
     while Rc::strong_count(&floor) > 1 + upkeep.len() + 1 {
         tokio::time::sleep(TICK).await;
@@ -131,6 +149,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         sessions: floor.customers.into_iter().map(RefCell::into_inner).collect(),
         doubled: floor.doubled.into_inner(),
         differs: floor.differs.into_inner(),
+        left: floor.crowd.map(Crowd::into_left).unwrap_or_default(),
         connections_opened: floor.client.opened(),
         cpu,
     })
@@ -181,8 +200,11 @@ impl Generator {
     fn begin(&self, due: Instant, found_a_place: bool, place: OwnedSemaphorePermit) {
         let floor = self.floor.clone();
         spawn_local(async move {
-            floor.tally.visit(found_a_place.then(|| Instant::now().saturating_duration_since(due)));
-            floor.visit(due).await;
+            let lag = found_a_place.then(|| Instant::now().saturating_duration_since(due));
+            if let Some(visitor) = floor.next_visitor() {
+                floor.tally.visit(lag);
+                floor.visit(visitor, due).await;
+            }
             drop(place);
         });
     }
@@ -210,12 +232,16 @@ impl Generator {
                 while Instant::now() < until {
                     // There are places for all workers; a visit of the stage before may still have one.
                     let Ok(place) = places.clone().acquire_owned().await else { return };
-                    floor.tally.visit(None);
-                    floor.visit(Instant::now()).await;
+                    let visitor = floor.next_visitor();
+                    let pause_ms = if visitor.is_some() { think_ms } else { think_ms.max(NOBODY_THERE_MS) };
+                    if let Some(visitor) = visitor {
+                        floor.tally.visit(None);
+                        floor.visit(visitor, Instant::now()).await;
+                    }
                     drop(place);
                     // Nobody thinks beyond the end of the stage.
                     let rest = until.saturating_duration_since(Instant::now()).as_millis();
-                    if !floor.think(think_ms.min(u64::try_from(rest).unwrap_or(u64::MAX))).await {
+                    if !floor.think(pause_ms.min(u64::try_from(rest).unwrap_or(u64::MAX))).await {
                         return;
                     }
                 }

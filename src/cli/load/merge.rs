@@ -94,6 +94,8 @@ fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Resul
         for (stage, other) in sum.iter_mut().zip(&result.stages) {
             stage.to = stage.to.max(other.to);
             stage.reached_per_second += other.reached_per_second;
+            stage.orders_per_second += other.orders_per_second;
+            stage.refused_per_second += other.refused_per_second;
             stage.workers = stage.workers.zip(other.workers).map(|(one, other)| one + other);
             stage.wanted_per_second =
                 stage.wanted_per_second.zip(other.wanted_per_second).map(|(one, other)| one + other);
@@ -128,6 +130,7 @@ fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Resul
         steps: collected.steps(seconds),
         timeline,
         engine,
+        goals: Vec::new(),
         audit,
     })
 }
@@ -237,6 +240,7 @@ fn audits(results: &[LoadResult]) -> anyhow::Result<Option<AuditResult>> {
         skus,
         checked,
         findings,
+        sale: None,
         engine_audit: None,
     }))
 }

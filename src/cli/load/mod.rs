@@ -3,7 +3,7 @@
 //! ```text
 //!  scenario ─► schedule ─► generator  one thread: begins visits when they are due
 //!                             │
-//!                           visit     a customer's steps ─► shop (requests, answers) ─► client (HTTP/1.1)
+//!  operator ─ sale ─ crowd ─ visit     a customer's steps ─► shop (requests, answers) ─► client (HTTP/1.1)
 //!                             │
 //!                   tally ────┴──── attempts       what was measured, what the customers were told
 //!                     │                 │
@@ -23,15 +23,20 @@ pub(super) mod client;
 mod clock;
 mod collect;
 mod compare;
+mod crowd;
 pub(super) mod customers;
+mod fairness;
 mod generator;
+mod goals;
 mod histograms;
 mod machine;
 mod merge;
+mod operator;
 mod page;
 mod progress;
 mod result;
 mod run;
+mod sale_plan;
 mod scenario;
 mod schedule;
 mod scrape;

@@ -37,6 +37,8 @@ pub(super) struct LoadResult {
     pub steps: Vec<StepRun>,
     pub timeline: Vec<Second>,
     pub engine: Option<EngineSeries>,
+    /// Of the scenario's goals those whose figures are known.
+    pub goals: Vec<GoalResult>,
     pub audit: Option<AuditResult>,
 }
 
@@ -106,6 +108,23 @@ pub(super) struct StageRun {
     /// Visits per second.
     pub wanted_per_second: Option<f64>,
     pub reached_per_second: f64,
+    /// Orders accepted for the first time.
+    pub orders_per_second: f64,
+    /// Requests refused.
+    pub refused_per_second: f64,
+    /// Cores that the engine took, where it was asked.
+    pub engine_cores: Option<f64>,
+}
+
+/// A figure that the scenario wants, and whether it was reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GoalResult {
+    pub name: String,
+    pub value: f64,
+    pub at_least: Option<f64>,
+    pub at_most: Option<f64>,
+    pub met: bool,
 }
 
 /// Requests.
@@ -262,7 +281,29 @@ pub(super) struct AuditResult {
     pub skus: Vec<SkuBalance>,
     pub checked: Checked,
     pub findings: Vec<Findings>,
+    /// The sale of the scenario.
+    pub sale: Option<SaleAudit>,
     pub engine_audit: Option<EngineAudit>,
+}
+
+/// A sale as its customers met it, compared with what it promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SaleAudit {
+    pub id: uuid::Uuid,
+    /// Pieces of all SKUs.
+    pub allotment: i64,
+    pub sold: i64,
+    pub limit: i64,
+    /// Pieces of whoever got most, by account or by card.
+    pub most_of_one: i64,
+    pub tickets: u64,
+    /// Tickets in the published draw, and those that were let in, drawn or not.
+    pub drawn: u64,
+    pub admitted: u64,
+    /// Customers who broke a rule, once for each gate that refused them, and those whose refusal the shop explains.
+    pub offences: u64,
+    pub explained: u64,
 }
 
 /// Pieces of one SKU: `start − accepted + cancelled = available`, or the difference is the balance.
@@ -314,6 +355,12 @@ pub(super) enum FindingKind {
     Differs,
     /// Pieces held for nobody, or a key whose outcome nobody could tell.
     Stuck,
+    /// More pieces of a sale for one customer or card than its limit.
+    AboveLimit,
+    /// Let in before somebody who stood in front, or in another order than was drawn and published.
+    OutOfTurn,
+    /// Refused in a sale, and the shop cannot say why.
+    Unexplained,
 }
 
 impl FindingKind {
@@ -325,6 +372,9 @@ impl FindingKind {
             FindingKind::Undersold => "undersold",
             FindingKind::Differs => "differs",
             FindingKind::Stuck => "stuck",
+            FindingKind::AboveLimit => "above_limit",
+            FindingKind::OutOfTurn => "out_of_turn",
+            FindingKind::Unexplained => "unexplained",
         }
     }
 }
@@ -334,6 +384,27 @@ impl FindingKind {
 pub(super) struct EngineAudit {
     pub clean: bool,
     pub output: String,
+}
+
+impl EngineSeries {
+    fn last(&self, name: &str) -> Option<f64> {
+        let series = self.series.iter().find(|series| series.name == name)?;
+        series.points.iter().rev().find_map(|(_, value)| *value)
+    }
+
+    /// Entries of waiting rooms, and bytes of the engine's memory for each, as they were seen last.
+    fn waiting(&self) -> Option<(f64, f64)> {
+        let entries = self.last("shobai_queue_entries").filter(|entries| *entries > 0.0)?;
+        Some((entries, self.last("shobai_queue_memory_bytes")? / entries))
+    }
+
+    /// The mean of a figure over the seconds that count; nothing where it is not known.
+    pub(super) fn mean(&self, name: &str, counts: impl Fn(u64) -> bool) -> Option<f64> {
+        let series = self.series.iter().find(|series| series.name == name)?;
+        let points = series.points.iter().filter(|(second, _)| counts(*second));
+        let values: Vec<f64> = points.filter_map(|(_, value)| *value).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
 }
 
 impl LoadResult {
@@ -361,13 +432,24 @@ impl LoadResult {
              {failed} failed, {timed_out} timed out",
             self.scenario.name, self.seconds
         );
-        let _ = writeln!(text, "\n{:<20} {:>8} {:>12} {:>12}", "stage", "kind", "wanted/s", "visits/s");
+        let _ = writeln!(
+            text,
+            "\n{:<20} {:>8} {:>12} {:>12} {:>12} {:>12} {:>8}",
+            "stage", "kind", "wanted/s", "visits/s", "orders/s", "refused/s", "cores"
+        );
         for stage in &self.stages {
             let wanted = stage.wanted_per_second.map_or("-".to_owned(), |wanted| format!("{wanted:.0}"));
+            let cores = stage.engine_cores.map_or("-".to_owned(), |cores| format!("{cores:.2}"));
             let _ = writeln!(
                 text,
-                "{:<20} {:>8} {:>12} {:>12.0}",
-                stage.name, stage.kind, wanted, stage.reached_per_second
+                "{:<20} {:>8} {:>12} {:>12.0} {:>12.0} {:>12.0} {:>8}",
+                stage.name,
+                stage.kind,
+                wanted,
+                stage.reached_per_second,
+                stage.orders_per_second,
+                stage.refused_per_second,
+                cores
             );
         }
         let _ = writeln!(
@@ -400,6 +482,17 @@ impl LoadResult {
         for reason in &self.invalid_because {
             let _ = writeln!(text, "NOT VALID: {reason}");
         }
+        if let Some((entries, bytes)) = self.engine.as_ref().and_then(EngineSeries::waiting) {
+            let _ = writeln!(text, "waiting room: {entries} entries, {bytes:.0} bytes each");
+        }
+        for GoalResult { name, value, at_least, at_most, met } in &self.goals {
+            let verdict = if *met { "reached" } else { "MISSED" };
+            let bound = match (at_least, at_most) {
+                (Some(least), _) => format!("at least {least}"),
+                (None, most) => format!("at most {}", most.unwrap_or_default()),
+            };
+            let _ = writeln!(text, "goal: {name} is {value:.2}, wanted {bound}: {verdict}");
+        }
         if let Some(audit) = &self.audit {
             text.push_str(&audit.table());
         }
@@ -421,6 +514,18 @@ impl AuditResult {
             let _ = writeln!(
                 text,
                 "  {sku}: {start} − {accepted} accepted + {cancelled} cancelled = {available} available: {verdict}"
+            );
+        }
+        if let Some(sale) = &self.sale {
+            let _ = writeln!(
+                text,
+                "  sale {}: {} of {} pieces sold, {} for one customer or card at most (limit {})",
+                sale.id, sale.sold, sale.allotment, sale.most_of_one, sale.limit
+            );
+            let _ = writeln!(
+                text,
+                "  {} tickets, {} of them drawn; {} were let in; {} of {} refusals of those who broke a rule are explained",
+                sale.tickets, sale.drawn, sale.admitted, sale.explained, sale.offences
             );
         }
         for Findings { kind, count, examples } in &self.findings {

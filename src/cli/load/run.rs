@@ -14,16 +14,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::audit::{Auditor, Part, Seen};
 use super::client::{Client, Target};
 use super::collect::Collected;
+use super::crowd::Left;
 use super::customers::{self, Session, SignIn};
 use super::generator::Done;
 use super::machine::memory_peak;
+use super::operator::Operator;
 use super::page;
 use super::result::{
-    AuditResult, EngineAudit, FindingKind, Generator, LoadResult, Machine, SCHEMA, ScenarioRun, Shard,
-    StageRun, Versions,
+    AuditResult, EngineAudit, EngineSeries, FindingKind, Generator, LoadResult, Machine, SCHEMA, ScenarioRun,
+    Shard, StageRun, Versions,
 };
 use super::scenario::{Scenario, Stage, Step};
 use super::schedule::{Planned, Share, plan};
+use super::scrape::PROCESSOR;
 use super::shop;
 use super::visit::Good;
 use super::wanted;
@@ -39,7 +42,8 @@ const BUSY: f64 = 0.95;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Run {
-    /// A scenario that comes with the binary (smoke, flash-sale, steady, soak, browse-heavy, mixed-shop, abuse) or a file.
+    /// A scenario that comes with the binary (smoke, flash-sale, steady, soak, browse-heavy, mixed-shop, abuse,
+    /// flash-sale-gates, fair-sale, waiting-room) or a file.
     scenario: String,
     /// Where the shop is.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
@@ -56,7 +60,7 @@ pub(in crate::cli) struct Run {
     /// Compares what the customers saw with what the shop says afterwards; exit code 1 if they differ.
     #[arg(long)]
     audit: bool,
-    /// The admin's sign-in for the audit, as `<data_dir>/demo.json` has it; by default that file.
+    /// The admin's sign-in for the audit and for a sale, as `<data_dir>/demo.json` has it; by default that file.
     #[arg(long, value_name = "FILE")]
     admin: Option<PathBuf>,
     /// The engine's metrics endpoint, for the report, for example http://127.0.0.1:9464/metrics.
@@ -89,6 +93,11 @@ impl Run {
             scenario.customers.tokens = self.tokens.clone();
         }
         scenario.check()?;
+        anyhow::ensure!(
+            scenario.sale.is_none() || self.is_whole(),
+            "scenario {}: its sale is made by one machine, so it has no shards",
+            scenario.name
+        );
         anyhow::ensure!(
             !scenario.has(Step::PayOrder) || self.webhook_secret.is_some(),
             "scenario {}: pay_order needs --webhook-secret",
@@ -178,7 +187,16 @@ async fn carry_out(
     let run_id = format!("{:x}", jiff::Timestamp::now().as_millisecond());
     let skus = wanted::find(&client, &scenario.skus).await?;
     let parts = sessions(&client, &scenario, &run_id, share).await?;
-    let goods: Vec<Good> = skus.iter().map(|sku| Good::new(sku.clone(), scenario.skus.quantity)).collect();
+    let quantity = scenario.skus.quantity;
+    let goods: Vec<Good> = skus.iter().map(|sku| Good { wanted: sku.clone(), quantity }).collect();
+    let operator = match &scenario.sale {
+        Some(plan) => {
+            let admin = admin_of(run.admin.as_deref(), &config.storage.data_dir)?;
+            let names = skus.iter().map(|sku| sku.sku.clone()).collect();
+            Some(Operator::new(&client, admin, &scenario, plan, names, &run_id).await?)
+        }
+        None => None,
+    };
     let audited = match run.audit {
         true => {
             let admin = admin_of(run.admin.as_deref(), &config.storage.data_dir)?;
@@ -199,17 +217,25 @@ async fn carry_out(
         share,
         skus: &skus,
         webhook_secret: run.webhook_secret()?,
+        operator: operator.as_ref(),
         keeps_attempts: run.audit,
         start_at: run.start_at,
         metrics: run.metrics.as_deref(),
         out: run.out.as_deref(),
     };
-    let watched = watch.until_the_end(parts, &mut interrupts).await?;
-    let Watched { done, mut collected, engine, started_at, seconds, ended } = watched;
+    let watched = watch.until_the_end(parts, &mut interrupts).await;
+    if let Some(operator) = &operator {
+        // Also after a run that failed nobody finds a sale that goes on.
+        operator.close().await.context("the sale could not be closed")?;
+    }
+    let Watched { mut done, mut collected, engine, started_at, seconds, ended } = watched?;
 
     let planned = plan(&scenario.stages);
     let generator = generator_of(&scenario, &collected, &done, seconds);
     let invalid_because = why_invalid(&scenario, &generator);
+    let left: Vec<Left> = done.iter_mut().map(|done| std::mem::take(&mut done.left)).collect();
+    let mut sale = operator.as_ref().and_then(|operator| operator.ended(left));
+    let stages = stages_of(&planned, &collected, engine.as_ref(), seconds, share);
     let mut result = LoadResult {
         schema: SCHEMA.to_owned(),
         scenario: ScenarioRun {
@@ -230,7 +256,8 @@ async fn carry_out(
             engine: engine_version(&client).await,
         },
         generator,
-        stages: stages_of(&planned, &collected, seconds, share),
+        goals: scenario.goals.iter().filter_map(|goal| goal.judge(&stages)).collect(),
+        stages,
         totals: collected.totals,
         steps: collected.steps(seconds),
         timeline: collected.timeline(&planned, 1.0 / share.of as f64),
@@ -239,9 +266,15 @@ async fn carry_out(
     };
     if let Some((auditor, before)) = audited {
         let (parts, seen) = parts_of(done, before.newest);
+        let audited = async {
+            if let Some(sale) = &mut sale {
+                sale.ask_everybody(&client, OWN_PATIENCE).await?;
+            }
+            auditor.audit(parts, before.available, seen, sale.as_ref(), run.is_whole()).await
+        };
         // Whatever comes of it, what was measured is reported.
         result.audit = tokio::select! {
-            audited = auditor.audit(parts, before.available, seen, run.is_whole()) => {
+            audited = audited => {
                 Some(audited.unwrap_or_else(|error| AuditResult::unfinished(&error)))
             }
             _ = interrupts.recv() => {
@@ -249,6 +282,10 @@ async fn carry_out(
                 None
             }
         };
+    }
+    if let Some(operator) = &operator {
+        // Until now its SKUs were sold to nobody, and what was unclear could not become an order of general stock.
+        operator.settle().await.context("the sale could not be settled")?;
     }
     if let Some(audit) = &mut result.audit
         && target.is_loopback()
@@ -284,7 +321,10 @@ async fn sessions(
         all.len()
     );
     let mut parts = vec![Vec::new(); scenario.threads];
-    for (number, session) in all.into_iter().enumerate() {
+    for (number, mut session) in all.into_iter().enumerate() {
+        // Of the whole run: shards take turns.
+        let among_all = share.index + number * share.of;
+        session.number = among_all;
         parts[number % scenario.threads].push(session);
     }
     Ok(parts)
@@ -326,15 +366,23 @@ fn why_invalid(scenario: &Scenario, generator: &Generator) -> Vec<String> {
     reasons
 }
 
-fn stages_of(planned: &[Planned], collected: &Collected, seconds: f64, share: Share) -> Vec<StageRun> {
+fn stages_of(
+    planned: &[Planned],
+    collected: &Collected,
+    engine: Option<&EngineSeries>,
+    seconds: f64,
+    share: Share,
+) -> Vec<StageRun> {
     let reached = planned.iter().filter(|stage| stage.from < seconds);
     reached
         .map(|Planned { stage, from, to }| {
             let to = to.min(seconds);
             // A second belongs to the stage that its middle is in.
-            let is_within = |(second, _): &(&u64, &u64)| (*from..to).contains(&(**second as f64 + 0.5));
-            let visits: Vec<u64> =
-                collected.visits.iter().filter(is_within).map(|(_, visits)| *visits).collect();
+            let is_within = |second: u64| (*from..to).contains(&(second as f64 + 0.5));
+            let visits = collected.visits.iter().filter(|(second, _)| is_within(**second));
+            let visits: Vec<u64> = visits.map(|(_, visits)| *visits).collect();
+            let answers = || collected.seconds.values().filter(|second| is_within(second.second));
+            let per_second = |count: u64| count as f64 / (answers().count() as f64).max(1.0);
             let workers = match stage {
                 Stage::Closed { workers, .. } => Some(share.count(*workers)),
                 _ => None,
@@ -348,6 +396,9 @@ fn stages_of(planned: &[Planned], collected: &Collected, seconds: f64, share: Sh
                 workers,
                 wanted_per_second: workers.is_none().then_some(wanted),
                 reached_per_second: visits.iter().sum::<u64>() as f64 / (visits.len() as f64).max(1.0),
+                orders_per_second: per_second(answers().map(|second| second.orders).sum()),
+                refused_per_second: per_second(answers().map(|second| second.refused).sum()),
+                engine_cores: engine.and_then(|engine| engine.mean(PROCESSOR, is_within)),
             }
         })
         .collect()
@@ -374,7 +425,7 @@ fn admin_of(file: Option<&Path>, data_dir: &Path) -> anyhow::Result<SignIn> {
 
     let path = file.map_or_else(|| data_dir.join("demo.json"), Path::to_owned);
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("the audit needs the admin's sign-in: {}", path.display()))?;
+        .with_context(|| format!("the audit and a sale need the admin's sign-in: {}", path.display()))?;
     let SignIns { admin } =
         serde_json::from_str(&text).with_context(|| format!("{} is not a sign-in", path.display()))?;
     Ok(admin)

@@ -10,8 +10,11 @@ use figment::Figment;
 use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
+use super::goals::Goal;
+use super::sale_plan::{SalePlan, Who};
+
 /// The scenarios that come with the binary.
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 10] = [
     ("smoke", include_str!("scenarios/smoke.toml")),
     ("flash-sale", include_str!("scenarios/flash-sale.toml")),
     ("steady", include_str!("scenarios/steady.toml")),
@@ -19,6 +22,9 @@ const SHIPPED: [(&str, &str); 7] = [
     ("browse-heavy", include_str!("scenarios/browse-heavy.toml")),
     ("mixed-shop", include_str!("scenarios/mixed-shop.toml")),
     ("abuse", include_str!("scenarios/abuse.toml")),
+    ("flash-sale-gates", include_str!("scenarios/flash-sale-gates.toml")),
+    ("fair-sale", include_str!("scenarios/fair-sale.toml")),
+    ("waiting-room", include_str!("scenarios/waiting-room.toml")),
 ];
 
 /// Requests whose outcomes can be kept for an audit.
@@ -37,6 +43,10 @@ pub(super) struct Scenario {
     pub skus: Skus,
     pub stages: Vec<Stage>,
     pub journeys: BTreeMap<String, Journey>,
+    /// What the harness plans, arms, pauses, closes and settles while it visits.
+    pub sale: Option<SalePlan>,
+    #[serde(default)]
+    pub goals: Vec<Goal>,
     #[serde(default)]
     pub limits: Limits,
     /// The file as it was read.
@@ -113,6 +123,11 @@ pub(super) enum Stage {
 pub(super) struct Journey {
     pub weight: u32,
     pub steps: Vec<Step>,
+    /// In which stages it is taken; in all if there are none.
+    #[serde(default)]
+    pub stages: Vec<String>,
+    #[serde(default)]
+    pub who: Who,
     /// Between one step's answer and the next step.
     #[serde(default)]
     pub think_ms: u64,
@@ -125,6 +140,7 @@ pub(super) enum Step {
     Look,
     PlaceOrder,
     PlaceOrderByCard,
+    PlaceOrderBySharedCard,
     RepeatOrder,
     PayOrder,
     CancelOrder,
@@ -132,6 +148,16 @@ pub(super) enum Step {
     SendBadToken,
     SendHugeBody,
     ReuseKey,
+    JoinQueue,
+    JoinWithWrongWork,
+    /// Done by itself, by whoever has a ticket.
+    #[serde(skip_deserializing)]
+    PollQueue,
+    OrderWithoutAdmission,
+    OrderWithStolenAdmission,
+    OrderWithUsedAdmission,
+    OrderTooMuch,
+    OrderTooFast,
 }
 
 impl Step {
@@ -141,6 +167,7 @@ impl Step {
             Step::Look => "look",
             Step::PlaceOrder => "place_order",
             Step::PlaceOrderByCard => "place_order_by_card",
+            Step::PlaceOrderBySharedCard => "place_order_by_shared_card",
             Step::RepeatOrder => "repeat_order",
             Step::PayOrder => "pay_order",
             Step::CancelOrder => "cancel_order",
@@ -148,6 +175,14 @@ impl Step {
             Step::SendBadToken => "send_bad_token",
             Step::SendHugeBody => "send_huge_body",
             Step::ReuseKey => "reuse_key",
+            Step::JoinQueue => "join_queue",
+            Step::JoinWithWrongWork => "join_with_wrong_work",
+            Step::PollQueue => "poll_queue",
+            Step::OrderWithoutAdmission => "order_without_admission",
+            Step::OrderWithStolenAdmission => "order_with_stolen_admission",
+            Step::OrderWithUsedAdmission => "order_with_used_admission",
+            Step::OrderTooMuch => "order_too_much",
+            Step::OrderTooFast => "order_too_fast",
         }
     }
 
@@ -159,8 +194,29 @@ impl Step {
         )
     }
 
-    const fn places(self) -> bool {
-        matches!(self, Step::PlaceOrder | Step::PlaceOrderByCard)
+    /// Whether it places an order for the first time.
+    pub(super) const fn places(self) -> bool {
+        matches!(self, Step::PlaceOrder | Step::PlaceOrderByCard | Step::PlaceOrderBySharedCard)
+    }
+
+    const fn joins(self) -> bool {
+        matches!(self, Step::JoinQueue | Step::JoinWithWrongWork)
+    }
+
+    /// Whether there has to be a waiting room.
+    const fn needs_a_queue(self) -> bool {
+        self.joins()
+            || matches!(
+                self,
+                Step::OrderWithoutAdmission
+                    | Step::OrderWithStolenAdmission
+                    | Step::OrderWithUsedAdmission
+                    | Step::OrderTooFast
+            )
+    }
+
+    const fn needs_a_sale(self) -> bool {
+        self.needs_a_queue() || matches!(self, Step::PlaceOrderBySharedCard | Step::OrderTooMuch)
     }
 }
 
@@ -287,6 +343,9 @@ impl Scenario {
                     format!("needs limits.in_flight to be {:.0} at least, thinking included", most.ceil());
                 return impossible(format!("stages.{index}"), &problem);
             }
+            if stage.kind() != "pause" && self.journeys_in(stage).is_empty() {
+                return impossible(format!("stages.{index}"), "has no journey that is taken in it");
+            }
             if let Some((key, problem)) = stage.problem() {
                 return impossible(format!("stages.{index}.{key}"), problem);
             }
@@ -318,11 +377,63 @@ impl Scenario {
                 has_order |= step.places();
             }
         }
-        Ok(())
+        match self.sale_problems().into_iter().next() {
+            Some((key, problem)) => impossible(key, problem),
+            None => Ok(()),
+        }
+    }
+
+    /// What the parts of a scenario that speak of a sale, or of each other's names, cannot mean.
+    fn sale_problems(&self) -> Vec<(String, &'static str)> {
+        let mut found = Vec::new();
+        let no_stage = "is not the name of a stage";
+        for (name, journey) in &self.journeys {
+            let key = |key: &str| format!("journeys.{name}.{key}");
+            if journey.stages.iter().any(|stage| self.stage(stage).is_none()) {
+                found.push((key("stages"), no_stage));
+            }
+            let needs_a_sale = journey.steps.iter().any(|step| step.needs_a_sale());
+            if self.sale.is_none() && (needs_a_sale || journey.who != Who::Anybody) {
+                found.push((key("steps"), "need a [sale]"));
+            }
+            let has_queue = self.sale.as_ref().is_some_and(SalePlan::has_queue);
+            let needs_a_queue = journey.steps.iter().any(|step| step.needs_a_queue());
+            if !has_queue && (needs_a_queue || journey.who != Who::Anybody) {
+                found.push((key("steps"), "need a [sale] whose admission is a queue or a lottery"));
+            }
+            if (journey.who == Who::Newcomers) != journey.steps.iter().any(|step| step.joins()) {
+                found.push((key("who"), "must be newcomers for joining, and for nothing else"));
+            }
+        }
+        for (index, goal) in self.goals.iter().enumerate() {
+            let stages = std::iter::once(&goal.stage).chain(&goal.of);
+            if stages.into_iter().any(|stage| self.stage(stage).is_none()) {
+                found.push((format!("goals.{index}"), no_stage));
+            }
+            if goal.at_least.is_some() == goal.at_most.is_some() {
+                found.push((format!("goals.{index}"), "must have either at_least or at_most"));
+            }
+        }
+        found.extend(self.sale.iter().flat_map(|sale| sale.problems(|name| self.stage(name))));
+        found
+    }
+
+    /// The number of the stage of that name.
+    pub(super) fn stage(&self, name: &str) -> Option<usize> {
+        self.stages.iter().position(|stage| stage.name() == name)
     }
 
     pub(super) fn has(&self, step: Step) -> bool {
         self.journeys.values().any(|journey| journey.weight > 0 && journey.steps.contains(&step))
+    }
+
+    /// The journeys that are taken in a stage.
+    pub(super) fn journeys_in(&self, stage: &Stage) -> Vec<Journey> {
+        let is_taken = |journey: &&Journey| {
+            journey.weight > 0
+                && (journey.stages.is_empty() || journey.stages.iter().any(|name| name == stage.name()))
+        };
+        self.journeys.values().filter(is_taken).cloned().collect()
     }
 
     /// How long a visitor thinks during a visit.
@@ -475,6 +586,30 @@ mod tests {
             let (from, to) = (format!("\n{from}"), format!("\n{to}"));
             assert!(smoke.contains(&from), "{from}");
             let refused = Scenario::parse("smoke", smoke.replacen(&from, &to, 1)).and_then(|it| it.check());
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains(named), "{to}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_sale_that_cannot_be_run_is_refused_by_its_key() {
+        let fair = Scenario::load("fair-sale").unwrap().text;
+        for (from, to, named) in [
+            ("opens = \"the sale\"", "opens = \"gathering\"", "sale.opens"),
+            ("armed = \"gathering\"", "armed = \"before\"", "sale.armed"),
+            ("limit = 2", "limit = 0", "sale.limit"),
+            ("per_second = 400", "per_second = 0", "sale.per_second"),
+            ("per_second = 400", "poll_ms = 0", "sale.poll_ms"),
+            ("per_second = 400", "paused = \"gathering\"", "sale.paused"),
+            ("admission = \"queue\"", "admission = \"none\"", "journeys."),
+            ("who = \"newcomers\"", "who = \"anybody\"", "journeys.join.who"),
+            ("stages = [\"gathering\"]", "stages = [\"nowhere\"]", "journeys.join.stages"),
+            ("steps = [\"join_queue\"]", "steps = [\"poll_queue\"]", "journeys.join.steps"),
+            ("[limits]", "[[goals]]\nstage = \"the sale\"\nfigure = \"orders\"\n[limits]", "goals.0"),
+        ] {
+            let (from, to) = (format!("\n{from}"), format!("\n{to}"));
+            assert!(fair.contains(&from), "{from}");
+            let refused = Scenario::parse("fair", fair.replacen(&from, &to, 1)).and_then(|it| it.check());
             let text = refused.unwrap_err().to_string();
             assert!(text.contains(named), "{to}: {text}");
         }

@@ -6,8 +6,15 @@ use super::client::{Client, Target};
 use super::result::{EngineSeries, Series};
 use super::shop;
 
+/// The processor's time of the engine alone, without its database.
+pub(super) const PROCESSOR: &str = "shobai_process_cpu_seconds";
+
 /// The figures shown, and the labels that tell their lines apart.
-const SHOWN: [(&str, How, &str, &[&str]); 11] = [
+const SHOWN: [(&str, How, &str, &[&str]); 15] = [
+    (PROCESSOR, How::Rate, "cores", &[]),
+    ("shobai_process_memory_bytes", How::Gauge, "bytes", &[]),
+    ("shobai_queue_entries", How::Gauge, "entries", &[]),
+    ("shobai_queue_memory_bytes", How::Gauge, "bytes", &[]),
     ("shobai_journal_batch_entries", How::Mean, "entries", &["journal"]),
     ("shobai_journal_commit_seconds", How::Mean, "seconds", &["journal"]),
     ("shobai_journal_queue_entries", How::Gauge, "entries", &["journal"]),

@@ -1,7 +1,9 @@
 //! The shop's REST contract as a customer's app speaks it: requests, and what an answer means. Knows nothing else of
 //! the engine.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Bytes;
@@ -13,11 +15,18 @@ use serde_json::json;
 use super::client::{Answer, Body, Client, Trouble};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const SALE_ADMISSION: HeaderName = HeaderName::from_static("sale-admission");
+const QUEUE_TICKET: HeaderName = HeaderName::from_static("queue-ticket");
+const CHALLENGE_ANSWER: HeaderName = HeaderName::from_static("challenge-answer");
 const SIGNATURE: HeaderName = HeaderName::from_static("shobai-signature");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// The longest time for which a shop may ask to wait.
+const RETRY_AFTER_SECONDS_MAX: u64 = 60;
 /// Far longer than an order can be.
 const HUGE_BODY_BYTES: usize = 1024 * 1024;
+/// Leading zero bits for which a customer's app would work.
+const WORK_BITS_MAX: u32 = 30;
 /// The longest code of a problem that is told; what is no code is told by its status.
 const CODE_CHARACTERS_MAX: usize = 64;
 
@@ -87,20 +96,29 @@ pub(super) const fn is_at_the_door(status: u16) -> bool {
 
 /// The reason beside the outcome: the problem's code, or what broke.
 pub(super) fn reason(answer: &Result<Answer, Trouble>) -> Option<String> {
+    match answer {
+        Ok(answer) if answer.status < 300 => None,
+        Ok(answer) => Some(code(answer).unwrap_or_else(|| answer.status.to_string())),
+        Err(trouble) => Some(trouble.to_string()),
+    }
+}
+
+/// The code of a problem.
+pub(super) fn code(answer: &Answer) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem<'a> {
         #[serde(borrow)]
         code: std::borrow::Cow<'a, str>,
     }
 
-    match answer {
-        Ok(answer) if answer.status < 300 => None,
-        Ok(answer) => Some(match serde_json::from_slice::<Problem>(&answer.body) {
-            Ok(Problem { code }) if is_code(&code) => code.into_owned(),
-            _ => answer.status.to_string(),
-        }),
-        Err(trouble) => Some(trouble.to_string()),
-    }
+    let Problem { code } = serde_json::from_slice(&answer.body).ok()?;
+    is_code(&code).then(|| code.into_owned())
+}
+
+/// How long the shop asks to wait before the next try.
+pub(super) fn retry_after(answer: &Answer) -> Duration {
+    let seconds = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1).min(RETRY_AFTER_SECONDS_MAX))
 }
 
 fn is_code(text: &str) -> bool {
@@ -163,6 +181,23 @@ pub(super) struct VariantShown {
     pub sku: String,
 }
 
+/// Where somebody stands in a waiting room.
+#[derive(Debug, Deserialize)]
+pub(super) struct PlaceShown {
+    pub ticket: String,
+    pub number: u32,
+    pub state: String,
+    pub admission: Option<String>,
+    pub admitted_until: Option<jiff::Timestamp>,
+}
+
+/// A sale as its operators, or anybody, see it.
+#[derive(Debug, Deserialize)]
+pub(super) struct SaleShown {
+    pub id: uuid::Uuid,
+    pub commitment: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct AvailableShown {
     pub available: i64,
@@ -182,14 +217,83 @@ pub(super) struct SessionShown {
     pub expires_in: u64,
 }
 
-/// The order's body, made once for each SKU.
-pub(super) fn order_body(sku: &str, quantity: i64, by_card: bool) -> Bytes {
-    let payment = if by_card {
-        json!({"method": "card", "card": {"token": "tok_ok"}})
-    } else {
-        json!({"method": "konbini", "konbini": {"chain": "seven_eleven", "phone": "09012345678"}})
+/// How a customer pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Payment {
+    /// Later, under a phone number of the customer's own.
+    Konbini,
+    /// At once, by a card of the customer's own.
+    Card,
+    /// By one card that several accounts have.
+    SharedCard,
+}
+
+/// An order of one SKU; `payer` is the customer's number among all of the run, for a phone or a card that nobody else has.
+pub(super) fn order_body(sku: &str, quantity: i64, payment: Payment, payer: usize) -> Bytes {
+    let mut body = String::with_capacity(160);
+    let sku = serde_json::Value::from(sku);
+    // Writing to a string cannot fail.
+    let _ = write!(body, r#"{{"lines":[{{"sku":{sku},"quantity":{quantity}}}],"payment":"#);
+    let _ = match payment {
+        Payment::Konbini => write!(
+            body,
+            r#"{{"method":"konbini","konbini":{{"chain":"seven_eleven","phone":"090{:08}"}}}}}}"#,
+            payer % 100_000_000
+        ),
+        Payment::Card => write!(body, r#"{{"method":"card","card":{{"token":"tok_ok_{payer}"}}}}}}"#),
+        Payment::SharedCard => write!(body, r#"{{"method":"card","card":{{"token":"tok_ok_shared"}}}}}}"#),
     };
-    Bytes::from(json!({"lines": [{"sku": sku, "quantity": quantity}], "payment": payment}).to_string())
+    Bytes::from(body)
+}
+
+/// What somebody shows who was let into a sale.
+pub(super) fn with_admission(mut request: Request<Body>, admission: Option<HeaderValue>) -> Request<Body> {
+    if let Some(admission) = admission {
+        request.headers_mut().insert(SALE_ADMISSION, admission);
+    }
+    request
+}
+
+/// Joins the waiting room of a sale, perhaps with the answer to a challenge.
+pub(super) fn join_queue(customer: &Bearer, sale: uuid::Uuid, answer: Option<&str>) -> Request<Body> {
+    let mut request = post(&format!("/v1/sales/{sale}/queue"), Some(customer), Bytes::new());
+    if let Some(answer) = answer.and_then(|answer| HeaderValue::from_str(answer).ok()) {
+        request.headers_mut().insert(CHALLENGE_ANSWER, answer);
+    }
+    request
+}
+
+/// Where the bearer of a ticket stands.
+pub(super) fn get_place(sale: uuid::Uuid, ticket: HeaderValue) -> Request<Body> {
+    let mut request = get(&format!("/v1/sales/{sale}/queue"), None);
+    request.headers_mut().insert(QUEUE_TICKET, ticket);
+    request
+}
+
+/// The challenge that has to be solved before joining, if that is the answer.
+pub(super) fn challenge(answer: &Result<Answer, Trouble>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Challenged {
+        code: String,
+        challenge: String,
+    }
+
+    let answer = answer.as_ref().ok().filter(|answer| answer.status == 403)?;
+    let Challenged { code, challenge } = serde_json::from_slice(&answer.body).ok()?;
+    (code == "challenge-required").then_some(challenge)
+}
+
+/// An answer to a challenge that does, or does not, have as many leading zero bits as its first number says.
+pub(super) fn answer_challenge(challenge: &str, rightly: bool) -> Option<String> {
+    use sha2::Digest as _;
+
+    let bits: u32 = challenge.split_once('.')?.0.parse().ok().filter(|bits| *bits <= WORK_BITS_MAX)?;
+    let zero_bits = |answer: &String| {
+        let hash = sha2::Sha256::digest(answer);
+        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]).leading_zeros()
+    };
+    let mut answers = (0..u64::MAX).map(|nonce| format!("{challenge}:{nonce}"));
+    answers.find(|answer| (zero_bits(answer) >= bits) == rightly)
 }
 
 pub(super) fn place_order(customer: &Bearer, key: &str, body: Bytes) -> Request<Body> {
@@ -271,5 +375,33 @@ pub(super) async fn ask<T: DeserializeOwned>(client: &Client, request: Request<B
             anyhow::bail!("{what}: {} {reason}", refused.status)
         }
         Err(trouble) => anyhow::bail!("{what}: {trouble}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_pays_in_a_way_of_their_own_but_those_who_share_a_card() {
+        let payment = |payment, payer| {
+            let body = order_body("LAMP", 2, payment, payer);
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["lines"], json!([{"sku": "LAMP", "quantity": 2}]));
+            body["payment"].clone()
+        };
+        assert_eq!(payment(Payment::Konbini, 7)["konbini"]["phone"], "09000000007");
+        assert_eq!(payment(Payment::Card, 7), json!({"method": "card", "card": {"token": "tok_ok_7"}}));
+        assert_eq!(payment(Payment::SharedCard, 7), payment(Payment::SharedCard, 8));
+    }
+
+    #[test]
+    fn work_is_done_rightly_or_wrongly_as_wanted() {
+        use sha2::Digest as _;
+        let first_byte = |answer: String| sha2::Sha256::digest(answer)[0];
+        assert_eq!(first_byte(answer_challenge("8.x", true).unwrap()), 0);
+        assert_ne!(first_byte(answer_challenge("8.x", false).unwrap()), 0);
+        assert_eq!(answer_challenge("31.x", true), None);
+        assert_eq!(answer_challenge("x", true), None);
     }
 }

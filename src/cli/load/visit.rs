@@ -1,10 +1,11 @@
 //! One visit: a customer goes through the steps of a journey, each a request, and remembers what was said.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 use tokio::sync::watch;
@@ -13,9 +14,10 @@ use uuid::Uuid;
 use super::attempts::{Attempt, Attempts, Cancelled, Misbehaviour, Told, key};
 use super::client::{Answer, Body, Client, Trouble};
 use super::clock::Clock;
+use super::crowd::Crowd;
 use super::customers::Session;
 use super::scenario::{Journey, Step};
-use super::shop::{self, OrderShown, Outcome};
+use super::shop::{self, OrderShown, Outcome, Payment};
 use super::tally::Tally;
 use super::wanted::{Chooser, WantedSku};
 
@@ -30,8 +32,15 @@ pub(super) struct Floor {
     pub thread: usize,
     pub customers: Vec<RefCell<Session>>,
     pub goods: Vec<Good>,
+    /// Pieces for each customer of the sale.
+    pub limit: i64,
     pub chooser: Chooser,
-    pub journeys: Vec<Journey>,
+    /// Those of each stage.
+    pub journeys: Vec<Vec<Journey>>,
+    /// The number of the stage that goes on.
+    pub stage: Cell<usize>,
+    /// Who waits for the sale, where there is one.
+    pub crowd: Option<Crowd>,
     pub webhook_secret: Option<Vec<u8>>,
     pub random: RefCell<SmallRng>,
     /// A second order for one key, seen at once.
@@ -42,31 +51,20 @@ pub(super) struct Floor {
     pub closed: watch::Receiver<bool>,
 }
 
-/// A SKU with its bodies, made once.
+/// A SKU, and how many pieces an order has.
 pub(super) struct Good {
     pub wanted: WantedSku,
     pub quantity: i64,
-    pub konbini: Bytes,
-    pub card: Bytes,
-    /// The same order for one piece more.
-    pub other: Bytes,
 }
 
 impl Good {
-    pub(super) fn new(wanted: WantedSku, quantity: i64) -> Self {
-        Self {
-            konbini: shop::order_body(&wanted.sku, quantity, false),
-            card: shop::order_body(&wanted.sku, quantity, true),
-            other: shop::order_body(&wanted.sku, quantity + 1, false),
-            quantity,
-            wanted,
-        }
-    }
-
-    pub(super) fn body(&self, by_card: bool) -> Bytes {
-        if by_card { self.card.clone() } else { self.konbini.clone() }
+    pub(super) fn body(&self, payment: Payment, payer: usize) -> Bytes {
+        shop::order_body(&self.wanted.sku, self.quantity, payment, payer)
     }
 }
+
+/// Orders of somebody who orders too fast, at once.
+const TOO_FAST: usize = 40;
 
 type Answered = Result<Answer, Trouble>;
 
@@ -74,19 +72,31 @@ type Answered = Result<Answer, Trouble>;
 struct Order {
     attempt: usize,
     key: String,
-    by_card: bool,
+    payment: Payment,
     /// Its id and what was said of it, once it was accepted.
     shown: Option<(Uuid, u64)>,
 }
 
 impl Floor {
-    /// Takes a customer, a SKU and a journey by chance, and goes through it. The first latency counts from `due`.
-    pub(super) async fn visit(&self, due: Instant) {
-        let (customer, good, journey) = {
-            let mut random = self.random.borrow_mut();
-            let customer = random.random_range(0..self.customers.len());
-            (customer, self.chooser.choose(&mut random), self.journey(&mut random))
+    /// Takes a journey of this stage, a customer and a SKU by chance; nothing when there is no such customer.
+    pub(super) fn next_visitor(&self) -> Option<Visitor> {
+        let mut random = self.random.borrow_mut();
+        let stage = self.stage.get();
+        let journey = self.journey(stage, &mut random)?;
+        let customer = match &self.crowd {
+            Some(crowd) => crowd.next(self.journeys[stage][journey].who, &mut random)?,
+            None => random.random_range(0..self.customers.len()),
         };
+        let good = self.chooser.choose(&mut random);
+        // Whoever sees that something is sold out wants something else.
+        let left = self.crowd.as_ref().and_then(|crowd| crowd.still_there(good, self.goods.len()));
+        Some(Visitor { customer, good: left.unwrap_or(good), stage, journey })
+    }
+
+    /// Lets a visitor go through the journey. The first latency counts from `due`.
+    pub(super) async fn visit(&self, visitor: Visitor, due: Instant) {
+        let Visitor { customer, good, stage, journey } = visitor;
+        let journey = &self.journeys[stage][journey];
         let reads_orders = self.attempts.are_kept() || journey.steps.iter().any(|step| step.needs_an_order());
         let mut visit = Visit { floor: self, customer, good, reads_orders, order: None };
         let mut due = due;
@@ -118,18 +128,36 @@ impl Floor {
         !*self.closed.borrow()
     }
 
-    fn journey(&self, random: &mut SmallRng) -> &Journey {
-        let total: u64 = self.journeys.iter().map(|journey| u64::from(journey.weight)).sum();
+    /// The number of a journey among those of the stage.
+    fn journey(&self, stage: usize, random: &mut SmallRng) -> Option<usize> {
+        let journeys = self.journeys.get(stage)?;
+        let total: u64 = journeys.iter().map(|journey| u64::from(journey.weight)).sum();
         let mut at = random.random_range(0..total.max(1));
-        for journey in &self.journeys {
+        journeys.iter().position(|journey| {
             let weight = u64::from(journey.weight);
-            if at < weight {
-                return journey;
-            }
-            at -= weight;
-        }
-        &self.journeys[0]
+            let is_it = at < weight;
+            at = at.saturating_sub(weight);
+            is_it
+        })
     }
+
+    /// Sends, waits and counts.
+    pub(super) async fn ask(&self, step: Step, due: Instant, request: Request<Body>) -> Answered {
+        self.tally.started();
+        let answer = self.client.send(request).await;
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(due);
+        self.tally.finished(step, Outcome::of(&answer), shop::reason(&answer), now, latency);
+        answer
+    }
+}
+
+/// Who goes through which journey, by their numbers.
+pub(super) struct Visitor {
+    customer: usize,
+    good: usize,
+    stage: usize,
+    journey: usize,
 }
 
 struct Visit<'a> {
@@ -152,8 +180,9 @@ impl Visit<'_> {
                 let path = format!("/v1/products/{}", self.good().wanted.product);
                 let _ = self.ask(step, due, shop::get(&path, None)).await;
             }
-            Step::PlaceOrder => self.place(step, due, false).await,
-            Step::PlaceOrderByCard => self.place(step, due, true).await,
+            Step::PlaceOrder => self.place(step, due, Payment::Konbini).await,
+            Step::PlaceOrderByCard => self.place(step, due, Payment::Card).await,
+            Step::PlaceOrderBySharedCard => self.place(step, due, Payment::SharedCard).await,
             Step::RepeatOrder => return self.repeat(step, due).await,
             Step::ReuseKey => return self.reuse_key(step, due).await,
             Step::CancelOrder => return self.cancel(step, due).await,
@@ -167,6 +196,39 @@ impl Visit<'_> {
                 let request = shop::huge_body(&self.bearer(), "load-huge-body");
                 let answer = self.ask(step, due, request).await;
                 self.expect_refused(&answer, "a body of a megabyte");
+            }
+            Step::JoinQueue => self.join(step, due, true).await,
+            Step::JoinWithWrongWork => self.join(step, due, false).await,
+            // Nobody polls in a journey.
+            Step::PollQueue => {}
+            Step::OrderWithoutAdmission => {
+                self.offend(step, due, None, self.good().quantity, "an order without an admission").await;
+            }
+            Step::OrderWithStolenAdmission => {
+                let stolen =
+                    self.floor.crowd.as_ref().and_then(|crowd| crowd.admission_of_another(self.customer));
+                if stolen.is_some() {
+                    let pieces = self.good().quantity;
+                    self.offend(step, due, stolen, pieces, "an order with somebody else's admission").await;
+                }
+            }
+            Step::OrderWithUsedAdmission => {
+                // It is used only where an order was placed by it.
+                if self.shown().is_none() {
+                    return false;
+                }
+                let pieces = self.good().quantity;
+                self.offend(step, due, self.admission(), pieces, "a second order with one admission").await;
+            }
+            Step::OrderTooMuch => {
+                let pieces = self.floor.limit + 1;
+                self.offend(step, due, self.admission(), pieces, "an order above the limit").await;
+            }
+            Step::OrderTooFast => {
+                let pieces = self.good().quantity;
+                let orders = (0..TOO_FAST)
+                    .map(|_| self.offend(step, due, None, pieces, "one of many orders without an admission"));
+                futures_util::future::join_all(orders).await;
             }
         }
         true
@@ -184,39 +246,110 @@ impl Visit<'_> {
         self.order.as_ref().and_then(|order| order.shown)
     }
 
-    /// Sends, waits and counts.
     async fn ask(&self, step: Step, due: Instant, request: Request<Body>) -> Answered {
-        self.floor.tally.started();
-        let answer = self.floor.client.send(request).await;
-        let now = Instant::now();
-        let latency = now.saturating_duration_since(due);
-        self.floor.tally.finished(step, Outcome::of(&answer), shop::reason(&answer), now, latency);
-        answer
+        self.floor.ask(step, due, request).await
     }
 
-    async fn place(&mut self, step: Step, due: Instant, by_card: bool) {
+    /// The customer's number among all of the run.
+    fn payer(&self) -> usize {
+        self.floor.customers[self.customer].borrow().number
+    }
+
+    fn body(&self, payment: Payment) -> Bytes {
+        self.good().body(payment, self.payer())
+    }
+
+    /// The customer's own, where there is one.
+    fn admission(&self) -> Option<HeaderValue> {
+        self.floor.crowd.as_ref()?.admission_of(self.customer)
+    }
+
+    /// Joins the waiting room; the work that it asks for is done, or first done wrongly.
+    async fn join(&mut self, step: Step, due: Instant, rightly: bool) {
+        let Some(crowd) = &self.floor.crowd else { return };
+        let Some(sale) = crowd.sale(self.floor.closed.clone()).await else { return };
+        // Nobody can be late for a sale that was not there.
+        let due = if crowd.was_there(due) { due } else { Instant::now() };
+        let mut answer = self.ask(step, due, shop::join_queue(&self.bearer(), sale, None)).await;
+        if let Some(challenge) = shop::challenge(&answer) {
+            if !rightly && let Some(wrong) = shop::answer_challenge(&challenge, false) {
+                let request = shop::join_queue(&self.bearer(), sale, Some(&wrong));
+                let refused = self.ask(step, Instant::now(), request).await;
+                self.expect_refused(&refused, "a wrong answer to a challenge");
+            }
+            // It may take a while, and nobody else waits for it.
+            let work = tokio::task::spawn_blocking(move || shop::answer_challenge(&challenge, true));
+            let solved = work.await.ok().flatten();
+            let request = shop::join_queue(&self.bearer(), sale, solved.as_deref());
+            answer = self.ask(step, Instant::now(), request).await;
+        }
+        match &answer {
+            Ok(answer) if matches!(answer.status, 429 | 503) => crowd.comes_again(self.customer),
+            Err(_) => crowd.comes_again(self.customer),
+            Ok(_) => crowd.told(self.customer, &answer),
+        }
+    }
+
+    /// Orders against a rule of the sale, which has to refuse it; remembers which gate did.
+    async fn offend(
+        &self,
+        step: Step,
+        due: Instant,
+        admission: Option<HeaderValue>,
+        pieces: i64,
+        what: &str,
+    ) {
+        let key = format!("load-{}-offence-{}", self.floor.run, Uuid::now_v7());
+        let body = shop::order_body(&self.good().wanted.sku, pieces, Payment::Card, self.payer());
+        let request = shop::with_admission(shop::place_order(&self.bearer(), &key, body), admission);
+        let answer = self.ask(step, due, request).await;
+        self.expect_refused(&answer, what);
+        if let (Some(crowd), Ok(refused)) = (&self.floor.crowd, &answer)
+            && matches!(refused.status, 400..500)
+            && let Some(gate) = shop::code(refused)
+        {
+            crowd.offended(self.customer, gate);
+        }
+    }
+
+    async fn place(&mut self, step: Step, due: Instant, payment: Payment) {
         let attempt = self.floor.attempts.add(Attempt {
             order: Uuid::nil(),
             fingerprint: 0,
             customer: self.customer as u32,
             sku: self.good as u16,
             was_unclear: false,
-            by_card,
+            payment,
             asked_at_ms: self.floor.now_ms(),
             cancelled_at_ms: 0,
             told: Told::Unclear,
             cancelled: Cancelled::No,
         });
         let key = key(&self.floor.run, self.floor.thread, attempt);
-        let request = shop::place_order(&self.bearer(), &key, self.good().body(by_card));
-        let answer = self.ask(step, due, request).await;
+        let request = shop::place_order(&self.bearer(), &key, self.body(payment));
+        let answer = self.ask(step, due, shop::with_admission(request, self.admission())).await;
         let (told, shown) = self.told(&answer);
         self.floor.attempts.change(attempt, |kept| {
             kept.told = told;
             kept.was_unclear = told == Told::Unclear;
             (kept.order, kept.fingerprint) = shown.unwrap_or_default();
         });
-        self.order = Some(Order { attempt, key, by_card, shown });
+        self.order = Some(Order { attempt, key, payment, shown });
+        if let (Some(crowd), Some(_)) = (&self.floor.crowd, self.admission()) {
+            self.goes_or_stays(crowd, &answer, told);
+        }
+    }
+
+    /// Whoever was let in and got nothing tries again, as long as there is something.
+    fn goes_or_stays(&self, crowd: &Crowd, answer: &Answered, told: Told) {
+        if told == Told::SoldOut {
+            crowd.sold_out(self.good);
+        }
+        let is_busy = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 429 | 503));
+        let is_left = crowd.still_there(self.good, self.floor.goods.len()).is_some();
+        if is_left && (told == Told::SoldOut || is_busy) {
+            crowd.stays(self.customer);
+        }
     }
 
     fn told(&self, answer: &Answered) -> (Told, Option<(Uuid, u64)>) {
@@ -238,7 +371,7 @@ impl Visit<'_> {
                     Told::Unclear
                 }
             },
-            Ok(answer) if answer.status == 409 => Told::OutOfStock,
+            Ok(answer) if answer.status == 409 => Told::by_conflict(answer),
             Ok(answer) if matches!(answer.status, 400..500) => Told::Refused,
             // Whatever else it says, it does not say what became of the order.
             Ok(_) | Err(Trouble::Broken | Trouble::TimedOut) => Told::Unclear,
@@ -248,9 +381,9 @@ impl Visit<'_> {
 
     /// The same request with the same key: the same order, or what the first one did not say.
     async fn repeat(&mut self, step: Step, due: Instant) -> bool {
-        let Some(Order { attempt, key, by_card, shown }) = self.order.take() else { return false };
-        let request = shop::place_order(&self.bearer(), &key, self.good().body(by_card));
-        let answer = self.ask(step, due, request).await;
+        let Some(Order { attempt, key, payment, shown }) = self.order.take() else { return false };
+        let request = shop::place_order(&self.bearer(), &key, self.body(payment));
+        let answer = self.ask(step, due, shop::with_admission(request, self.admission())).await;
         let (told, again) = self.told(&answer);
         match (shown, again) {
             (Some(first), Some(again)) if first != again => {
@@ -270,7 +403,7 @@ impl Visit<'_> {
             _ => {}
         }
         let shown = shown.or(again);
-        self.order = Some(Order { attempt, key, by_card, shown });
+        self.order = Some(Order { attempt, key, payment, shown });
         shown.is_some()
     }
 
@@ -281,7 +414,9 @@ impl Visit<'_> {
             return false;
         }
         let key = order.key.clone();
-        let request = shop::place_order(&self.bearer(), &key, self.good().other.clone());
+        let Good { wanted, quantity } = self.good();
+        let other = shop::order_body(&wanted.sku, quantity + 1, Payment::Konbini, self.payer());
+        let request = shop::place_order(&self.bearer(), &key, other);
         let answer = self.ask(step, due, request).await;
         if answer.as_ref().is_ok_and(|answer| answer.status < 300) {
             let mut doubled = self.floor.doubled.borrow_mut();
@@ -325,7 +460,7 @@ impl Visit<'_> {
             *character = if *character == b'A' { b'B' } else { b'A' };
         }
         let Ok(forged) = shop::Bearer::from_bytes(&forged) else { return };
-        let request = shop::place_order(&forged, "load-bad-token", self.good().konbini.clone());
+        let request = shop::place_order(&forged, "load-bad-token", self.body(Payment::Konbini));
         let answer = self.ask(step, due, request).await;
         self.expect_refused(&answer, "a forged token");
     }

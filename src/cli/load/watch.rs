@@ -15,6 +15,7 @@ use super::collect::Collected;
 use super::customers::Session;
 use super::generator::{self, Done, Work};
 use super::histograms::HistogramLog;
+use super::operator::Operator;
 use super::progress::Progress;
 use super::result::{Ended, EngineSeries};
 use super::scenario::Scenario;
@@ -38,6 +39,8 @@ pub(super) struct Watch<'a> {
     pub share: Share,
     pub skus: &'a [WantedSku],
     pub webhook_secret: Option<Vec<u8>>,
+    /// Of the sale, where the scenario has one.
+    pub operator: Option<&'a Operator<'a>>,
     pub keeps_attempts: bool,
     /// When to begin; at once if it is missing.
     pub start_at: Option<jiff::Timestamp>,
@@ -91,10 +94,19 @@ impl Watch<'_> {
             stopped,
         ));
 
+        let operating = async {
+            match self.operator {
+                Some(operator) => operator.work(clock, started_at).await,
+                None => Ok(()),
+            }
+        };
+        tokio::pin!(operating);
+        let mut is_operated = false;
         let mut log = HistogramLog::create(self.out, started_at)?;
         let mut collected = Collected::default();
         let mut progress = Progress::new(self.scenario, self.share, clock);
         let mut ended = Ended::Finished;
+        let mut failed = None;
         loop {
             tokio::select! {
                 interval = intervals.recv() => {
@@ -102,6 +114,13 @@ impl Watch<'_> {
                     log.write(&interval)?;
                     collected.add(&interval);
                     progress.show(&collected);
+                }
+                operated = &mut operating, if !is_operated => {
+                    is_operated = true;
+                    if let Err(error) = operated {
+                        stop.send_replace(true);
+                        failed = Some(error.context("the sale could not be run as it is planned"));
+                    }
                 }
                 Some((second, sku, available)) = stock.recv() => collected.stock(second, &sku, available),
                 _ = interrupts.recv(), if ended == Ended::Finished => {
@@ -119,6 +138,9 @@ impl Watch<'_> {
         let mut done = Vec::with_capacity(working.len());
         for told in working {
             done.push(told.await.context("a generator thread died")??);
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         Ok(Watched { done, collected, engine, started_at, seconds, ended })
     }
@@ -144,6 +166,10 @@ impl Watch<'_> {
                 sessions,
                 skus: self.skus.to_vec(),
                 webhook_secret: self.webhook_secret.clone(),
+                sale: match self.operator {
+                    Some(operator) => operator.sale(),
+                    None => watch::channel(None).1,
+                },
                 keeps_attempts: self.keeps_attempts,
                 past: past.clone(),
                 stop: stopped.clone(),

@@ -102,6 +102,24 @@ impl Why {
     }
 }
 
+/// Whether a draw follows from its seed, and its seed from what was committed to; says what does not.
+fn check_draw(draw: &PublishedDraw, commitment: Option<&str>) -> Result<(), String> {
+    draw.verify().map_err(|problem| format!("the draw of sale {} is not fair: {problem}", draw.sale))?;
+    if commitment.is_some_and(|commitment| commitment != draw.commitment.to_string()) {
+        return Err(format!("the draw of sale {} is by another seed than was committed to", draw.sale));
+    }
+    Ok(())
+}
+
+/// The ticket numbers of what `GET /v1/sales/{id}/draw` answered, in the order in which they are to be let in. Refuses what
+/// `shobai sale verify-draw` does.
+pub(in crate::cli) fn drawn_order(draw: &str, commitment: &str) -> Result<Vec<u32>, String> {
+    let draw: PublishedDraw =
+        serde_json::from_str(draw).map_err(|error| format!("what was published is not a draw: {error}"))?;
+    check_draw(&draw, Some(commitment))?;
+    Ok(draw.order.iter().map(|number| number.get()).collect())
+}
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerifyDraw {
     /// What `GET /v1/sales/{id}/draw` answered.
@@ -122,14 +140,8 @@ impl VerifyDraw {
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("{file} cannot be read"))?;
         let draw: PublishedDraw =
             serde_json::from_str(&text).with_context(|| format!("{file} is not a draw"))?;
-        if let Err(problem) = draw.verify() {
-            println!("the draw of sale {} is not fair: {problem}", draw.sale);
-            return Ok(ExitCode::FAILURE);
-        }
-        if let Some(commitment) = &self.commitment
-            && *commitment != draw.commitment.to_string()
-        {
-            println!("the draw of sale {} is by another seed than was committed to", draw.sale);
+        if let Err(problem) = check_draw(&draw, self.commitment.as_deref()) {
+            println!("{problem}");
             return Ok(ExitCode::FAILURE);
         }
         println!(

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use self::create::Create;
 use self::desk::{Access, Desk, Refused};
+pub(super) use self::documents::drawn_order;
 use self::documents::{Report, VerifyDraw, Why as WhyAsked};
 use self::dry_run::DryRun;
 use self::shown::{ChangeShown, PageShown, ProposalShown, SaleShown, SteeredShown};

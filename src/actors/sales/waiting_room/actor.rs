@@ -1,10 +1,9 @@
-//! The actor of all waiting rooms: hands out tickets once they are durable, draws at the opening, lets people in, and tells
-//! everybody their place from memory.
+//! The actor of all waiting rooms: hands out tickets once they are durable, draws at the opening, and lets people in.
 //!
 //! Who is let in is written behind: after a crash somebody may be let in once more under the same ticket, whose admission
 //! is good for one live order all the same.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,14 +13,15 @@ use jiff::Timestamp;
 use super::admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
 use super::book::{RoomBook, RoomEntry};
 use super::draw::{PublishedDraw, Seed};
-use super::passes::{Admission, PassKey, Ticket, TicketNumber};
-use super::room::{EntryChange, Finish, Joined, PlaceState, RoomMode, WaitingRoom};
+use super::passes::{Ticket, TicketNumber};
+use super::room::{EntryChange, Finish, Joined, RoomMode, WaitingRoom};
+use super::rooms::{Room, Rooms};
 use crate::actors::runtime::{CommitError, Handle, Journal};
 use crate::actors::sales::actor::SalesActor;
 use crate::actors::sales::error::SalesError;
 use crate::actors::sales::gates::{AdmissionUse, Heard, Refusal};
 use crate::actors::sales::messages::{
-    GetDraw, GetPlace, GetRoom, JoinQueue, LookAtSales, QueuePlace, RoomFigures, SaleSeen, SalesSeen,
+    GetDraw, GetRoom, JoinQueue, LookAtSales, QueuePlace, RoomFigures, SaleSeen, SalesSeen,
 };
 use crate::actors::sales::model::{AdmissionMode, Sale, SaleStatus};
 use crate::actors::sales::store::SalesStore;
@@ -44,8 +44,6 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 const OLD_DRAWS_MAX: usize = 4;
 /// Changes that are on their way into the database at the same time; those who join need places too.
 const WRITTEN_AT_ONCE: usize = 5_000;
-/// When to ask again, at the least and at the most, in seconds.
-const ASK_AGAIN: (u32, u32) = (1, 10);
 
 /// Everything that it takes to keep waiting rooms; cheap to clone.
 #[derive(Clone)]
@@ -53,7 +51,7 @@ pub struct Doorkeeper {
     store: SalesStore,
     journal: Journal<RoomBook>,
     sales: Handle<SalesActor>,
-    key: PassKey,
+    rooms: Rooms,
     entries_max: u32,
     admission_seconds: u32,
     admissions_per_piece: f64,
@@ -64,14 +62,14 @@ impl Doorkeeper {
         store: SalesStore,
         journal: Journal<RoomBook>,
         sales: Handle<SalesActor>,
-        key: PassKey,
+        rooms: Rooms,
         settings: &Settings,
     ) -> Self {
         Self {
             store,
             journal,
             sales,
-            key,
+            rooms,
             entries_max: settings.queue_entries_max,
             admission_seconds: settings.admission_seconds,
             admissions_per_piece: settings.admissions_per_piece,
@@ -129,44 +127,9 @@ struct Opened {
     draw: Option<Arc<PublishedDraw>>,
 }
 
-struct Room {
-    room: WaitingRoom,
-    seed: Seed,
-    draw: Option<Arc<PublishedDraw>>,
-    control: AdmissionControl,
-    seen: SaleSeen,
-    is_drawing: bool,
-    /// When its sale was over for good; those who wait are told so for a while.
-    ended_at: Option<Instant>,
-}
-
-impl Room {
-    /// Whether nothing can be had any more, or only what others may let go.
-    fn left(&self) -> &'static str {
-        match (self.seen.remaining, self.seen.held) {
-            (0, 0) => "none",
-            (0, _) => "held",
-            (left, _) if left * 5 < self.seen.allotment => "few",
-            _ => "many",
-        }
-    }
-
-    fn is_sold_out(&self) -> bool {
-        self.seen.allotment > 0 && self.seen.remaining == 0 && self.seen.held == 0
-    }
-
-    fn is_selling(&self, now: Timestamp) -> bool {
-        let sale = &self.seen.sale;
-        matches!(sale.status, SaleStatus::Armed | SaleStatus::Open)
-            && !sale.is_stopped
-            && now >= sale.draft.opens_at
-            && now < sale.draft.closes_at
-    }
-}
-
 pub struct WaitingActor {
     keeper: Doorkeeper,
-    rooms: HashMap<SaleId, Room>,
+    rooms: Rooms,
     loading: HashSet<SaleId>,
     /// Of sales that are over, asked for last.
     old_draws: VecDeque<Arc<PublishedDraw>>,
@@ -181,9 +144,12 @@ pub struct WaitingActor {
 
 impl WaitingActor {
     pub fn new(keeper: Doorkeeper) -> Self {
+        let rooms = keeper.rooms.clone();
+        // What a life before left behind is loaded again.
+        rooms.write().clear();
         Self {
             keeper,
-            rooms: HashMap::new(),
+            rooms,
             loading: HashSet::new(),
             old_draws: VecDeque::new(),
             heard: Heard::default(),
@@ -208,24 +174,26 @@ impl WaitingActor {
     fn round(&mut self, seen: SalesSeen, context: &mut Context<Self>) {
         let now = Timestamp::now();
         self.heard = seen.heard;
-        for (id, room) in &mut self.rooms {
+        let shared = self.rooms.clone();
+        let mut rooms = shared.write();
+        for (id, room) in rooms.iter_mut() {
             if !seen.sales.iter().any(|seen| seen.sale.id == *id) && room.ended_at.is_none() {
                 room.room.finish(Finish::Closed);
                 room.ended_at = Some(Instant::now());
             }
         }
         let is_kept = |room: &Room| room.ended_at.is_none_or(|ended| ended.elapsed() < KEPT_FOR);
-        self.rooms.retain(|_, room| is_kept(room));
+        rooms.retain(|_, room| is_kept(room));
         for sale in seen.sales {
             let id = sale.sale.id;
-            match self.rooms.get_mut(&id) {
+            match rooms.get_mut(&id) {
                 Some(room) => room.seen = sale,
                 None => self.load(sale, context),
             }
         }
         let mut changes = Vec::new();
         for AdmissionUse { sale, number, is_used, .. } in seen.admissions {
-            let Some(room) = self.rooms.get_mut(&sale) else { continue };
+            let Some(room) = rooms.get_mut(&sale) else { continue };
             let change = match is_used {
                 true => room.room.ordered(number),
                 false => room.room.given_back(number),
@@ -233,7 +201,7 @@ impl WaitingActor {
             changes.extend(change.ok().map(|change| (sale, change)));
         }
         let observed = Observed { latency_p99: seen.latency_p99, depth: seen.depth };
-        for (id, room) in self.rooms.iter_mut().filter(|(_, room)| room.ended_at.is_none()) {
+        for (id, room) in rooms.iter_mut().filter(|(_, room)| room.ended_at.is_none()) {
             if now >= room.seen.sale.draft.opens_at && room.draw.is_none() && !room.is_drawing {
                 draw(*id, room, &self.keeper, context);
             }
@@ -254,6 +222,7 @@ impl WaitingActor {
             }
             show(*id, room);
         }
+        drop(rooms);
         self.unwritten.extend(changes.into_iter().map(|(sale, change)| ((sale, change.number), change)));
         self.write_behind(context);
     }
@@ -291,10 +260,6 @@ impl WaitingActor {
             actor.do_send(Enter { seen, opened });
         });
     }
-
-    fn room(&self, sale: SaleId) -> Result<&Room, SalesError> {
-        self.rooms.get(&sale).ok_or(SalesError::NoRoom(sale))
-    }
 }
 
 fn mode_of(sale: &Sale) -> Option<RoomMode> {
@@ -324,6 +289,8 @@ fn draw(sale: SaleId, room: &mut Room, keeper: &Doorkeeper, context: &Context<Wa
 fn show(sale: SaleId, room: &Room) {
     let counts = room.room.counts();
     let gauge = |name: &'static str| metrics::gauge!(name, "sale" => sale.to_string());
+    gauge("shobai_queue_entries").set(f64::from(counts.entries));
+    gauge("shobai_queue_memory_bytes").set(room.room.memory_bytes() as f64);
     gauge("shobai_queue_waiting").set(f64::from(counts.waiting));
     gauge("shobai_queue_admitted").set(f64::from(counts.admitted));
     gauge("shobai_queue_no_shows").set(f64::from(counts.no_shows));
@@ -343,7 +310,8 @@ impl Handler<JoinQueue> for WaitingActor {
 
     fn handle(&mut self, message: JoinQueue, context: &mut Context<Self>) -> Self::Result {
         let JoinQueue { sale, customer } = message;
-        let joined = self.rooms.get_mut(&sale).ok_or(SalesError::NoRoom(sale)).and_then(|room| {
+        let mut rooms = self.rooms.write();
+        let joined = rooms.get_mut(&sale).ok_or(SalesError::NoRoom(sale)).and_then(|room| {
             // Who comes between the opening and the draw stands behind those who are drawn.
             let is_to_be_drawn = room.draw.is_none() && Timestamp::now() >= room.seen.sale.draft.opens_at;
             if is_to_be_drawn {
@@ -362,13 +330,14 @@ impl Handler<JoinQueue> for WaitingActor {
             Ok(Joined::New(entry)) => match self.keeper.journal.place() {
                 Some(place) => (entry.number, Some(place.enter(RoomEntry::Join(sale, entry)))),
                 None => {
-                    self.rooms.get_mut(&sale).map(|room| room.room.forget(entry.number));
+                    rooms.get_mut(&sale).map(|room| room.room.forget(entry.number));
                     return Box::pin(std::future::ready(Err(SalesError::Busy)));
                 }
             },
         };
+        drop(rooms);
         let ticket = Ticket { sale, number, customer };
-        let actor = context.address();
+        let (actor, rooms) = (context.address(), self.rooms.clone());
         Box::pin(async move {
             if let Some(written) = written {
                 let outcome = written.await;
@@ -380,47 +349,7 @@ impl Handler<JoinQueue> for WaitingActor {
                 let _ = actor.send(Settle { ticket, is_written }).await;
                 outcome.map_err(|_| SalesError::NotWritten)?;
             }
-            actor.send(GetPlace { ticket }).await.map_err(|_| SalesError::Busy)?
-        })
-    }
-}
-
-impl Handler<GetPlace> for WaitingActor {
-    type Result = Result<QueuePlace, SalesError>;
-
-    fn handle(&mut self, GetPlace { ticket }: GetPlace, _: &mut Context<Self>) -> Self::Result {
-        let now = Timestamp::now();
-        let room = self.room(ticket.sale)?;
-        let place = room.room.place(ticket.number, ticket.customer, now)?;
-        let is_waiting = matches!(place.state, PlaceState::PreQueue | PlaceState::Waiting);
-        let state = if is_waiting && room.is_sold_out() { PlaceState::SoldOut } else { place.state };
-        let estimated_wait = match state {
-            PlaceState::PreQueue => {
-                u64::try_from(room.seen.sale.draft.opens_at.duration_since(now).as_secs()).ok()
-            }
-            PlaceState::Waiting => room.control.estimate(place.ahead).map(|wait| wait.as_secs()),
-            _ => None,
-        };
-        let (least, most) = ASK_AGAIN;
-        let ask_again = estimated_wait
-            .map_or(least + 1, |wait| u32::try_from(wait / 4).unwrap_or(most).clamp(least, most));
-        let admission = match (state, place.admitted_until) {
-            (PlaceState::Admitted, Some(expires_at)) => {
-                let Ticket { sale, number, customer } = ticket;
-                Some(self.keeper.key.admission(&Admission { sale, number, customer, expires_at }))
-            }
-            _ => None,
-        };
-        Ok(QueuePlace {
-            ticket: self.keeper.key.ticket(&ticket),
-            number: ticket.number,
-            state,
-            position: (state == PlaceState::Waiting).then_some(place.ahead + 1),
-            estimated_wait_seconds: estimated_wait,
-            left: room.left(),
-            admission,
-            admitted_until: place.admitted_until.filter(|_| state == PlaceState::Admitted),
-            ask_again_in_seconds: ask_again,
+            rooms.place(ticket, Timestamp::now())
         })
     }
 }
@@ -429,7 +358,8 @@ impl Handler<GetRoom> for WaitingActor {
     type Result = Result<RoomFigures, SalesError>;
 
     fn handle(&mut self, GetRoom { sale }: GetRoom, _: &mut Context<Self>) -> Self::Result {
-        let room = self.room(sale)?;
+        let rooms = self.rooms.read();
+        let room = rooms.get(&sale).ok_or(SalesError::NoRoom(sale))?;
         Ok(RoomFigures {
             counts: room.room.counts(),
             is_drawn: room.draw.is_some(),
@@ -442,7 +372,9 @@ impl Handler<GetDraw> for WaitingActor {
     type Result = ResponseFuture<Result<Arc<PublishedDraw>, SalesError>>;
 
     fn handle(&mut self, GetDraw { sale }: GetDraw, context: &mut Context<Self>) -> Self::Result {
-        let of_room = self.rooms.get(&sale).map(|room| room.draw.clone().ok_or(SalesError::NotDrawn(sale)));
+        let rooms = self.rooms.read();
+        let of_room = rooms.get(&sale).map(|room| room.draw.clone().ok_or(SalesError::NotDrawn(sale)));
+        drop(rooms);
         let of_old = || self.old_draws.iter().find(|draw| draw.sale == sale).cloned().map(Ok);
         if let Some(draw) = of_room.or_else(of_old) {
             return Box::pin(std::future::ready(draw));
@@ -559,7 +491,9 @@ impl Handler<Enter> for WaitingActor {
             admissions_per_piece,
         };
         let control = AdmissionControl::new(policy, Timestamp::now());
-        self.rooms.insert(id, Room { room, seed, draw, control, seen, is_drawing: false, ended_at: None });
+        self.rooms
+            .write()
+            .insert(id, Room { room, seed, draw, control, seen, is_drawing: false, ended_at: None });
     }
 }
 
@@ -575,12 +509,13 @@ impl Handler<Settle> for WaitingActor {
     type Result = ();
 
     fn handle(&mut self, Settle { ticket, is_written }: Settle, _: &mut Context<Self>) {
-        let Some(room) = self.rooms.get_mut(&ticket.sale) else { return };
+        let mut rooms = self.rooms.write();
+        let Some(room) = rooms.get_mut(&ticket.sale) else { return };
         match is_written {
             Some(true) => drop(room.room.confirm(ticket.number)),
             Some(false) => drop(room.room.forget(ticket.number)),
             // Only the database knows who is in it, so it is asked again.
-            None => drop(self.rooms.remove(&ticket.sale)),
+            None => drop(rooms.remove(&ticket.sale)),
         }
     }
 }
@@ -597,7 +532,8 @@ impl Handler<Drawn> for WaitingActor {
     type Result = ();
 
     fn handle(&mut self, Drawn { sale, draw }: Drawn, _: &mut Context<Self>) {
-        let Some(room) = self.rooms.get_mut(&sale) else { return };
+        let mut rooms = self.rooms.write();
+        let Some(room) = rooms.get_mut(&sale) else { return };
         room.is_drawing = false;
         let entered = draw.and_then(|draw| {
             room.room.drawn(&draw)?;
@@ -610,7 +546,7 @@ impl Handler<Drawn> for WaitingActor {
             }
             Err(error) => {
                 tracing::error!(%sale, %error, "the draw of a waiting room was not made; its room is loaded again");
-                self.rooms.remove(&sale);
+                rooms.remove(&sale);
             }
         }
     }

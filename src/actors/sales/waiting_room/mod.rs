@@ -9,6 +9,7 @@ mod draw;
 mod pacing;
 mod passes;
 mod room;
+mod rooms;
 
 pub use actor::{Doorkeeper, WaitingActor};
 pub use admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
@@ -21,3 +22,4 @@ pub use room::{
     Admitted, EntryChange, EntryState, Finish, Joined, Place, PlaceState, RestoreError, RoomCounts, RoomMode,
     RoomRefusal, StoredEntry, WaitingRoom,
 };
+pub use rooms::Rooms;
