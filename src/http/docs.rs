@@ -119,6 +119,12 @@ struct ProblemView {
     /// With `sale-not-valid` and `sale-not-ready`: where in the plan, and what is wrong there.
     #[schema(nullable = false)]
     findings: Option<Vec<sales::FindingView>>,
+    /// With `orders-open`: orders of the sale that are not paid yet.
+    #[schema(nullable = false)]
+    orders: Option<i64>,
+    /// With `orders-open`: when the last of them lapses at the latest.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: Option<String>,
 }
 
 /// The document, with the bounds that are configured.

@@ -791,7 +791,7 @@ pub async fn move_sale(
         (status = 200, description = "The sale as it is then", body = SaleView),
         (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is neither an id nor a SKU"),
-        (status = 409, description = "`allotment-differs`, `below-promised`, `too-few-to-allot`, `not-in-status` or `overtaken`"),
+        (status = 409, description = "`allotment-differs`, `below-promised`, `too-few-to-allot`, `not-in-status`, `too-many-proposals` or `overtaken`"),
     )
 )]
 pub async fn change_item(
@@ -820,7 +820,7 @@ pub async fn change_item(
         (status = 200, description = "The sale as it is then", body = SaleView),
         (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is no id, no SKU or no such action"),
-        (status = 409, description = "`overtaken`"),
+        (status = 409, description = "`overtaken` or `too-many-proposals`"),
     )
 )]
 pub async fn switch_item(
@@ -845,6 +845,7 @@ pub async fn switch_item(
         (status = 200, description = "Whether everything is stopped", body = SwitchView),
         (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`not-found` for no such action"),
+        (status = 409, description = "`too-many-proposals`"),
     )
 )]
 pub async fn switch_everything(
