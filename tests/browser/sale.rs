@@ -24,15 +24,24 @@ impl Crowd {
             let customer = engine.customer().await;
             let (is_over, placed) = (crowd.is_over.clone(), crowd.placed.clone());
             crowd.tasks.push(actix_rt::spawn(async move {
+                let mut unpaid = Vec::new();
                 while !is_over.get() {
                     let answer = order(&customer, number).await;
                     match answer.status {
-                        201 => placed
-                            .borrow_mut()
-                            .push((answer.id().to_owned(), answer.order_status() == "confirmed")),
+                        201 => {
+                            let is_paid = answer.order_status() == "confirmed";
+                            placed.borrow_mut().push((answer.id().to_owned(), is_paid));
+                            if !is_paid {
+                                unpaid.push(answer.id().to_owned());
+                            }
+                        }
                         409 => {}
                         _ => panic!("{answer:?}"),
                     }
+                }
+                // A sale is settled when nothing of it is open.
+                for order in unpaid {
+                    customer.cancels(&order).await.expect(200);
                 }
             }));
         }
@@ -112,6 +121,7 @@ async fn a_sale_is_run_from_the_page_alone() {
     let engine = TestEngine::start_with(|config| {
         config.sales.arm_before_seconds = 0;
         config.sales.order_every_ms = 0;
+        config.sales.unpaid_orders_max = 0;
     })
     .await;
     for sku in ["LANTERN", "TEA-BOWL"] {
