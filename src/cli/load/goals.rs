@@ -1,6 +1,6 @@
 //! What a scenario is to reach: figures of its stages, alone or as a ratio to another stage of the same run.
 //!
-//! They are told and judge nothing: machines differ, and a run that missed them was made all the same.
+//! A run that missed one is reported all the same: machines differ.
 
 use serde::Deserialize;
 

@@ -54,7 +54,8 @@ use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Load {
-    /// Runs a scenario against a shop and reports; exit code 1 if its audit finds something, 3 if it is not valid.
+    /// Runs a scenario against a shop and reports; exit code 1 if its audit finds something, 3 if it is not
+    /// valid, 4 if it misses a goal of its scenario.
     Run(run::Run),
     /// Compares two runs, or two sets of runs, and tells what is noise.
     Compare(compare::Compare),

@@ -131,7 +131,7 @@ impl Run {
     }
 }
 
-/// Exit code 1: the audit found something; 3: the run is not valid.
+/// Exit code 1: the audit found something; 3: the run is not valid; 4: it missed a goal of its scenario.
 pub(super) async fn run(run: Run, config: &Config) -> anyhow::Result<ExitCode> {
     let scenario = run.scenario()?;
     let target = Target::parse(&run.target)?;
@@ -162,6 +162,7 @@ pub(super) fn verdict(result: &LoadResult) -> ExitCode {
     match &result.audit {
         Some(audit) if !audit.clean => ExitCode::from(1),
         _ if !result.valid => ExitCode::from(3),
+        _ if result.goals.iter().any(|goal| !goal.met) => ExitCode::from(4),
         _ => ExitCode::SUCCESS,
     }
 }
