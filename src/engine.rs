@@ -1,6 +1,7 @@
 //! The only place that builds anything: opens the storage, starts the actors, connects them, and stops it all in order.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -31,7 +32,7 @@ use crate::http::{self, Gateway};
 use crate::open_files;
 use crate::seed::{SeedPorts, seed_demo};
 use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings, Lock, lock_data_dir};
-use crate::storage::{Database, DatabaseLimits, migrations};
+use crate::storage::{Database, DatabaseLimits, Scratch, migrations};
 
 /// How often the pool's gauges are set and the histograms of the metrics are folded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -567,6 +568,7 @@ impl Domains {
             get_live: self.sales.port(),
             join_queue: self.waiting.port(),
             get_place: self.rooms.port(),
+            get_room: self.waiting.port(),
             place_order: self.orders.port(),
             record_payment: self.orders.port(),
             passes: self.keys.passes.clone(),
@@ -708,6 +710,7 @@ impl DryRuns {
             quote_skus: domains.catalog.port(),
         };
         let office = dry_run::Office::new(ports, database.clone(), shadow_shops(config), config);
+        actix_rt::spawn(clear_up(database.clone(), shadow_data_dir(config)));
         let served = office.clone();
         let actor = supervise("dry runs", &Arbiter::current(), asks(config), move || {
             DryRunActor::new(served.clone())
@@ -722,10 +725,22 @@ impl DryRuns {
     }
 }
 
+/// Removes what a dry run left behind whose engine was killed.
+async fn clear_up(database: Database, data_dir: PathBuf) {
+    if let Err(error) = Scratch::clean(&database, dry_run::SUFFIX).await {
+        tracing::warn!(%error, "what a dry run may have left behind stays");
+    }
+    let _ = std::fs::remove_dir_all(data_dir);
+}
+
+fn shadow_data_dir(config: &Config) -> PathBuf {
+    config.storage.data_dir.join("dry-run")
+}
+
 /// Shops as this one, but for their database, their keys and their figures, which nobody sees.
 fn shadow_shops(config: &Config) -> OpenShop {
     let mut config = config.clone();
-    config.storage.data_dir.push("dry-run");
+    config.storage.data_dir = shadow_data_dir(&config);
     Arc::new(move |database| {
         let config = config.clone();
         Box::pin(async move {

@@ -1,4 +1,5 @@
--- Keeps what came of a dry run.
--- $1 sale  $2 who wanted it  $3 reason  $4 started at  $5 ended at  $6 failure  $7 report (json)
-insert into dry_runs.runs (sale_id, actor, reason, started_at, ended_at, failure, report)
-values ($1, $2, $3, $4, $5, $6, $7::text::jsonb)
+-- Keeps that a dry run begins, with the outcome that it has if nobody tells another.
+-- $1 sale  $2 who wanted it  $3 reason  $4 started at  $5 failure
+insert into dry_runs.runs (sale_id, actor, reason, started_at, ended_at, failure)
+values ($1, $2, $3, $4, $4, $5)
+returning position

@@ -22,7 +22,9 @@ use super::stage::ShadowPorts;
 use crate::actors::inventory::{Allotment, Line};
 use crate::actors::orders::{PlaceOrder, RecordPayment};
 use crate::actors::payments::{KonbiniChain, PaymentMethod, PaymentReport};
-use crate::actors::sales::{Admission, AdmissionMode, GetLive, GetPlace, JoinQueue, PlaceState, Sale};
+use crate::actors::sales::{
+    Admission, AdmissionMode, GetLive, GetPlace, GetRoom, JoinQueue, PlaceState, Sale,
+};
 use crate::error::Fault;
 use crate::types::{CustomerId, Quantity, Sku};
 
@@ -181,6 +183,9 @@ impl Crowd {
 
     /// Lets everybody come, and tells how it went.
     pub async fn course(self) -> anyhow::Result<Course> {
+        if self.has_room() {
+            self.see_the_room().await?;
+        }
         let mut courses: HashMap<Sku, Vec<Taken>> = HashMap::new();
         let mut parts: HashMap<Sku, Allotment> = HashMap::new();
         {
@@ -208,6 +213,15 @@ impl Crowd {
         tokio::time::sleep(2 * LOOKS_EVERY).await;
         self.look(&mut parts, &mut courses).await;
         Ok(self.told(&parts, &courses))
+    }
+
+    /// Returns when the waiting room is there, which it is a moment after its sale was armed.
+    async fn see_the_room(&self) -> anyhow::Result<()> {
+        while let Err(error) = self.ports.get_room.ask(GetRoom { sale: self.sale.id }).await {
+            anyhow::ensure!(Instant::now() < self.opened, "the waiting room does not open: {error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// What is taken of every SKU by now.

@@ -42,7 +42,7 @@ impl From<ScratchError> for DryRunError {
     fn from(error: ScratchError) -> Self {
         match error {
             ScratchError::InUse(_) => Self::Busy,
-            ScratchError::NotAllowed => Self::NoDatabase(error.to_string()),
+            ScratchError::NotAllowed | ScratchError::NotOurs(_) => Self::NoDatabase(error.to_string()),
             ScratchError::Storage(error) => Self::Storage(error),
         }
     }

@@ -27,13 +27,14 @@ pub(super) async fn limit(
     ports: &ShadowPorts,
     plan: &SaleDraft,
     at_once: u32,
+    mark: &str,
 ) -> anyhow::Result<(SaleId, Machine)> {
     let mut items = Vec::new();
     for index in 0..plan.items.len().min(SKUS_MAX) {
         let sku: Sku = format!("LIMIT-OF-THE-MACHINE-{index}").parse()?;
         let (price, allotment) = (Money::yen(1_000)?, Quantity::new(1_000_000)?);
         let quote = Quote { sku: sku.clone(), name: sku.as_str().into(), price, tax_rate: TaxRate::Standard };
-        stock_up(ports, &quote, allotment).await?;
+        stock_up(ports, &quote, allotment, mark).await?;
         items.push(SaleItem { sku, price, allotment });
     }
     let opens_at = Timestamp::now().checked_add(OPENS_AFTER)?;

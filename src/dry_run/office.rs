@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use uuid::Uuid;
 
 use super::crowd::Buyer;
 use super::error::DryRunError;
 use super::messages::{DryRun, DryRunState, Phase, StartDryRun};
 use super::report::{CrowdSize, PlanFinding, Report, StockFigures, Untouched};
 use super::stage::{BESIDE_THE_SALE, OpenShop, Play, Played, play};
-use super::store::{DryRunStore, Ended};
+use super::store::DryRunStore;
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::runtime::Port;
 use crate::actors::sales::{GetSale, ListSales, Sale, SaleStatus, ValidateSale};
@@ -21,12 +22,16 @@ use crate::storage::{Database, Scratch};
 use crate::types::{InvalidValue, SaleId, Sku};
 
 /// What the shop's own database is called, with this after it.
-const SUFFIX: &str = "dry_run";
+pub const SUFFIX: &str = "dry_run";
 /// Questions that the customers of a run ask at the same time.
 const AT_ONCE: u32 = 256;
 /// Customers of a run whose number is not given: two for each piece, within these bounds.
 const CUSTOMERS: (i64, i64) = (1_000, 20_000);
 const SECONDS: i64 = 20;
+/// How often it is looked whether a sale is on by now.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// How often the shop's stock is looked at afterwards, while it is sold at the same time.
+const LOOKS_MAX: usize = 5;
 /// Sales that are looked at; more than any shop has open or ahead.
 const SALES_MAX: i64 = 1_000;
 
@@ -113,12 +118,17 @@ impl Office {
             return Err(DryRunError::NotValid { findings });
         }
         let crowd = self.crowd(&sale, &wanted)?;
-        self.check_that_no_sale_is_on(crowd).await?;
+        let takes = Duration::from_secs(u64::from(crowd.seconds)) + BESIDE_THE_SALE;
+        self.check_that_no_sale_is_on(takes).await?;
         let skus: Vec<Sku> = sale.draft.items.iter().map(|item| item.sku.clone()).collect();
         let quotes = self.shop.quote_skus.ask(QuoteSkus { skus: skus.clone() }).await?;
         let before = self.store.list_stock(&skus).await?;
         let scratch = Scratch::make(&self.database, SUFFIX).await?;
+        let started_at = Timestamp::now();
+        let number = self.store.insert_run(&wanted, started_at).await?;
+        let mark = format!("dry-run-{}", Uuid::now_v7().simple());
         let (tell_phase, at) = watch::channel(Phase::Preparing);
+        let halt = watch::Sender::new(None);
         let play = Play {
             database: scratch.database.clone(),
             open: self.open.clone(),
@@ -126,11 +136,14 @@ impl Office {
             quotes,
             crowd,
             at: tell_phase,
-            stop: self.stop.subscribe(),
+            mark: mark.clone(),
+            halt: halt.subscribe(),
         };
-        let running = Running { wanted: Arc::new(wanted), started_at: Timestamp::now(), crowd, at };
+        let running = Running { wanted: Arc::new(wanted), started_at, crowd, at };
         self.running.send_replace(Some(running.clone()));
-        let under_way = UnderWay { office: self.clone(), running, scratch, before, skus, _place: place };
+        let office = self.clone();
+        let under_way =
+            UnderWay { office, number, running, mark, scratch, halt, before, skus, _place: place };
         actix_rt::spawn(under_way.go_on(play));
         Ok(())
     }
@@ -145,10 +158,11 @@ impl Office {
         })
     }
 
-    async fn check_that_no_sale_is_on(&self, crowd: CrowdSize) -> Result<(), DryRunError> {
+    /// Refuses with a sale that is on, or is armed within this time.
+    async fn check_that_no_sale_is_on(&self, within: Duration) -> Result<(), DryRunError> {
         use SaleStatus::{Armed, Draining, Open, Paused, Scheduled};
-        let takes = Duration::from_secs(u64::from(crowd.seconds) + self.limits.arm_before_seconds);
-        let ends_at = Timestamp::now().checked_add(takes + BESIDE_THE_SALE).unwrap_or(Timestamp::MAX);
+        let within = within + Duration::from_secs(self.limits.arm_before_seconds);
+        let ends_at = Timestamp::now().checked_add(within).unwrap_or(Timestamp::MAX);
         let sales = self.shop.list_sales.ask(ListSales { limit: SALES_MAX }).await?;
         let is_on = |sale: &Sale| match sale.status {
             Armed | Open | Paused | Draining => true,
@@ -161,24 +175,20 @@ impl Office {
         }
     }
 
-    async fn report(
-        &self,
-        running: &Running,
-        played: Played,
-        before: &BTreeMap<Sku, StockFigures>,
-        skus: Vec<Sku>,
-    ) -> Result<Report, DryRunError> {
-        let Played { course, machine, contradictions, sales } = played;
-        let traces = self.store.count_traces(&sales, Buyer::ids()).await?;
-        let after = self.store.list_stock(&skus).await?;
-        Ok(Report {
-            crowd: running.crowd,
-            sale: course,
-            machine,
-            contradictions,
-            findings: self.findings(running.wanted.sale).await,
-            untouched: Untouched::of(traces, skus, before, &after),
-        })
+    /// Returns with the reason why a run has to end before its time: the machine belongs to the buyers of a sale.
+    async fn halted(&self) -> String {
+        let mut stop = self.stop.subscribe();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return "the engine stopped".to_owned(),
+                () = tokio::time::sleep(LOOKS_EVERY) => {}
+            }
+            if let Err(error @ DryRunError::SaleIsOn { .. }) =
+                self.check_that_no_sale_is_on(Duration::ZERO).await
+            {
+                return error.to_string();
+            }
+        }
     }
 
     /// What keeps the real sale from being run; a question that fails is a finding too.
@@ -196,8 +206,11 @@ impl Office {
 /// A run that was begun.
 struct UnderWay {
     office: Office,
+    number: i64,
     running: Running,
+    mark: String,
     scratch: Scratch,
+    halt: watch::Sender<Option<String>>,
     before: BTreeMap<Sku, StockFigures>,
     skus: Vec<Sku>,
     _place: OwnedSemaphorePermit,
@@ -205,39 +218,74 @@ struct UnderWay {
 
 impl UnderWay {
     async fn go_on(self, run: Play) {
-        let Self { office, running, scratch, before, skus, _place } = self;
-        let played = match play(run) {
-            Ok(played) => played.await.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked"))),
-            Err(error) => Err(error.into()),
+        let played = self.played(run).await;
+        let outcome = match played {
+            Ok(played) => self.report(played).await.map_err(|error| error.to_string()),
+            Err(error) => Err(format!("{error:#}")),
         };
+        let outcome = match outcome {
+            Ok(report) => Ok(report),
+            // What came to nothing must have touched nothing all the same.
+            Err(failure) => match self.untouched(&[]).await {
+                Ok(untouched) if untouched.is_untouched => Err(failure),
+                Ok(_) => Err(format!("{failure}; the shop was touched")),
+                Err(error) => Err(format!("{failure}; nobody knows whether the shop was touched: {error}")),
+            },
+        };
+        let Self { office, number, running, scratch, .. } = self;
         if let Err(error) = scratch.drop().await {
             tracing::warn!(%error, "the database of a dry run is left behind, until the next one");
         }
-        let outcome = match played {
-            Ok(played) => {
-                office.report(&running, played, &before, skus).await.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(format!("{error:#}")),
-        };
-        let StartDryRun { sale, by, reason, .. } = &*running.wanted;
+        let sale = running.wanted.sale;
         match &outcome {
             Ok(report) => tracing::info!(
                 %sale, placed = report.sale.orders.placed, untouched = report.untouched.is_untouched, "a sale was run dry"
             ),
             Err(failure) => tracing::warn!(%sale, failure, "a dry run came to nothing"),
         }
-        let ended = Ended {
-            sale: *sale,
-            by: *by,
-            reason,
-            started_at: running.started_at,
-            ended_at: Timestamp::now(),
-            outcome: outcome.as_ref().map_err(String::as_str),
-        };
-        if let Err(error) = office.store.insert_run(&ended).await {
+        let outcome = outcome.as_ref().map_err(String::as_str);
+        if let Err(error) = office.store.end_run(number, Timestamp::now(), outcome).await {
             tracing::error!(%sale, %error, "what came of a dry run could not be kept");
         }
         office.running.send_replace(None);
+    }
+
+    async fn played(&self, run: Play) -> anyhow::Result<Played> {
+        let mut played = play(run)?;
+        tokio::select! {
+            played = &mut played => return played?,
+            why = self.office.halted() => self.halt.send_replace(Some(why)),
+        };
+        played.await?
+    }
+
+    async fn report(&self, played: Played) -> Result<Report, DryRunError> {
+        let Played { course, machine, contradictions, sales } = played;
+        Ok(Report {
+            crowd: self.running.crowd,
+            sale: course,
+            machine,
+            contradictions,
+            findings: self.office.findings(self.running.wanted.sale).await,
+            untouched: self.untouched(&sales).await?,
+        })
+    }
+
+    /// Looks whether the shop is as it was before the run; these were the sales of the run.
+    async fn untouched(&self, sales: &[SaleId]) -> Result<Untouched, DryRunError> {
+        let store = &self.office.store;
+        let traces = store.count_traces(sales, Buyer::ids(), &self.mark).await?;
+        // What is sold between the two looks would be in one of them only, so they are taken again until they agree.
+        let mut looks = 0;
+        loop {
+            let moved = store.sum_movements(&self.before).await?;
+            let after = store.list_stock(&self.skus).await?;
+            let found = Untouched::of(traces, self.skus.iter().cloned(), &self.before, &moved, &after);
+            looks += 1;
+            if looks == LOOKS_MAX || found.items.iter().all(|item| item.is_explained) {
+                return Ok(found);
+            }
+        }
     }
 }
 

@@ -170,6 +170,8 @@ pub struct ItemUntouched {
     pub before: Option<StockFigures>,
     #[schema(required)]
     pub after: Option<StockFigures>,
+    /// What changed in between stands in the shop's ledger.
+    pub is_explained: bool,
 }
 
 /// The real stock of a SKU, in pieces.
@@ -183,32 +185,37 @@ pub struct StockFigures {
 }
 
 impl Untouched {
-    /// What was sold or received in the meantime moved the version on; figures that changed without a movement did not.
+    /// What was sold or received meanwhile is the shop's own business, as far as its ledger explains it.
     pub(super) fn of(
         traces: i64,
         skus: impl IntoIterator<Item = Sku>,
         before: &BTreeMap<Sku, StockFigures>,
+        moved: &BTreeMap<Sku, StockFigures>,
         after: &BTreeMap<Sku, StockFigures>,
     ) -> Self {
         let items: Vec<ItemUntouched> = skus
             .into_iter()
-            .map(|sku| ItemUntouched {
-                before: before.get(&sku).copied(),
-                after: after.get(&sku).copied(),
-                sku: sku.to_string(),
+            .map(|sku| {
+                let (before, after) = (before.get(&sku).copied(), after.get(&sku).copied());
+                let is_explained = match (before, moved.get(&sku), after) {
+                    (Some(before), Some(moved), Some(after)) => before.plus(moved) == after,
+                    (before, _, _) => before.is_none(),
+                };
+                ItemUntouched { sku: sku.to_string(), before, after, is_explained }
             })
             .collect();
-        let is_untouched = traces == 0 && items.iter().all(ItemUntouched::is_own_business);
+        let is_untouched = traces == 0 && items.iter().all(|item| item.is_explained);
         Self { is_untouched, traces, items }
     }
 }
 
-impl ItemUntouched {
-    fn is_own_business(&self) -> bool {
-        match (self.before, self.after) {
-            (Some(before), Some(after)) => before == after || after.version > before.version,
-            (Some(_), None) => false,
-            (None, _) => true,
+impl StockFigures {
+    const fn plus(self, moved: &Self) -> Self {
+        Self {
+            on_hand: self.on_hand + moved.on_hand,
+            reserved: self.reserved + moved.reserved,
+            allotted: self.allotted + moved.allotted,
+            version: self.version + moved.version,
         }
     }
 }
@@ -275,13 +282,15 @@ mod tests {
         let stock = |on_hand, version| {
             BTreeMap::from([(lamp.clone(), StockFigures { on_hand, reserved: 0, allotted: 0, version })])
         };
-        let untouched =
-            |traces, before, after| Untouched::of(traces, [lamp.clone()], &before, &after).is_untouched;
-        assert!(untouched(0, stock(5, 1), stock(5, 1)));
-        assert!(untouched(0, stock(5, 1), stock(4, 2)));
-        assert!(untouched(0, BTreeMap::new(), BTreeMap::new()));
-        assert!(!untouched(1, stock(5, 1), stock(5, 1)));
-        assert!(!untouched(0, stock(5, 1), stock(4, 1)));
-        assert!(!untouched(0, stock(5, 1), BTreeMap::new()));
+        let untouched = |traces, before, moved, after| {
+            Untouched::of(traces, [lamp.clone()], &before, &moved, &after).is_untouched
+        };
+        assert!(untouched(0, stock(5, 1), stock(0, 0), stock(5, 1)));
+        assert!(untouched(0, stock(5, 1), stock(-1, 1), stock(4, 2)));
+        assert!(untouched(0, BTreeMap::new(), BTreeMap::new(), BTreeMap::new()));
+        assert!(!untouched(1, stock(5, 1), stock(0, 0), stock(5, 1)));
+        assert!(!untouched(0, stock(5, 1), stock(0, 0), stock(4, 1)));
+        assert!(!untouched(0, stock(5, 1), stock(1, 1), stock(4, 2)));
+        assert!(!untouched(0, stock(5, 1), stock(0, 0), BTreeMap::new()));
     }
 }

@@ -1,11 +1,12 @@
 //! The shop of its own that a dry run is in: how it is filled, played in and closed, on a thread of its own.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
@@ -18,8 +19,8 @@ use crate::actors::inventory::{ReceiveStock, TrackSku};
 use crate::actors::orders::{PlaceOrder, RecordPayment};
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
-    Action, AdmissionMode, CreateSale, GetLive, GetPlace, JoinQueue, MoveSale, PassKey, Sale, SaleDraft,
-    Steered,
+    Action, AdmissionMode, CreateSale, GetLive, GetPlace, GetRoom, JoinQueue, MoveSale, PassKey, Sale,
+    SaleDraft, Steered,
 };
 use crate::audit::examine;
 use crate::storage::Database;
@@ -32,6 +33,9 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(20);
 /// What a run takes beside the time in which its sale is open.
 pub(super) const BESIDE_THE_SALE: Duration = Duration::from_secs(90);
 
+/// A shop that does not stop by then is left to the end of its thread.
+const CLOSES_WITHIN: Duration = Duration::from_secs(60);
+
 /// Opens a shop on an empty database; its actors are of the thread that asks, and have no figures.
 pub type OpenShop =
     Arc<dyn Fn(Database) -> LocalBoxFuture<'static, anyhow::Result<ShadowShop>> + Send + Sync>;
@@ -39,8 +43,10 @@ pub type OpenShop =
 /// A shop that was opened for a dry run.
 pub struct ShadowShop {
     pub ports: ShadowPorts,
-    pub close: Box<dyn FnOnce() -> LocalBoxFuture<'static, ()>>,
+    pub close: CloseShop,
 }
+
+pub type CloseShop = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()>>;
 
 /// What a dry run asks of its shop.
 pub struct ShadowPorts {
@@ -52,6 +58,7 @@ pub struct ShadowPorts {
     pub get_live: Port<GetLive>,
     pub join_queue: Port<JoinQueue>,
     pub get_place: Port<GetPlace>,
+    pub get_room: Port<GetRoom>,
     pub place_order: Port<PlaceOrder>,
     pub record_payment: Port<RecordPayment>,
     pub passes: PassKey,
@@ -66,8 +73,10 @@ pub(super) struct Play {
     pub quotes: Vec<Quote>,
     pub crowd: CrowdSize,
     pub at: watch::Sender<Phase>,
-    /// Becomes true when the engine stops.
-    pub stop: watch::Receiver<bool>,
+    /// What its products and receipts are marked with.
+    pub mark: String,
+    /// Why it has to end before its time, once there is a reason.
+    pub halt: watch::Receiver<Option<String>>,
 }
 
 /// What came of it.
@@ -84,8 +93,12 @@ pub(super) fn play(play: Play) -> std::io::Result<oneshot::Receiver<anyhow::Resu
     let (tell, told) = oneshot::channel();
     std::thread::Builder::new().name("dry run".to_owned()).spawn(move || {
         let _no_figures = metrics::set_default_local_recorder(&metrics::NoopRecorder);
-        let played = actix_rt::System::new().block_on(play.through());
-        let _ = tell.send(played);
+        let system = actix_rt::System::new();
+        let played = system.block_on(AssertUnwindSafe(play.through()).catch_unwind());
+        let _ = tell.send(played.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked"))));
+        // Whatever was left running ends with the thread.
+        actix_rt::System::current().stop();
+        let _ = system.run();
     })?;
     Ok(told)
 }
@@ -93,19 +106,35 @@ pub(super) fn play(play: Play) -> std::io::Result<oneshot::Receiver<anyhow::Resu
 impl Play {
     async fn through(mut self) -> anyhow::Result<Played> {
         let within = Duration::from_secs(u64::from(self.crowd.seconds)) + BESIDE_THE_SALE;
-        let ShadowShop { ports, close } = (self.open)(self.database.clone()).await?;
-        let ports = Arc::new(ports);
-        let mut stop = self.stop.clone();
+        let deadline = tokio::time::Instant::now() + within;
+        let mut halt = self.halt.clone();
+        let halted = async {
+            match halt.wait_for(Option::is_some).await {
+                Ok(why) => why.clone().unwrap_or_default(),
+                Err(_) => "nobody waits for it any more".to_owned(),
+            }
+        };
+        let mut shop = None;
         let played = tokio::select! {
-            played = tokio::time::timeout(within, self.acts(&ports)) => match played {
+            played = tokio::time::timeout_at(deadline, self.in_a_shop(&mut shop)) => match played {
                 Ok(played) => played,
                 Err(_) => Err(anyhow::anyhow!("it did not end within {} s", within.as_secs())),
             },
-            _ = stop.wait_for(|stop| *stop) => Err(anyhow::anyhow!("the engine stopped")),
+            why = halted => Err(anyhow::anyhow!(why)),
         };
         self.at.send_replace(Phase::Closing);
-        close().await;
+        if let Some(close) = shop
+            && tokio::time::timeout(CLOSES_WITHIN, close()).await.is_err()
+        {
+            tracing::warn!("the shop of a dry run does not close in order");
+        }
         played
+    }
+
+    async fn in_a_shop(&mut self, shop: &mut Option<CloseShop>) -> anyhow::Result<Played> {
+        let ShadowShop { ports, close } = (self.open)(self.database.clone()).await?;
+        *shop = Some(close);
+        self.acts(&Arc::new(ports)).await
     }
 
     async fn acts(&mut self, ports: &Arc<ShadowPorts>) -> anyhow::Result<Played> {
@@ -115,7 +144,7 @@ impl Play {
         let course = Crowd::new(ports.clone(), &sale, self.crowd).course().await?;
         move_sale(ports, sale.id, Action::Close).await.context("the sale could not be closed")?;
         self.at.send_replace(Phase::Machine);
-        let (limit, machine) = machine::limit(ports, &self.draft, self.crowd.at_once).await?;
+        let (limit, machine) = machine::limit(ports, &self.draft, self.crowd.at_once, &self.mark).await?;
         self.at.send_replace(Phase::Closing);
         let contradictions = self.contradictions().await?;
         Ok(Played { course, machine, contradictions, sales: vec![sale.id, limit] })
@@ -124,7 +153,7 @@ impl Play {
     /// The SKUs of the plan, with the names and prices that they have in the real shop, and as many pieces as the sale gets.
     async fn fill(&self, ports: &ShadowPorts) -> anyhow::Result<()> {
         let filled = stream::iter(self.draft.items.iter().zip(&self.quotes))
-            .map(|(item, quote)| stock_up(ports, quote, item.allotment));
+            .map(|(item, quote)| stock_up(ports, quote, item.allotment, &self.mark));
         filled.buffer_unordered(AT_ONCE).try_collect().await
     }
 
@@ -165,7 +194,12 @@ impl Play {
 }
 
 /// Puts a SKU on sale and brings pieces of it into stock.
-pub(super) async fn stock_up(ports: &ShadowPorts, quote: &Quote, pieces: Quantity) -> anyhow::Result<()> {
+pub(super) async fn stock_up(
+    ports: &ShadowPorts,
+    quote: &Quote,
+    pieces: Quantity,
+    mark: &str,
+) -> anyhow::Result<()> {
     let sku = quote.sku.clone();
     let variant = Variant {
         sku: sku.clone(),
@@ -178,12 +212,12 @@ pub(super) async fn stock_up(ports: &ShadowPorts, quote: &Quote, pieces: Quantit
         id: ProductId::generate(),
         description: name.clone(),
         name,
-        category: "dry-run".parse()?,
+        category: mark.parse()?,
         variants: vec![variant],
     };
     ports.add_product.ask(AddProduct { product: NewProduct::new(product)? }).await?;
     ports.track_sku.ask(TrackSku { sku: sku.clone() }).await?;
-    let receive = ReceiveStock { sku, quantity: pieces, reference: "dry-run".to_owned() };
+    let receive = ReceiveStock { sku, quantity: pieces, reference: mark.to_owned() };
     ports.receive_stock.ask(receive).await?;
     Ok(())
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::DryRunError;
-use super::messages::{DryRun, DryRunState};
+use super::messages::{DryRun, DryRunState, StartDryRun};
 use super::report::{Report, StockFigures};
 use crate::storage::Database;
 use crate::types::{CustomerId, SaleId, Sku};
+
+/// What stands for the outcome of a run while it is under way, and for ever if the engine ends before it.
+const BROKE_OFF: &str = "the engine ended in the middle of it";
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -17,42 +21,40 @@ pub struct DryRunStore {
     database: Database,
 }
 
-/// A dry run that has ended.
-pub(super) struct Ended<'a> {
-    pub sale: SaleId,
-    pub by: CustomerId,
-    pub reason: &'a str,
-    pub started_at: Timestamp,
-    pub ended_at: Timestamp,
-    pub outcome: Result<&'a Report, &'a str>,
-}
-
 impl DryRunStore {
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    pub(super) async fn insert_run(&self, run: &Ended<'_>) -> Result<(), DryRunError> {
-        let report = match run.outcome {
+    /// Keeps that a run begins, as one that broke off until it is told otherwise; answers with its number.
+    pub(super) async fn insert_run(
+        &self,
+        wanted: &StartDryRun,
+        started_at: Timestamp,
+    ) -> Result<i64, DryRunError> {
+        let StartDryRun { sale, by, reason, .. } = wanted;
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(include_str!("../../sql/dry_runs/insert_run.sql")).await?;
+        let row = connection
+            .query_one(&statement, &[&sale.uuid(), &by.uuid(), reason, &started_at, &BROKE_OFF])
+            .await?;
+        Ok(row.get("position"))
+    }
+
+    /// Keeps what came of a run.
+    pub(super) async fn end_run(
+        &self,
+        number: i64,
+        ended_at: Timestamp,
+        outcome: Result<&Report, &str>,
+    ) -> Result<(), DryRunError> {
+        let report = match outcome {
             Ok(report) => Some(serde_json::to_string(report).map_err(broken)?),
             Err(_) => None,
         };
         let connection = self.database.connection().await?;
-        let statement = connection.prepare_cached(include_str!("../../sql/dry_runs/insert_run.sql")).await?;
-        connection
-            .execute(
-                &statement,
-                &[
-                    &run.sale.uuid(),
-                    &run.by.uuid(),
-                    &run.reason,
-                    &run.started_at,
-                    &run.ended_at,
-                    &run.outcome.err(),
-                    &report,
-                ],
-            )
-            .await?;
+        let statement = connection.prepare_cached(include_str!("../../sql/dry_runs/end_run.sql")).await?;
+        connection.execute(&statement, &[&number, &ended_at, &outcome.err(), &report]).await?;
         Ok(())
     }
 
@@ -85,35 +87,48 @@ impl DryRunStore {
         let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(include_str!("../../sql/dry_runs/list_stock.sql")).await?;
-        let rows = connection.query(&statement, &[&names]).await?;
-        rows.iter()
-            .map(|row| {
-                let sku: Sku = row.get::<_, &str>("sku").parse().map_err(broken)?;
-                let figures = StockFigures {
-                    on_hand: row.get("on_hand"),
-                    reserved: row.get("reserved"),
-                    allotted: row.get("allotted"),
-                    version: row.get("version"),
-                };
-                Ok((sku, figures))
-            })
-            .collect()
+        connection.query(&statement, &[&names]).await?.iter().map(figures_from).collect()
     }
 
-    /// Rows of the shop that name one of these sales, or a customer within these ids.
+    /// What the shop's ledger says happened to the SKUs since they had these figures.
+    pub(super) async fn sum_movements(
+        &self,
+        since: &BTreeMap<Sku, StockFigures>,
+    ) -> Result<BTreeMap<Sku, StockFigures>, DryRunError> {
+        let names: Vec<&str> = since.keys().map(Sku::as_str).collect();
+        let versions: Vec<i64> = since.values().map(|figures| figures.version).collect();
+        let connection = self.database.connection().await?;
+        let statement =
+            connection.prepare_cached(include_str!("../../sql/dry_runs/sum_movements.sql")).await?;
+        connection.query(&statement, &[&names, &versions]).await?.iter().map(figures_from).collect()
+    }
+
+    /// Rows of the shop that name one of these sales, a customer within these ids, or the mark of a run.
     pub(super) async fn count_traces(
         &self,
         sales: &[SaleId],
         (first, last): (Uuid, Uuid),
+        mark: &str,
     ) -> Result<i64, DryRunError> {
         let sales: Vec<Uuid> = sales.iter().map(|sale| sale.uuid()).collect();
         // It reads more than a statement of the shop does.
         let connection = self.database.connect_unhurried().await?;
         let row = connection
-            .query_one(include_str!("../../sql/dry_runs/count_traces.sql"), &[&sales, &first, &last])
+            .query_one(include_str!("../../sql/dry_runs/count_traces.sql"), &[&sales, &first, &last, &mark])
             .await?;
         Ok(row.get("rows"))
     }
+}
+
+fn figures_from(row: &Row) -> Result<(Sku, StockFigures), DryRunError> {
+    let sku: Sku = row.get::<_, &str>("sku").parse().map_err(broken)?;
+    let figures = StockFigures {
+        on_hand: row.get("on_hand"),
+        reserved: row.get("reserved"),
+        allotted: row.get("allotted"),
+        version: row.get("version"),
+    };
+    Ok((sku, figures))
 }
 
 fn broken(error: impl std::fmt::Display) -> DryRunError {

@@ -1,9 +1,15 @@
 //! A database beside the shop's own, on the same server, for what must not touch the shop: made, used, dropped.
 
+use std::time::Duration;
+
 use tokio_postgres::error::SqlState;
 
 use super::{Connection, Database, StorageError};
 
+/// What is said in the database itself of every one that was made here; no other is ever dropped.
+const MARK: &str = "shobai scratch";
+/// A server that hangs is not waited for any longer.
+const WITHIN: Duration = Duration::from_secs(30);
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
 
@@ -18,6 +24,8 @@ pub struct Scratch {
 pub enum ScratchError {
     #[error("database {0} is in use")]
     InUse(String),
+    #[error("database {0} is there and was not made for this")]
+    NotOurs(String),
     #[error("the shop's role may not make a database: it needs createdb")]
     NotAllowed,
     #[error(transparent)]
@@ -27,29 +35,70 @@ pub enum ScratchError {
 impl Scratch {
     /// Makes the database `<the shop's>_<suffix>`, in place of one that was left behind.
     pub async fn make(shop: &Database, suffix: &str) -> Result<Self, ScratchError> {
-        let connection = shop.connect_unhurried().await?;
-        let name = name_beside(&connection, suffix).await?;
-        let quoted = quoted(&name);
-        // A statement each: neither runs in a transaction.
-        for statement in [
-            format!("drop database if exists {quoted}"),
-            format!("create database {quoted} template template0"),
-        ] {
-            connection.batch_execute(&statement).await.map_err(|error| match error.code() {
-                Some(code) if *code == SqlState::OBJECT_IN_USE => ScratchError::InUse(name.clone()),
-                Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => ScratchError::NotAllowed,
-                _ => ScratchError::Storage(error.into()),
-            })?;
-        }
-        Ok(Self { database: shop.beside(&name)?, name, shop: shop.clone() })
+        in_time(async {
+            let connection = shop.connect_unhurried().await?;
+            let name = name_beside(&connection, suffix).await?;
+            drop_leftover(&connection, &name).await?;
+            let quoted = quoted(&name);
+            // A statement each: neither runs in a transaction.
+            for statement in [
+                format!("create database {quoted} template template0"),
+                format!("comment on database {quoted} is '{MARK}'"),
+            ] {
+                connection.batch_execute(&statement).await.map_err(|error| told(error, &name))?;
+            }
+            Ok(Self { database: shop.beside(&name)?, name, shop: shop.clone() })
+        })
+        .await
+    }
+
+    /// Drops what a process that was killed left behind, if nobody uses it.
+    pub async fn clean(shop: &Database, suffix: &str) -> Result<(), ScratchError> {
+        in_time(async {
+            let connection = shop.connect_unhurried().await?;
+            let name = name_beside(&connection, suffix).await?;
+            drop_leftover(&connection, &name).await
+        })
+        .await
     }
 
     /// Ends whoever still uses it.
-    pub async fn drop(self) -> Result<(), StorageError> {
+    pub async fn drop(self) -> Result<(), ScratchError> {
         self.database.close();
-        let connection = self.shop.connect_unhurried().await?;
-        let statement = format!("drop database if exists {} with (force)", quoted(&self.name));
-        Ok(connection.batch_execute(&statement).await?)
+        in_time(async {
+            let connection = self.shop.connect_unhurried().await?;
+            let statement = format!("drop database if exists {} with (force)", quoted(&self.name));
+            Ok(connection.batch_execute(&statement).await.map_err(StorageError::from)?)
+        })
+        .await
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, ScratchError>>) -> Result<T, ScratchError> {
+    let late = |_| StorageError::Unreachable("no answer about a scratch database".to_owned());
+    tokio::time::timeout(WITHIN, work).await.map_err(late)?
+}
+
+async fn drop_leftover(connection: &Connection, name: &str) -> Result<(), ScratchError> {
+    let mark = connection
+        .query_opt(include_str!("../../sql/storage/find_database_mark.sql"), &[&name])
+        .await
+        .map_err(StorageError::from)?;
+    match mark.map(|row| row.get::<_, Option<String>>("mark")) {
+        None => Ok(()),
+        Some(Some(mark)) if mark == MARK => {
+            let statement = format!("drop database if exists {}", quoted(name));
+            connection.batch_execute(&statement).await.map_err(|error| told(error, name))
+        }
+        Some(_) => Err(ScratchError::NotOurs(name.to_owned())),
+    }
+}
+
+fn told(error: tokio_postgres::Error, name: &str) -> ScratchError {
+    match error.code() {
+        Some(code) if *code == SqlState::OBJECT_IN_USE => ScratchError::InUse(name.to_owned()),
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => ScratchError::NotAllowed,
+        _ => ScratchError::Storage(error.into()),
     }
 }
 

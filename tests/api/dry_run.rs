@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::support::{Client, TestEngine};
+use crate::support::{Client, TestEngine, eventually};
 
 fn in_an_hour() -> Timestamp {
     Timestamp::now() + SignedDuration::from_hours(1)
@@ -159,7 +159,7 @@ async fn a_dry_run_queues_as_its_sale_does() {
     let course = &run["report"]["sale"];
     let queue = |name: &str| course["queue"][name].as_i64().unwrap();
     assert_eq!(queue("joined"), queue("admitted") + queue("turned_away") + queue("waiting"), "{run}");
-    assert!(queue("admitted") > 0 && queue("joined") <= 200, "{run}");
+    assert!(queue("joined") == 200 && queue("admitted") > 0, "{run}");
     // An admission is for one order.
     let placed = course["orders"]["placed"].as_i64().unwrap();
     assert!(placed > 0 && placed <= queue("admitted").min(50), "{run}");
@@ -187,6 +187,50 @@ async fn a_trace_in_the_shop_is_found() {
 
     let untouched = &run["report"]["untouched"];
     assert_eq!((&untouched["is_untouched"], &untouched["traces"]), (&json!(false), &json!(1)), "{run}");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn what_a_dry_run_left_behind_goes_and_what_is_somebody_elses_stays() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 5).await;
+    let staff = engine.staff().await;
+    let sale = planned(&staff, plan(&[("LAMP", 5)], "none")).await;
+    let name = rows(&engine.by_hand("select current_database() || '_dry_run'").await).remove(0);
+    engine.by_hand(&format!("create database {name}")).await;
+
+    let body = json!({"reason": "whose is it?", "customers": 20, "seconds": 3});
+    let refused = staff.post(&format!("/v1/admin/sales/{sale}/dry-run"), body).await;
+    refused.expect_problem(409, "no-dry-run-database");
+    engine.by_hand(&format!("comment on database {name} is 'shobai scratch'")).await;
+    let engine = engine.restart().await;
+
+    eventually("the database that was left behind is dropped", async || {
+        databases_beside(&engine).await.is_empty().then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_dry_run_ends_when_a_sale_begins() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 5_000).await;
+    engine.sells("CHAIR", 5).await;
+    let staff = engine.staff().await;
+    let sale = planned(&staff, plan(&[("LAMP", 5_000)], "none")).await;
+    let other = planned(&staff, plan(&[("CHAIR", 5)], "none")).await;
+    let body = json!({"reason": "too long", "customers": 5_000, "seconds": 60});
+    staff.post(&format!("/v1/admin/sales/{sale}/dry-run"), body).await.expect(200);
+
+    for action in ["schedule", "arm"] {
+        staff.post(&format!("/v1/admin/sales/{other}/{action}"), json!({"reason": "go"})).await.expect(200);
+    }
+
+    let run = ended(&staff, &sale).await;
+    assert_eq!(run["state"], "failed", "{run}");
+    assert!(run["failure"].as_str().unwrap().contains("is on"), "{run}");
+    assert_eq!(databases_beside(&engine).await, [] as [String; 0]);
     engine.stop().await;
 }
 

@@ -185,7 +185,11 @@ async fn of_two_at_the_same_moment_one_proposes_and_one_carries_out() {
         first.tells(&sale, "resume").await.expect(200);
     }
     first.tells(&sale, "kill").await.expect(202);
-    lowers(&second, &sale, 5, 10).await.expect_problem(409, "too-many-proposals");
+    // However many wish to lower something, a kill has room.
+    lowers(&second, &sale, 5, 10).await.expect(202);
+    lowers(&second, &sale, 6, 10).await.expect_problem(409, "too-many-proposals");
+    // What could not be done is not proposed.
+    lowers(&second, &sale, 5, 99).await.expect_problem(409, "allotment-differs");
     first
         .staff
         .post("/v1/admin/kill", json!({"reason": "a test"}))

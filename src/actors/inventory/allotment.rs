@@ -3,8 +3,9 @@
 //! At every moment `allotment = sold + held + returned + remaining`. While the allotment is open, what comes back from
 //! its holds remains for the sale; once it is closed, whatever comes back is returned to general stock.
 
+use super::error::InventoryError;
 use super::model::ReservationState;
-use crate::types::SaleId;
+use crate::types::{Quantity, SaleId, Sku};
 
 /// The figures of one sale's part of one SKU, in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,27 @@ impl Allotment {
     /// Pieces that can still be promised to buyers of the sale.
     pub const fn remaining(&self) -> i64 {
         self.allotment - self.held - self.sold - self.returned
+    }
+
+    /// Whether it may become so many pieces, from as many as are expected. Refuses with `AllotmentDiffers` or `BelowPromised`.
+    pub fn check_resize(
+        &self,
+        sku: &Sku,
+        pieces: Quantity,
+        expected: Quantity,
+    ) -> Result<(), InventoryError> {
+        if self.allotment != expected.get() {
+            return Err(self.differs(sku, expected.get()));
+        }
+        let (pieces, promised) = (pieces.get(), self.held + self.sold);
+        if pieces < promised {
+            return Err(InventoryError::BelowPromised { sku: sku.clone(), pieces, promised });
+        }
+        Ok(())
+    }
+
+    pub(super) fn differs(&self, sku: &Sku, expected: i64) -> InventoryError {
+        InventoryError::AllotmentDiffers { sku: sku.clone(), expected, actual: self.allotment }
     }
 
     /// The same after a change of it.

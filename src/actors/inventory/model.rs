@@ -486,7 +486,7 @@ impl SkuStock {
         let pieces = pieces.get();
         match self.allotment {
             Some(open) if open.sale == sale && open.allotment == pieces => Ok(Decision::Nothing),
-            Some(open) if open.sale == sale => Err(self.allotment_differs(pieces, open.allotment)),
+            Some(open) if open.sale == sale => Err(open.differs(&self.sku, pieces)),
             Some(open) => Err(InventoryError::AllottedElsewhere { sku: self.sku.clone(), sale: open.sale }),
             None => {
                 self.find_for_allotment(pieces)?;
@@ -501,27 +501,16 @@ impl SkuStock {
         pieces: Quantity,
         expected: Quantity,
     ) -> Result<Decision, InventoryError> {
-        let (pieces, expected) = (pieces.get(), expected.get());
         let Some(open) = self.open_allotment(sale) else {
             return Err(InventoryError::NotAllotted { sku: self.sku.clone(), sale });
         };
-        if open.allotment == pieces {
+        if open.allotment == pieces.get() {
             return Ok(Decision::Nothing);
         }
-        if open.allotment != expected {
-            return Err(self.allotment_differs(expected, open.allotment));
-        }
-        let promised = open.held + open.sold;
-        if pieces < promised {
-            return Err(InventoryError::BelowPromised { sku: self.sku.clone(), pieces, promised });
-        }
-        let delta = pieces - open.allotment;
+        open.check_resize(&self.sku, pieces, expected)?;
+        let delta = pieces.get() - open.allotment;
         self.find_for_allotment(delta)?;
         Ok(self.move_allotted(MovementKind::Allotted, AllotmentChange::resize(sale, delta)))
-    }
-
-    fn allotment_differs(&self, expected: i64, actual: i64) -> InventoryError {
-        InventoryError::AllotmentDiffers { sku: self.sku.clone(), expected, actual }
     }
 
     /// Refuses when general stock does not have as many pieces for a sale.

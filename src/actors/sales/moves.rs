@@ -193,6 +193,15 @@ impl Office {
         self.store.agree(proposal, self.proposals_max).await
     }
 
+    /// A wish that two agreed on was carried out. Until then the agreement stands, so that what fails can be tried again.
+    async fn is_done(&self, wish: &Wish, agreed: Option<Actor>) {
+        if agreed.flatten().is_some()
+            && let Err(error) = self.store.take_proposal(wish).await
+        {
+            tracing::warn!(%error, "a proposal that was carried out waits until it lapses");
+        }
+    }
+
     /// Does something to a sale, on somebody's word.
     pub(super) async fn carry_out(
         &self,
@@ -247,6 +256,7 @@ impl Office {
             let act = Act { by, proposed_by: agreed.flatten(), reason, at: Timestamp::now() };
             if self.store.move_sale(&sale, &next, action, &act, self.drain_within).await? {
                 tracing::info!(sale = %id, action = action.as_str(), reason, "a sale was moved");
+                self.is_done(&Wish::KillSale { sale: id }, agreed).await;
                 if !next.status.is_over() {
                     return Ok(Steered::Done(next));
                 }
@@ -355,6 +365,7 @@ impl Office {
             }
             let act = Act { by, proposed_by: agreed.flatten(), reason: &reason, at: Timestamp::now() };
             if self.store.switch_item(&sale, &sku, stopped, &act).await? {
+                self.is_done(&Wish::KillItem { sale: id, sku }, agreed).await;
                 return self.sale(id).await.map(Steered::Done);
             }
         }
@@ -367,15 +378,16 @@ impl Office {
         by: Actor,
         reason: &str,
     ) -> Result<Steered<bool>, SalesError> {
-        let mut agreed_by = None;
+        let mut agreed = None;
         if stopped && !self.store.find_switch().await? {
             match self.agree(Wish::KillEverything, by, reason).await? {
-                Agreement::Given { proposed_by } => agreed_by = proposed_by,
+                Agreement::Given { proposed_by } => agreed = Some(proposed_by),
                 Agreement::Awaited(proposal) => return Ok(Steered::Proposed(proposal)),
             }
         }
-        let act = Act { by, proposed_by: agreed_by, reason, at: Timestamp::now() };
+        let act = Act { by, proposed_by: agreed.flatten(), reason, at: Timestamp::now() };
         self.store.turn_switch(stopped, &act).await?;
+        self.is_done(&Wish::KillEverything, agreed).await;
         Ok(Steered::Done(stopped))
     }
 
@@ -395,35 +407,41 @@ impl Office {
                 let action = Action::Arm;
                 return Err(SalesError::NotInStatus { sale: id, status: sale.status, action });
             }
-            if allotment < expected && agreed.is_none() {
-                let wish = Wish::Lower { sale: id, sku: sku.clone(), allotment, expected };
-                agreed = Some(match self.is_lowered(&wish, by).await? {
-                    true => None,
-                    false => match self.agree(wish, by, &reason).await? {
-                        Agreement::Given { proposed_by } => proposed_by,
-                        Agreement::Awaited(proposal) => return Ok(Steered::Proposed(proposal)),
-                    },
-                });
+            let wish = Wish::Lower { sale: id, sku: sku.clone(), allotment, expected };
+            if allotment < expected && agreed.is_none() && self.is_to_be_lowered(&wish, by).await? {
+                match self.agree(wish.clone(), by, &reason).await? {
+                    Agreement::Given { proposed_by } => agreed = Some(proposed_by),
+                    Agreement::Awaited(proposal) => return Ok(Steered::Proposed(proposal)),
+                }
             }
             let change = ChangeAllotment { sale: id, sku: sku.clone(), pieces: allotment, expected };
             self.ports.change_allotment.ask(change).await?;
             if item.allotment == allotment {
+                self.is_done(&wish, agreed).await;
                 return Ok(Steered::Done(sale));
             }
             let act = Act { by, proposed_by: agreed.flatten(), reason: &reason, at: Timestamp::now() };
             if self.store.change_item(&sale, item, allotment, &act).await? {
+                self.is_done(&wish, agreed).await;
                 return self.sale(id).await.map(Steered::Done);
             }
         }
         Err(SalesError::Overtaken)
     }
 
-    /// Whether the stock's owner has what is wished already, so that nobody needs to agree once more.
-    async fn is_lowered(&self, wish: &Wish, by: Actor) -> Result<bool, SalesError> {
-        let (Wish::Lower { sale, sku, allotment, .. }, Some(_)) = (wish, self.first_of_two(wish, by)) else {
-            return Ok(false);
+    /// Whether the stock's owner has yet to do what is wished, so that somebody has to agree. Refuses what could not be done
+    /// whoever agrees.
+    async fn is_to_be_lowered(&self, wish: &Wish, by: Actor) -> Result<bool, SalesError> {
+        let (Wish::Lower { sale, sku, allotment, expected }, Some(_)) = (wish, self.first_of_two(wish, by))
+        else {
+            return Ok(true);
         };
         let parts = self.parts(*sale).await?;
-        Ok(parts.iter().any(|(of, part)| of == sku && part.allotment == allotment.get()))
+        let Some((_, part)) = parts.into_iter().find(|(of, _)| of == sku) else { return Ok(true) };
+        if part.allotment == allotment.get() {
+            return Ok(false);
+        }
+        part.check_resize(sku, *allotment, *expected)?;
+        Ok(true)
     }
 }

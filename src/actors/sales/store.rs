@@ -333,10 +333,10 @@ impl SalesStore {
             transaction.execute(sql!("lock_proposals"), &[]).await?;
             transaction.execute(sql!("lapse_proposals"), &[&proposal.at]).await?;
             let by = proposal.by.uuid();
-            let taken = transaction
-                .query_opt(sql!("take_proposal"), &[action, sale, sku, allotment, expected, &by])
+            let agreed = transaction
+                .query_opt(sql!("find_agreed_proposal"), &[action, sale, sku, allotment, expected, &by])
                 .await?;
-            if let Some(row) = taken {
+            if let Some(row) = agreed {
                 let proposed_by = Some(CustomerId::from_uuid(row.get("actor")));
                 transaction.commit().await?;
                 return Ok(Some(Agreement::Given { proposed_by }));
@@ -367,6 +367,15 @@ impl SalesStore {
             Ok::<_, StorageError>(kept.map(Agreement::Awaited))
         };
         write.await?.ok_or(SalesError::TooManyProposals { most })
+    }
+
+    /// A wish was carried out.
+    pub(super) async fn take_proposal(&self, wish: &Wish) -> Result<(), StorageError> {
+        let WishColumns { action, sale, sku, allotment, expected } = &WishColumns::of(wish);
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("take_proposal")).await?;
+        connection.execute(&statement, &[action, sale, sku, allotment, expected]).await?;
+        Ok(())
     }
 
     pub(super) async fn list_proposals(&self, now: Timestamp) -> Result<Vec<Proposal>, StorageError> {

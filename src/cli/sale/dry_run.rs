@@ -162,6 +162,13 @@ struct ContradictionShown {
 struct UntouchedShown {
     is_untouched: bool,
     traces: i64,
+    items: Vec<StockShown>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StockShown {
+    sku: String,
+    is_explained: bool,
 }
 
 impl Display for LatencyShown {
@@ -271,6 +278,9 @@ impl Display for ReportShown {
         match untouched.is_untouched {
             true => writeln!(text, "the shop  was not touched")?,
             false => writeln!(text, "the shop  WAS TOUCHED: {} rows of it are of the run", untouched.traces)?,
+        }
+        for item in untouched.items.iter().filter(|item| !item.is_explained) {
+            writeln!(text, "  the stock of {} changed without a movement", item.sku)?;
         }
         for ContradictionShown { claim, subject, finding } in contradictions {
             writeln!(text, "  AGAINST {claim}: {subject}: {finding}")?;

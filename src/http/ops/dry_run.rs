@@ -36,7 +36,10 @@ struct DryRunPage {
 
 struct ResultView {
     when: String,
-    is_clean: bool,
+    adds_up: bool,
+    is_untouched: bool,
+    /// What of the shop is of the run, or changed without a movement.
+    touched: Vec<String>,
     contradictions: Vec<String>,
     findings: Vec<String>,
     items: Vec<ItemView>,
@@ -151,10 +154,18 @@ impl ResultView {
     fn of(words: &Words, report: &Report, when: String) -> Self {
         let findings: Vec<Finding> =
             report.findings.iter().map(|found| Finding::new(&found.field, &found.problem)).collect();
+        let untouched = &report.untouched;
+        let touched = (untouched.traces > 0)
+            .then(|| fill(words.dry_run_traces, &[&grouped(untouched.traces)]))
+            .into_iter()
+            .chain(untouched.items.iter().filter(|item| !item.is_explained).map(|item| item.sku.clone()))
+            .collect();
         let contradictions = report.contradictions.iter();
         Self {
             when,
-            is_clean: report.contradictions.is_empty() && report.untouched.is_untouched,
+            adds_up: report.contradictions.is_empty(),
+            is_untouched: untouched.is_untouched,
+            touched,
             contradictions: contradictions
                 .map(|it| format!("{}: {}: {}", it.claim, it.subject, it.finding))
                 .collect(),

@@ -345,8 +345,11 @@ words! {
     dry_run_machine: "{} customers and {} seconds are over; the machine's limit is measured …", "顧客{}人・最大{}秒のセールが終わり、機械の上限を計測しています…";
     dry_run_closing: "{} customers and {} seconds are over; the books are checked …", "顧客{}人・最大{}秒のセールが終わり、帳簿を検査しています…";
     dry_run_failed: "The dry run came to nothing", "リハーサルは完了しませんでした";
-    dry_run_untouched: "It added up, and nothing of the shop was touched.", "帳簿は一致し、実際の店舗には影響がありませんでした。";
-    dry_run_touched: "It did not add up, or something of the shop was touched.", "帳簿が一致しないか、実際の店舗に影響がありました。";
+    dry_run_untouched: "Nothing of the shop was touched.", "実際の店舗には影響がありませんでした。";
+    dry_run_touched: "The shop was touched.", "実際の店舗に影響がありました。";
+    dry_run_traces: "{} of its rows are of the run", "{}行がリハーサルのものです";
+    dry_run_adds_up: "The books of the run add up.", "リハーサルの帳簿は一致しました。";
+    dry_run_contradicts: "The books of the run do not add up.", "リハーサルの帳簿が一致しません。";
     dry_run_sells_out: "Sold out", "完売まで";
     dry_run_after: "after {} s", "{}秒";
     dry_run_about_after: "after about {} s", "約{}秒";

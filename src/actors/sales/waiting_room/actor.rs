@@ -147,6 +147,7 @@ impl WaitingActor {
         let rooms = keeper.rooms.clone();
         // What a life before left behind is loaded again.
         rooms.write().clear();
+        rooms.mark(false);
         Self {
             keeper,
             rooms,
@@ -184,13 +185,18 @@ impl WaitingActor {
         }
         let is_kept = |room: &Room| room.ended_at.is_none_or(|ended| ended.elapsed() < KEPT_FOR);
         rooms.retain(|_, room| is_kept(room));
+        let mut are_all = true;
         for sale in seen.sales {
             let id = sale.sale.id;
             match rooms.get_mut(&id) {
                 Some(room) => room.seen = sale,
-                None => self.load(sale, context),
+                None => {
+                    are_all &= mode_of(&sale.sale).is_none();
+                    self.load(sale, context);
+                }
             }
         }
+        self.rooms.mark(are_all);
         let mut changes = Vec::new();
         for AdmissionUse { sale, number, is_used, .. } in seen.admissions {
             let Some(room) = rooms.get_mut(&sale) else { continue };
@@ -311,9 +317,10 @@ impl Handler<JoinQueue> for WaitingActor {
     fn handle(&mut self, message: JoinQueue, context: &mut Context<Self>) -> Self::Result {
         let JoinQueue { sale, customer } = message;
         let mut rooms = self.rooms.write();
-        let joined = rooms.get_mut(&sale).ok_or(SalesError::NoRoom(sale)).and_then(|room| {
+        let joined = rooms.get_mut(&sale).ok_or_else(|| self.rooms.missing(sale)).and_then(|room| {
             // Who comes between the opening and the draw stands behind those who are drawn.
-            let is_to_be_drawn = room.draw.is_none() && Timestamp::now() >= room.seen.sale.draft.opens_at;
+            let is_open = Timestamp::now() >= room.seen.sale.draft.opens_at;
+            let is_to_be_drawn = is_open && room.draw.is_none() && room.room.finished().is_none();
             if is_to_be_drawn {
                 return Err(SalesError::Busy);
             }
@@ -359,7 +366,7 @@ impl Handler<GetRoom> for WaitingActor {
 
     fn handle(&mut self, GetRoom { sale }: GetRoom, _: &mut Context<Self>) -> Self::Result {
         let rooms = self.rooms.read();
-        let room = rooms.get(&sale).ok_or(SalesError::NoRoom(sale))?;
+        let room = rooms.get(&sale).ok_or_else(|| self.rooms.missing(sale))?;
         Ok(RoomFigures {
             counts: room.room.counts(),
             is_drawn: room.draw.is_some(),
@@ -515,7 +522,10 @@ impl Handler<Settle> for WaitingActor {
             Some(true) => drop(room.room.confirm(ticket.number)),
             Some(false) => drop(room.room.forget(ticket.number)),
             // Only the database knows who is in it, so it is asked again.
-            None => drop(rooms.remove(&ticket.sale)),
+            None => {
+                rooms.remove(&ticket.sale);
+                self.rooms.mark(false);
+            }
         }
     }
 }
@@ -547,6 +557,7 @@ impl Handler<Drawn> for WaitingActor {
             Err(error) => {
                 tracing::error!(%sale, %error, "the draw of a waiting room was not made; its room is loaded again");
                 rooms.remove(&sale);
+                self.rooms.mark(false);
             }
         }
     }

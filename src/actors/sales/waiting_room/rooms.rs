@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ const APART: u32 = 5;
 pub struct Rooms {
     key: PassKey,
     by_sale: Arc<RwLock<HashMap<SaleId, Room>>>,
+    /// All rooms that there should be are there; until then a room that is not may be on its way.
+    are_all: Arc<AtomicBool>,
 }
 
 /// The room of one sale, with what its doors go by.
@@ -45,7 +48,7 @@ pub(super) struct Room {
 impl Rooms {
     /// None yet; the key signs what people are given.
     pub fn new(key: PassKey) -> Self {
-        Self { key, by_sale: Arc::default() }
+        Self { key, by_sale: Arc::default(), are_all: Arc::default() }
     }
 
     /// Where somebody stands, for a domain or a gateway that must not know how it is found out.
@@ -54,10 +57,11 @@ impl Rooms {
         Port::new(move |GetPlace { ticket }| Box::pin(ready(rooms.place(ticket, Timestamp::now()))))
     }
 
-    /// Where the bearer of a ticket, whose signature was checked, stands. Refuses with `NoRoom` and as the room does.
+    /// Where the bearer of a ticket, whose signature was checked, stands. Refuses with `NoRoom`, with
+    /// `Busy` while rooms are being loaded, and as the room does.
     pub(super) fn place(&self, ticket: Ticket, now: Timestamp) -> Result<QueuePlace, SalesError> {
         let rooms = self.read();
-        let room = rooms.get(&ticket.sale).ok_or(SalesError::NoRoom(ticket.sale))?;
+        let room = rooms.get(&ticket.sale).ok_or_else(|| self.missing(ticket.sale))?;
         let place = room.room.place(ticket.number, ticket.customer, now)?;
         let is_waiting = matches!(place.state, PlaceState::PreQueue | PlaceState::Waiting);
         let state = if is_waiting && room.is_sold_out() { PlaceState::SoldOut } else { place.state };
@@ -89,6 +93,19 @@ impl Rooms {
             admitted_until: place.admitted_until.filter(|_| state == PlaceState::Admitted),
             ask_again_in_seconds: ask_again(state, estimated_wait, ticket.number),
         })
+    }
+
+    /// Why there is no room for a sale: there is none, or it is being loaded and asking again helps.
+    pub(super) fn missing(&self, sale: SaleId) -> SalesError {
+        match self.are_all.load(Ordering::Acquire) {
+            true => SalesError::NoRoom(sale),
+            false => SalesError::Busy,
+        }
+    }
+
+    /// Whether all rooms are there now.
+    pub(super) fn mark(&self, are_all: bool) {
+        self.are_all.store(are_all, Ordering::Release);
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, HashMap<SaleId, Room>> {
