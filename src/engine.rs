@@ -350,6 +350,8 @@ pub struct Domains {
     pub sales: Handle<SalesActor>,
     pub waiting: Handle<WaitingActor>,
     pub users: Handle<UsersActor>,
+    /// How long the settlement of a large sale may take.
+    settled_within: Duration,
     keys: Keys,
     shards: Vec<Handle<ShardActor>>,
     stock_journals: Vec<Journal<StockBook>>,
@@ -511,8 +513,6 @@ impl Domains {
         let report_key = ReportKey::load_or_create(data_dir)?;
         report_key.publish(data_dir)?;
         let bench = Bench::new(database.clone(), report_key, config);
-        let settled_within = Duration::from_secs(config.sales.report_within_seconds);
-        let asks = AskLimits { answer_within: settled_within, ..asks };
         let audit =
             supervise("audit", &audits.handle(), asks, move || AuditActor::new(watch.clone(), bench.clone()));
 
@@ -520,6 +520,7 @@ impl Domains {
 
         Ok(Self {
             audit,
+            settled_within: Duration::from_secs(config.sales.report_within_seconds),
             catalog,
             inventory,
             orders,
@@ -653,7 +654,10 @@ impl Domains {
                 start_dry_run: dry_runs.actor.port(),
                 get_dry_run: dry_runs.actor.port(),
             },
-            audit: http::AuditPorts { get_light: self.audit.port(), get_settlement: self.audit.port() },
+            audit: http::AuditPorts {
+                get_light: self.audit.port(),
+                get_settlement: self.audit.within(self.settled_within).port(),
+            },
             commit_lag: self.commit_lag(),
         }
     }

@@ -277,8 +277,15 @@ async fn a_sale_of_two_hundred_thousand_orders_is_looked_at_within_moments() {
         println!("{line}");
     }
     let began = Instant::now();
-    let settled =
-        engine.engine.domains.audit.ask(shobai::audit::GetSettlement { sale }).await.unwrap().unwrap();
+    let settled = engine
+        .engine
+        .domains
+        .audit
+        .within(Duration::from_secs(120))
+        .ask(shobai::audit::GetSettlement { sale })
+        .await
+        .unwrap()
+        .unwrap();
     println!("settled {} orders in {:?}", settled.rows.len(), began.elapsed());
     engine.stop().await;
 }

@@ -99,6 +99,11 @@ impl<A: Actor> Handle<A> {
         Self { name, address, slots, limits, counters: Arc::new(counters) }
     }
 
+    /// The same actor, with more or less time for its answers.
+    pub fn within(&self, answer_within: Duration) -> Self {
+        Self { limits: AskLimits { answer_within, ..self.limits }, ..self.clone() }
+    }
+
     /// Asks and waits for the answer, at most until the deadline.
     ///
     /// A question that was asked keeps its slot until the actor is done with it, also when the asker has given up,
