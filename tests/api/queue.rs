@@ -242,6 +242,43 @@ async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
 }
 
 #[actix::test]
+async fn nobody_is_let_in_while_what_they_came_for_is_stopped() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 100).await;
+    let staff = engine.staff().await;
+    let mut crowd = customers(&engine, 9).await.into_iter();
+    let sale = armed(&engine, plan("queue", -1_000, 100, 1_000)).await;
+    let next = Waiting::join(crowd.next().expect("a customer"), &sale).await;
+    let early = next.admission().await;
+    for (stop, go_on) in [
+        ("/v1/admin/kill".to_owned(), "/v1/admin/resume".to_owned()),
+        (format!("/v1/admin/sales/{sale}/kill"), format!("/v1/admin/sales/{sale}/resume")),
+        (format!("/v1/admin/sales/{sale}/pause"), format!("/v1/admin/sales/{sale}/resume")),
+        (
+            format!("/v1/admin/sales/{sale}/items/LAMP/kill"),
+            format!("/v1/admin/sales/{sale}/items/LAMP/resume"),
+        ),
+    ] {
+        staff.post(&stop, json!({"reason": "a test"})).await.expect(200);
+        let waiting = join_all(crowd.by_ref().take(2).map(|client| Waiting::join(client, &sale))).await;
+        // Everybody is let in within a fifth of a second else.
+        let stopped = std::time::Instant::now();
+        while stopped.elapsed() < std::time::Duration::from_millis(1_200) {
+            for waiting in &waiting {
+                assert_eq!(waiting.place().await.body["state"], "waiting", "{stop}");
+            }
+        }
+        staff.post(&go_on, json!({"reason": "a test"})).await.expect(200);
+        for waiting in &waiting {
+            waiting.admission().await;
+        }
+    }
+    // Whoever was in before has not lost anything.
+    next.orders(Some(&early), "at-last").await.expect(201);
+    engine.stop().await;
+}
+
+#[actix::test]
 async fn winners_of_a_lottery_who_do_not_come_make_way_for_runners_up() {
     let engine = TestEngine::start_with(|config| config.sales.admission_seconds = 2).await;
     engine.sells("LAMP", 100).await;

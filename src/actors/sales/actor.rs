@@ -795,13 +795,17 @@ impl Handler<LookAtSales> for SalesActor {
     type Result = Result<SalesSeen, SalesError>;
 
     fn handle(&mut self, LookAtSales { heard }: LookAtSales, _: &mut Context<Self>) -> Self::Result {
+        let now = Timestamp::now();
         let seen = |sale: &Arc<Sale>| {
             let parts = self.parts.get(&sale.id).map_or(&[][..], |read| &read.parts[..]).iter();
             let sum = |figure: fn(&Allotment) -> i64| parts.clone().map(|(_, part)| figure(part)).sum();
+            let sellable = parts.clone().filter(|(sku, _)| !self.gates.is_sku_stopped(sale.id, sku));
             SaleSeen {
                 sale: sale.clone(),
+                is_selling: self.gates.is_selling(sale.id, now),
                 allotment: sum(|part| part.allotment),
                 remaining: sum(Allotment::remaining),
+                orderable: sellable.map(|(_, part)| part.remaining()).sum(),
                 held: sum(|part| part.held),
             }
         };

@@ -411,6 +411,16 @@ impl Gates {
         }
     }
 
+    /// Whether a customer's order of a sale that arrives at this moment would find its gates open.
+    pub fn is_selling(&self, sale: SaleId, at: Timestamp) -> bool {
+        !self.is_stopped() && self.sales.get(&sale).is_some_and(|gate| gate.check_sale(at, false).is_ok())
+    }
+
+    /// Whether one SKU of a sale is stopped by a switch of its own.
+    pub fn is_sku_stopped(&self, sale: SaleId, sku: &Sku) -> bool {
+        self.sales.get(&sale).is_some_and(|gate| gate.is_sku_stopped(sku))
+    }
+
     /// Whether a paid order of a sale is one that does not count: its hold had lapsed when this life of the gates began.
     pub fn is_missing(&self, sale: SaleId, order: OrderId) -> bool {
         self.sales.get(&sale).is_some_and(|gate| !gate.claims.contains_key(&order))
@@ -628,17 +638,9 @@ impl Gate {
     }
 
     fn pass(&mut self, arrival: &Arrival, epoch: u64, rules: &GateRules) -> Result<Passage, Refusal> {
-        self.check_window(arrival.arrived_at)?;
-        if let Some((_, refusal)) = &self.barred
-            && !(arrival.is_staff && matches!(refusal, Refusal::Stopped(_)))
-        {
-            return Err(refusal.clone());
-        }
-        if self.sale.status == SaleStatus::Paused {
-            return Err(Refusal::Paused);
-        }
+        self.check_sale(arrival.arrived_at, arrival.is_staff)?;
         if !arrival.is_staff {
-            self.check_switches(arrival)?;
+            self.check_skus(arrival)?;
         }
         let claimants = self.claim(arrival, rules)?;
         let lines = arrival.lines.iter();
@@ -651,6 +653,23 @@ impl Gate {
             pay_within_seconds: if arrival.is_konbini { hold.konbini } else { hold.card },
             epoch,
         })
+    }
+
+    /// Whether anybody may order anything of the sale at a moment.
+    fn check_sale(&self, at: Timestamp, is_staff: bool) -> Result<(), Refusal> {
+        self.check_window(at)?;
+        if let Some((_, refusal)) = &self.barred
+            && !(is_staff && matches!(refusal, Refusal::Stopped(_)))
+        {
+            return Err(refusal.clone());
+        }
+        if self.sale.status == SaleStatus::Paused {
+            return Err(Refusal::Paused);
+        }
+        if self.sale.is_stopped && !is_staff {
+            return Err(Refusal::Stopped("the sale".to_owned()));
+        }
+        Ok(())
     }
 
     /// The window counts by when an order arrived, whenever the schedule gets round to writing the new status down.
@@ -666,12 +685,12 @@ impl Gate {
         if is_over { Err(Refusal::NotOpen { opens_in: None }) } else { Ok(()) }
     }
 
-    fn check_switches(&self, arrival: &Arrival) -> Result<(), Refusal> {
-        if self.sale.is_stopped {
-            return Err(Refusal::Stopped("the sale".to_owned()));
-        }
-        let is_stopped = |sku| self.sale.stopped_skus.contains(sku) || self.barred_skus.contains(sku);
-        let stopped = arrival.lines.iter().find(|line| is_stopped(&line.sku));
+    fn is_sku_stopped(&self, sku: &Sku) -> bool {
+        self.sale.stopped_skus.contains(sku) || self.barred_skus.contains(sku)
+    }
+
+    fn check_skus(&self, arrival: &Arrival) -> Result<(), Refusal> {
+        let stopped = arrival.lines.iter().find(|line| self.is_sku_stopped(&line.sku));
         match stopped {
             Some(line) => Err(Refusal::Stopped(line.sku.to_string())),
             None => Ok(()),

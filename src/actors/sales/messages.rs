@@ -306,7 +306,11 @@ pub(super) struct SalesSeen {
 #[derive(Debug, Clone)]
 pub(super) struct SaleSeen {
     pub sale: Arc<Sale>,
+    /// Whether the gates are open to customers.
+    pub is_selling: bool,
     pub allotment: i64,
     pub remaining: i64,
+    /// What remains of the SKUs that are not stopped.
+    pub orderable: i64,
     pub held: i64,
 }

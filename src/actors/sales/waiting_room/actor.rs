@@ -217,9 +217,10 @@ impl WaitingActor {
             let lapsed = room.room.lapse(now).into_iter().map(EntryChange::lapsed);
             changes.extend(lapsed.map(|change| (*id, change)));
             room.control.observe(now, observed);
-            if room.is_selling(now) {
+            // Whom the gates would hold up is not let in.
+            if room.seen.is_selling {
                 let counts = room.room.counts();
-                let remaining_pieces = u64::try_from(room.seen.remaining).unwrap_or(0);
+                let remaining_pieces = u64::try_from(room.seen.orderable).unwrap_or(0);
                 let demand =
                     Demand { waiting: counts.waiting, outstanding: counts.admitted, remaining_pieces };
                 let granted = room.control.grant(now, demand);

@@ -16,7 +16,6 @@ use super::room::{PlaceState, WaitingRoom};
 use crate::actors::runtime::Port;
 use crate::actors::sales::error::SalesError;
 use crate::actors::sales::messages::{GetPlace, QueuePlace, SaleSeen};
-use crate::actors::sales::model::SaleStatus;
 use crate::types::SaleId;
 
 /// When to ask again, at the least and at the most, in seconds.
@@ -132,14 +131,6 @@ impl Room {
 
     pub fn is_sold_out(&self) -> bool {
         self.seen.allotment > 0 && self.seen.remaining == 0 && self.seen.held == 0
-    }
-
-    pub fn is_selling(&self, now: Timestamp) -> bool {
-        let sale = &self.seen.sale;
-        matches!(sale.status, SaleStatus::Armed | SaleStatus::Open)
-            && !sale.is_stopped
-            && now >= sale.draft.opens_at
-            && now < sale.draft.closes_at
     }
 }
 
