@@ -21,6 +21,7 @@ mod routes;
 mod sale_audit;
 mod sale_report;
 mod sale_rules;
+mod sale_under_load;
 mod sales;
 mod second_operator;
 mod streams;

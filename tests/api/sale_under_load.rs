@@ -1,0 +1,353 @@
+//! What operators do to a sale while a crowd orders without a pause: in effect within a second, and exact.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::payments::{paid, report};
+use crate::sales::{Operator, expect_no_findings, plan};
+use crate::support::client::{card_order, konbini_order};
+use crate::support::{Answer, Client, TestEngine, eventually};
+
+/// The promise about everything that stops a sale or lets it go on.
+const WITHIN: Duration = Duration::from_secs(1);
+/// For how long the crowd goes on knocking at what is stopped.
+const KNOCKING: Duration = Duration::from_millis(1_500);
+/// What a piece costs in the sale, and nowhere else.
+const PRICE: i64 = 500;
+
+async fn without_paces() -> TestEngine {
+    TestEngine::start_with(|config| {
+        config.sales.order_every_ms = 0;
+        config.sales.unpaid_orders_max = 0;
+    })
+    .await
+}
+
+/// Customers who order one piece after the other, half of them lamps and half of them chairs.
+struct Crowd {
+    buyers: Vec<(Client, &'static str)>,
+    told: RefCell<Vec<Told>>,
+    is_over: Cell<bool>,
+}
+
+/// What one of them was told.
+struct Told {
+    buyer: usize,
+    sku: &'static str,
+    sent: Instant,
+    answered: Instant,
+    /// Nothing: taken, at the price of the sale.
+    refused: Option<String>,
+}
+
+impl Crowd {
+    async fn of(engine: &TestEngine) -> Self {
+        let customers = join_all((0..32).map(|_| engine.customer())).await;
+        let wants = ["LAMP", "CHAIR"].into_iter().cycle();
+        Self {
+            buyers: customers.into_iter().zip(wants).collect(),
+            told: RefCell::default(),
+            is_over: Cell::default(),
+        }
+    }
+
+    /// Lets everybody order until something has happened.
+    async fn orders_during(&self, happening: impl Future<Output = ()>) {
+        let ordering = join_all(self.buyers.iter().enumerate().map(async |(buyer, (client, sku))| {
+            while !self.is_over.get() {
+                let sent = Instant::now();
+                let answer = client.orders_by_card(sku, 1).await;
+                let refused = refusal(&answer);
+                let answered = Instant::now();
+                self.told.borrow_mut().push(Told { buyer, sku, sent, answered, refused });
+            }
+        }));
+        let happening = async {
+            happening.await;
+            self.is_over.set(true);
+        };
+        tokio::join!(ordering, happening);
+    }
+
+    fn count(&self, is_counted: impl Fn(&Told) -> bool) -> usize {
+        self.told.borrow().iter().filter(|told| is_counted(told)).count()
+    }
+
+    /// Waits until so many more orders were taken.
+    async fn gets(&self, more: usize) {
+        let taken = || self.count(|told| told.refused.is_none());
+        let before = taken();
+        eventually("customers are served", async || (taken() >= before + more).then_some(())).await;
+    }
+}
+
+/// The gate that held an order up; nothing when it was taken.
+fn refusal(answer: &Answer) -> Option<String> {
+    match answer.status {
+        201 if answer.body["totals"]["total"] == PRICE => None,
+        201 => Some("sold as always".to_owned()),
+        409 => Some(answer.code().to_owned()),
+        _ => panic!("{answer:?}"),
+    }
+}
+
+/// An order that was placed before and waits for its payment.
+struct Held {
+    client: Client,
+    order: String,
+}
+
+/// An operator, and the crowd at the gates.
+struct Scene<'a> {
+    engine: &'a TestEngine,
+    operator: &'a Operator,
+    crowd: &'a Crowd,
+    holders: [Client; 2],
+}
+
+impl Scene<'_> {
+    async fn holds(&self) -> [Held; 2] {
+        let [one, other] = self.holders.each_ref().map(async |client| {
+            let order = client.orders("LAMP", 1).await.expect(201).id().to_owned();
+            Held { client: client.clone(), order }
+        });
+        [one.await, other.await]
+    }
+
+    /// One hold is paid and the other given up, whatever became of its sale.
+    async fn holds_run_on(&self, [paying, leaving]: [Held; 2]) {
+        let answer = report(self.engine, &paid(&paying.order, PRICE)).await.expect(200);
+        assert_eq!(answer.body["status"], "confirmed", "{answer:?}");
+        let answer = leaving.client.cancels(&leaving.order).await.expect(200);
+        assert_eq!(answer.order_status(), "cancelled", "{answer:?}");
+    }
+
+    /// Does something that keeps the buyers of some SKUs out, and looks how soon it did. Those of the others go on.
+    async fn stops(&self, what: &str, path: &str, skus: &[&str], gates: &[&str]) {
+        let crowd = self.crowd;
+        crowd.gets(64).await;
+        let held = self.holds().await;
+        let began = Instant::now();
+        self.operator.staff.post(path, json!({"reason": "a test"})).await.expect(200);
+        self.holds_run_on(held).await;
+        let is_later = |told: &Told| told.sent >= began && skus.contains(&told.sku);
+        eventually("everybody was turned away for a while", async || {
+            let is_turned_away = |buyer| {
+                crowd.count(|told| told.buyer == buyer && is_later(told) && told.refused.is_some()) > 0
+            };
+            let everybody = (0..crowd.buyers.len()).filter(|buyer| skus.contains(&crowd.buyers[*buyer].1));
+            (began.elapsed() >= KNOCKING && everybody.into_iter().all(is_turned_away)).then_some(())
+        })
+        .await;
+        let told = crowd.told.borrow();
+        let last = told
+            .iter()
+            .filter(|told| is_later(told) && told.refused.is_none())
+            .map(|told| told.answered - began)
+            .max();
+        let turned_away = told.iter().filter(|told| is_later(told) && told.refused.is_some()).count();
+        println!(
+            "{what}: the last order sent after the request was taken {:.0} ms after it, {turned_away} were turned away",
+            last.unwrap_or_default().as_secs_f64() * 1e3
+        );
+        assert!(last.unwrap_or_default() <= WITHIN, "{what}: {last:?}");
+        for told in told.iter().filter(|told| told.sent >= began) {
+            let is_expected = match &told.refused {
+                Some(gate) => skus.contains(&told.sku) && gates.contains(&&**gate),
+                None => true,
+            };
+            assert!(is_expected, "{what}: {} {:?}", told.sku, told.refused);
+        }
+        let others = told.iter().filter(|told| told.sent >= began && !skus.contains(&told.sku)).count();
+        assert_eq!(others > 0, skus.len() < 2, "{what}");
+    }
+
+    async fn goes_on(&self, what: &str, path: &str, skus: &[&str]) {
+        let began = Instant::now();
+        self.operator.staff.post(path, json!({"reason": "a test"})).await.expect(200);
+        let first = eventually("orders are taken again", async || {
+            let told = self.crowd.told.borrow();
+            let is_first =
+                |told: &&Told| told.answered >= began && skus.contains(&told.sku) && told.refused.is_none();
+            told.iter().find(is_first).map(|told| told.answered - began)
+        })
+        .await;
+        println!(
+            "{what}, resumed: the first order was taken {:.0} ms after the request",
+            first.as_secs_f64() * 1e3
+        );
+        assert!(first <= WITHIN, "{what}: {first:?}");
+    }
+}
+
+/// A sale of lamps and chairs without a limit.
+async fn an_open_sale(engine: &TestEngine, operator: &Operator) -> String {
+    let mut plan = plan("LAMP", 100_000);
+    plan["items"].as_array_mut().unwrap().push(json!({"sku": "CHAIR", "price": PRICE, "allotment": 100_000}));
+    plan["limit_per_customer"] = Value::Null;
+    for sku in ["LAMP", "CHAIR"] {
+        engine.sells(sku, 100_000).await;
+    }
+    operator.opens(plan).await
+}
+
+#[actix::test]
+async fn a_pause_and_every_kill_are_in_effect_within_a_second_and_so_is_their_end() {
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    let sale = an_open_sale(&engine, &operator).await;
+    let crowd = Crowd::of(&engine).await;
+    let holders = [engine.customer().await, engine.customer().await];
+    let scene = Scene { engine: &engine, operator: &operator, crowd: &crowd, holders };
+    let both = ["LAMP", "CHAIR"];
+    let of_sale = |action: &str| format!("/v1/admin/sales/{sale}/{action}");
+    let rows: [(&str, String, String, &[&str], &str); 4] = [
+        ("pause", of_sale("pause"), of_sale("resume"), &both, "sale-paused"),
+        ("kill of a SKU", of_sale("items/LAMP/kill"), of_sale("items/LAMP/resume"), &both[..1], "stopped"),
+        ("kill of a sale", of_sale("kill"), of_sale("resume"), &both, "stopped"),
+        ("kill of everything", "/v1/admin/kill".to_owned(), "/v1/admin/resume".to_owned(), &both, "stopped"),
+    ];
+    crowd
+        .orders_during(async {
+            for (what, stop, go_on, skus, gate) in &rows {
+                scene.stops(what, stop, skus, &[gate]).await;
+                scene.goes_on(what, go_on, skus).await;
+            }
+        })
+        .await;
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_drains_until_nothing_is_held_and_nobody_gets_in_meanwhile() {
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    let sale = an_open_sale(&engine, &operator).await;
+    let crowd = Crowd::of(&engine).await;
+    let holders = [engine.customer().await, engine.customer().await];
+    let last = engine.customer().await;
+    let scene = Scene { engine: &engine, operator: &operator, crowd: &crowd, holders };
+    crowd
+        .orders_during(async {
+            let held = last.orders("LAMP", 1).await.expect(201);
+            let drain = format!("/v1/admin/sales/{sale}/drain");
+            scene.stops("drain", &drain, &["LAMP", "CHAIR"], &["sale-not-open"]).await;
+            assert_eq!(operator.status(&sale).await, "draining", "one piece is held");
+            last.cancels(held.id()).await.expect(200);
+            operator.sees(&sale, "closed").await;
+        })
+        .await;
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_is_cancelled_within_a_second_and_its_holds_run_on() {
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    let sale = an_open_sale(&engine, &operator).await;
+    let crowd = Crowd::of(&engine).await;
+    let holders = [engine.customer().await, engine.customer().await];
+    let scene = Scene { engine: &engine, operator: &operator, crowd: &crowd, holders };
+    let cancel = format!("/v1/admin/sales/{sale}/cancel");
+    // The shop sells as always once it has its pieces back.
+    let gates = ["sale-not-open", "sold as always"];
+    crowd.orders_during(scene.stops("cancel", &cancel, &["LAMP", "CHAIR"], &gates)).await;
+    let taken = crowd.count(|told| told.refused.is_none());
+    eventually("those of the crowd, and one that was held, are sold", async || {
+        let live = operator.live(&sale).await;
+        let sold = live["items"].as_array().unwrap().iter().map(|item| item["sold"].as_u64().unwrap());
+        (sold.sum::<u64>() == taken as u64 + 1).then_some(())
+    })
+    .await;
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn of_a_thousand_orders_of_many_accounts_on_one_phone_or_card_the_limit_is_had() {
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 1_000).await;
+    operator.opens(plan("LAMP", 1_000)).await;
+    for order in [konbini_order("LAMP", 1), card_order("LAMP", 1, "tok_ok_4242")] {
+        let accounts = join_all((0..25).map(|_| engine.customer())).await;
+        let orders = async |account: &Client| {
+            account.orders_with(&uuid::Uuid::now_v7().to_string(), order.clone()).await
+        };
+
+        let answers = join_all((0..1_000).map(|number| orders(&accounts[number % accounts.len()]))).await;
+
+        let placed: Vec<usize> = (0..1_000).filter(|number| answers[*number].status == 201).collect();
+        assert_eq!(placed.len(), 2, "exactly the limit");
+        let refused = answers.iter().filter(|answer| answer.status != 201).cloned();
+        refused.for_each(|answer| drop(answer.expect_problem(409, "limit-reached")));
+        // What is cancelled may be had again by any of them, and not more.
+        accounts[placed[0] % accounts.len()].cancels(answers[placed[0]].id()).await.expect(200);
+        let again = join_all(accounts.iter().map(orders)).await;
+        assert_eq!(again.iter().filter(|answer| answer.status == 201).count(), 1);
+    }
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_allotment_goes_up_and_down_under_load_and_never_below_what_is_promised() {
+    const MORE: i64 = 150;
+    const LESS: i64 = 30;
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10_000).await;
+    engine.sells("CHAIR", 100_000).await;
+    let mut unlimited = plan("LAMP", 100);
+    unlimited["limit_per_customer"] = Value::Null;
+    let sale = operator.opens(unlimited).await;
+    let crowd = Crowd::of(&engine).await;
+    let change = async |allotment: i64, expected: i64| {
+        let path = format!("/v1/admin/sales/{sale}/items/LAMP");
+        let request = operator.staff.request(reqwest::Method::PATCH, &path);
+        operator.staff.send(request.json(&json!({"allotment": allotment, "expected": expected}))).await
+    };
+    let taken = || i64::try_from(crowd.count(|told| told.sku == "LAMP" && told.refused.is_none())).unwrap();
+    let (mut allotment, mut lowered) = (100, 0);
+    crowd
+        .orders_during(async {
+            for _ in 0..6 {
+                // All of it is had, and not a piece more.
+                eventually("it is sold out", async || (taken() >= allotment).then_some(())).await;
+                change(allotment - 1, allotment).await.expect_problem(409, "below-promised");
+                assert_eq!(taken(), allotment);
+                change(allotment + MORE, allotment).await.expect(200);
+                allotment += MORE;
+                let began = Instant::now();
+                let less = change(allotment - LESS, allotment).await;
+                let done = Instant::now();
+                match less.status {
+                    200 => (allotment, lowered) = (allotment - LESS, lowered + 1),
+                    _ => drop(less.expect_problem(409, "below-promised")),
+                }
+                change(1, allotment).await.expect_problem(409, "below-promised");
+                change(allotment + 1, allotment + LESS).await.expect_problem(409, "allotment-differs");
+                let live = operator.live(&sale).await["items"][0].clone();
+                assert!(live["remaining"].as_i64().unwrap() >= 0, "{live}");
+                let is_meanwhile =
+                    |told: &Told| told.sku == "LAMP" && told.sent < done && told.answered > began;
+                eventually("lamps were ordered meanwhile", async || {
+                    (crowd.count(is_meanwhile) > 0).then_some(())
+                })
+                .await;
+            }
+            eventually("it is sold out", async || (taken() >= allotment).then_some(())).await;
+        })
+        .await;
+    println!("raised 6 times and lowered {lowered} times under load");
+    assert!(lowered > 0, "nothing was lowered, so this shows nothing");
+    assert_eq!(taken(), allotment);
+    operator.sees_pieces(&sale, 0, 0, allotment, 0).await;
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
