@@ -24,8 +24,8 @@ pub use claims::{Extent, Finding, claims, examine, measure};
 pub use error::AuditError;
 pub use messages::*;
 pub use settlement::{
-    Bench, HistoryLine, LimitBreach, Line, Orphan, Queue, ReportKey, Row, Sealed, Settlement, Signature,
-    SkuFigures, Summary, Tally, Totals, Verified, VerifyError, public_key_id, verify,
+    Bench, HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, ReportKey, Row, Sealed, Settlement,
+    Signature, SkuFigures, Summary, Tally, Totals, Turn, Verified, VerifyError, public_key_id, verify,
 };
 pub use watch::{Watch, WatchPorts};
 

@@ -344,3 +344,36 @@ async fn a_restart_keeps_the_order_and_everybodys_ticket() {
     assert_eq!(again.body["ticket"], crowd[3].ticket);
     engine.stop().await;
 }
+
+#[actix::test]
+async fn the_settlement_says_whether_people_were_let_in_as_they_were_drawn() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 100).await;
+    let crowd = customers(&engine, 4).await;
+    let sale = armed(&engine, plan("queue", 3_000, 100, 1)).await;
+    let staff = engine.staff().await;
+    let waiting = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
+    join_all(waiting.iter().map(Waiting::admission)).await;
+    let report = async || staff.get(&format!("/v1/admin/sales/{sale}/report")).await.expect(200).body;
+    // Who was let in is written a moment later.
+    let fair = eventually("all of them stand in the report", async || {
+        let report = report().await;
+        let turns = report["summary"]["queue"]["turns"].as_array().unwrap().iter();
+        let let_in: usize = turns.map(|turn| turn["tickets"].as_array().unwrap().len()).sum();
+        (let_in == 4).then_some(report)
+    })
+    .await;
+    assert_eq!((&fair["summary"]["is_clean"], &fair["summary"]["findings"]), (&json!(true), &json!([])));
+    let first = fair["summary"]["queue"]["draw"]["order"][0].as_u64().unwrap();
+
+    engine
+        .by_hand(&format!(
+            "update sales.entries set admitted_until = admitted_until + interval '1 hour' where number = {first}"
+        ))
+        .await;
+
+    let unfair = report().await;
+    assert_eq!(unfair["summary"]["is_clean"], false, "{unfair}");
+    assert!(unfair["summary"]["findings"].to_string().contains(&format!("ticket {first} in front of it")));
+    engine.stop().await;
+}

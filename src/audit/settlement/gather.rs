@@ -1,5 +1,6 @@
 //! Reads everything that a settlement says, at one moment of the database, order by order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{TryStreamExt as _, pin_mut};
@@ -10,11 +11,11 @@ use uuid::Uuid;
 use super::explain::{Told, ToldLine, explain};
 use super::sign::{Link, ReportKey, signed_text};
 use super::{
-    FORMAT, HistoryLine, LimitBreach, Line, Orphan, Queue, Row, SalePlan, Sealed, Settlement, SkuFigures,
-    Summary, Sums, amount_of, pseudonym,
+    FORMAT, HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, Row, SalePlan, Sealed, Settlement,
+    SkuFigures, Summary, Sums, amount_of, pseudonym,
 };
 use crate::actors::orders::OrderNumber;
-use crate::actors::sales::Terms;
+use crate::actors::sales::{EntriesDigest, PublishedDraw, Terms, TicketNumber};
 use crate::audit::AuditError;
 use crate::audit::balance::Ordered;
 use crate::audit::watch::{first_id_at, read_ordered};
@@ -94,15 +95,21 @@ impl Bench {
             sale: plan,
             totals: sums.totals,
             unexplained: sums.unexplained,
-            findings: skus.iter().flat_map(SkuFigures::findings).collect(),
+            findings: Vec::new(),
             skus,
             is_clean: false,
             rows: rows.len() as u64,
             head_hash: head.text(),
         };
-        summary.is_clean = summary.has_nothing_against_it();
-        let text = signed_text(&summary).map_err(broken)?;
-        Ok(Settlement { signature: self.key.sign(&text), summary, rows })
+        let key = self.key.clone();
+        // A draw of a million tickets takes a second to be made anew, and others wait for this thread.
+        let sealed = tokio::task::spawn_blocking(move || {
+            summary.findings = summary.found();
+            summary.is_clean = summary.has_nothing_against_it();
+            let text = signed_text(&summary).map_err(broken)?;
+            Ok(Settlement { signature: key.sign(&text), summary, rows })
+        });
+        sealed.await.map_err(|error| AuditError::Broken(error.to_string()))?
     }
 
     /// Reads record by record, so that what is in memory is the report and nothing else.
@@ -269,10 +276,31 @@ async fn read_limit_breaches(
     Ok(rows.iter().map(breach).collect())
 }
 
-async fn read_queue(connection: &Connection, sale: SaleId) -> Result<Vec<Queue>, AuditError> {
-    let rows = connection.query(sql!("settle_queue"), &[&sale.uuid()]).await?;
-    let queue = |row: &Record| Queue { state: row.get("state"), entries: row.get("entries") };
-    Ok(rows.iter().map(queue).collect())
+/// Reads entry by entry: a million of them take some 30 MB, and their draw 8 MB more.
+async fn read_queue(connection: &Connection, sale: SaleId) -> Result<Queue, AuditError> {
+    let draw = connection.query_opt(sql!("settle_draw"), &[&sale.uuid()]).await?;
+    let draw: Option<PublishedDraw> =
+        draw.map(|row| serde_json::from_str(row.get("record")).map_err(broken)).transpose()?;
+    let mut drawn = draw.as_ref().map(|draw| draw.order.clone()).unwrap_or_default();
+    drawn.sort_unstable();
+    let mut states: BTreeMap<String, i64> = BTreeMap::new();
+    let mut digest = EntriesDigest::START;
+    let mut entries = Vec::new();
+    let records = connection.query_raw(sql!("settle_entries"), [sale.uuid()]).await?;
+    pin_mut!(records);
+    while let Some(record) = records.try_next().await? {
+        let number: i64 = record.get("number");
+        let number = u32::try_from(number).ok().and_then(TicketNumber::new);
+        let number = number.ok_or_else(|| AuditError::Broken("a ticket has no number".to_owned()))?;
+        *states.entry(record.get("state")).or_default() += 1;
+        if drawn.binary_search(&number).is_ok() {
+            digest = digest.with(number, CustomerId::from_uuid(record.get("customer_id")));
+        }
+        entries.push((number, record.get::<_, Option<Timestamp>>("admitted_until")));
+    }
+    let states = states.into_iter().map(|(state, entries)| QueueState { state, entries }).collect();
+    let entries_fit = draw.as_ref().is_none_or(|draw| draw.entries_digest == digest);
+    Ok(Queue::new(states, draw, entries_fit, &entries))
 }
 
 fn uncountable(order: OrderId) -> AuditError {

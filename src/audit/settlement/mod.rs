@@ -5,6 +5,7 @@
 mod explain;
 mod gather;
 mod html;
+mod queue;
 mod sign;
 mod verify;
 mod write;
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::types::{OrderId, SaleId};
 
 pub use gather::Bench;
+pub use queue::{Queue, QueueState, Turn};
 pub use sign::{ReportKey, Signature, public_key_id};
 pub use verify::{Verified, VerifyError, verify};
 
@@ -48,7 +50,7 @@ pub struct Summary {
     /// Pieces of orders that nobody ever set aside.
     pub lines_without_reservation: Vec<Orphan>,
     pub limit_breaches: Vec<LimitBreach>,
-    pub queue: Vec<Queue>,
+    pub queue: Queue,
     /// Rows that have no explanation.
     pub unexplained: u64,
     /// What does not add up, in words.
@@ -121,7 +123,7 @@ pub struct SkuFigures {
     pub open: i64,
     pub cancelled: i64,
     pub expired: i64,
-    /// Some of those that were cancelled.
+    /// Some of those that were cancelled or expired.
     pub refunded: i64,
 }
 
@@ -134,7 +136,7 @@ pub struct Totals {
     pub open: Tally,
     pub cancelled: Tally,
     pub expired: Tally,
-    /// Some of those that were cancelled.
+    /// Some of those that were cancelled or expired.
     pub refunded: Tally,
 }
 
@@ -168,13 +170,6 @@ pub struct LimitBreach {
     pub kind: String,
     pub pieces: i64,
     pub limit: i64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Queue {
-    pub state: String,
-    pub entries: i64,
 }
 
 /// A row with its place in the chain.
@@ -321,6 +316,12 @@ impl SkuFigures {
 }
 
 impl Summary {
+    /// What its figures and its queue say against themselves.
+    fn found(&self) -> Vec<String> {
+        let of_skus = self.skus.iter().flat_map(SkuFigures::findings);
+        of_skus.chain(self.queue.findings(&self.sale)).collect()
+    }
+
     fn has_nothing_against_it(&self) -> bool {
         self.unexplained == 0
             && self.findings.is_empty()

@@ -5,6 +5,57 @@ use serde_json::{Value, json};
 
 use super::sign::{Link, ReportKey, signed_text};
 use super::*;
+use crate::actors::sales::{ClosedEntries, Seed, TicketNumber};
+use crate::types::CustomerId;
+
+/// Four were drawn and two came later, and all but the last one were let in, in three rounds.
+fn queue(
+    sale: SaleId,
+    seed: &Seed,
+    change: impl FnOnce(&mut Vec<(TicketNumber, Option<Timestamp>)>),
+) -> Queue {
+    let number = |number| TicketNumber::new(number).unwrap();
+    let entries = (1..=4).map(|it| (number(it), CustomerId::generate())).collect();
+    let at = |second: i64| Timestamp::from_second(1_785_600_000 + second).unwrap();
+    let draw = ClosedEntries { sale, tickets: 4, entries }.draw(seed, at(0));
+    let stood = draw.order.iter().copied().chain([number(5), number(6)]);
+    let mut entries: Vec<_> =
+        stood.zip([Some(at(1)), Some(at(1)), Some(at(2)), Some(at(2)), Some(at(3)), None]).collect();
+    change(&mut entries);
+    entries.sort_unstable();
+    let states = vec![QueueState { state: "admitted".to_owned(), entries: 5 }];
+    Queue::new(states, Some(draw), true, &entries)
+}
+
+#[test]
+fn whoever_was_let_in_out_of_turn_is_found() {
+    let (settlement, seed) = (settlement(), Seed::from_bytes([3; 32]));
+    let plan = &settlement.summary.sale;
+    let found = |change: fn(&mut Vec<(TicketNumber, Option<Timestamp>)>)| {
+        queue(plan.id, &seed, change).findings(plan)
+    };
+    assert_eq!(found(|_| {}), [""; 0]);
+    let swapped = found(|entries| (entries[0].1, entries[2].1) = (entries[2].1, entries[0].1));
+    assert_eq!(swapped.len(), 2, "{swapped:?}");
+    assert!(swapped.iter().all(|finding| finding.contains("in front of it until")), "{swapped:?}");
+    let passed_over = found(|entries| entries[3].1 = None);
+    assert!(
+        passed_over.len() == 1 && passed_over[0].starts_with("ticket 5 was let in, and ticket"),
+        "{passed_over:?}"
+    );
+    let hurried = found(|entries| entries[5].1 = entries[0].1);
+    assert!(hurried.len() == 1 && hurried[0].starts_with("ticket 6 was let in until"), "{hurried:?}");
+    let with = |change: fn(&mut Queue)| {
+        let mut queue = queue(plan.id, &seed, |_| {});
+        change(&mut queue);
+        queue.findings(plan)
+    };
+    assert!(with(|queue| queue.entries_fit = false)[0].contains("not those whom the draw was about"));
+    assert!(with(|queue| queue.draw.as_mut().unwrap().order.swap(0, 1))[0].contains("not fair"));
+    assert!(with(|queue| queue.draw = None)[0].contains("never drawn"));
+    let other = SalePlan { commitment: "00".repeat(32), ..plan.clone() };
+    assert!(settlement.summary.queue.findings(&other)[0].contains("another seed"));
+}
 
 /// Three orders of a sale of ten lamps: one paid, one open, one cancelled.
 fn settlement() -> Settlement {
@@ -13,6 +64,7 @@ fn settlement() -> Settlement {
 
 fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
     let sale = SaleId::generate();
+    let seed = Seed::from_bytes([3; 32]);
     let mut skus = vec![SkuFigures {
         sku: "LAMP".to_owned(),
         price: 500,
@@ -84,7 +136,7 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
             konbini_share_max: "0.3".to_owned(),
             admission: "none".to_owned(),
             admitted_per_second: None,
-            commitment: "00".repeat(32),
+            commitment: seed.commitment().to_string(),
         },
         history: vec![HistoryLine {
             at: at(1_785_500_000),
@@ -101,7 +153,7 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
         reservations_without_order: Vec::new(),
         lines_without_reservation: Vec::new(),
         limit_breaches: Vec::new(),
-        queue: vec![Queue { state: "admitted".to_owned(), entries: 3 }],
+        queue: queue(sale, &seed, |_| {}),
         unexplained: sums.unexplained,
         findings: Vec::new(),
         is_clean: true,
@@ -320,6 +372,7 @@ fn everything_in_the_summary_is_signed() {
                 Value::Null if path.ends_with("per_second") => json!(1),
                 Value::String(text) if text.parse::<Timestamp>().is_ok() => json!("2026-01-01T00:00:00Z"),
                 Value::String(text) if text.parse::<SaleId>().is_ok() => json!(SaleId::generate()),
+                Value::String(text) if text.len() == 64 => json!("ab".repeat(32)),
                 _ => json!("another"),
             };
         });

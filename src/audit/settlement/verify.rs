@@ -124,8 +124,7 @@ fn wrong_totals(summary: &Summary, sums: &Sums, skus: &[SkuFigures]) -> Vec<Stri
     if summary.lines_without_reservation != sums.lines_without_reservation {
         problems.push("the lines that it lists as without reservation are not those of the rows".to_owned());
     }
-    let findings: Vec<String> = summary.skus.iter().flat_map(SkuFigures::findings).collect();
-    if summary.findings != findings {
+    if summary.findings != summary.found() {
         problems.push("what it finds against its figures is not what its figures say".to_owned());
     }
     if summary.is_clean != summary.has_nothing_against_it() {

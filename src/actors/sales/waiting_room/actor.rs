@@ -214,8 +214,7 @@ impl WaitingActor {
             if room.seen.sale.status.is_over() || room.seen.sale.status == SaleStatus::Draining {
                 room.room.finish(Finish::Closed);
             }
-            let lapsed = room.room.lapse(now).into_iter().map(EntryChange::lapsed);
-            changes.extend(lapsed.map(|change| (*id, change)));
+            changes.extend(room.room.lapse(now).into_iter().map(|change| (*id, change)));
             room.control.observe(now, observed);
             // Whom the gates would hold up is not let in.
             if room.seen.is_selling {

@@ -257,6 +257,7 @@ impl ClosedEntries {
 
 /// A draw with all that is needed to check it, as it is published and stored. It reveals the seed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PublishedDraw {
     /// The sale that was drawn for.
     pub sale: SaleId,

@@ -586,9 +586,9 @@ impl WaitingRoom {
         admitted
     }
 
-    /// Makes no-shows of those whose admission ended unused by now. What is to be written of each is
-    /// [`EntryChange::lapsed`].
-    pub fn lapse(&mut self, now: Timestamp) -> Vec<TicketNumber> {
+    /// Makes no-shows of those whose admission ended unused by now. Until when it was good stays with them, for those who
+    /// look afterwards whether everybody was let in as they stood.
+    pub fn lapse(&mut self, now: Timestamp) -> Vec<EntryChange> {
         let now = seconds(now);
         let mut lapsed = Vec::new();
         while let Some(Reverse((until, number))) = self.ends.peek().copied()
@@ -601,7 +601,7 @@ impl WaitingRoom {
                 entry.standing = Standing::Kept(EntryState::NoShow);
                 self.counts.admitted -= 1;
                 self.counts.no_shows += 1;
-                lapsed.push(number);
+                lapsed.push(entry.change(number, EntryState::NoShow));
             }
         }
         self.lapsed_to = self.lapsed_to.max(now);
@@ -856,13 +856,6 @@ impl WaitingRoom {
 /// A slot of the map from customers to tickets.
 const SLOT_BYTES: usize = size_of::<(CustomerId, TicketNumber)>() + 1;
 
-impl EntryChange {
-    /// What is to be written of an admission that ended unused.
-    pub const fn lapsed(number: TicketNumber) -> Self {
-        Self { number, state: EntryState::NoShow, admitted_until: None }
-    }
-}
-
 impl Entry {
     fn void() -> Self {
         let nobody = CustomerId::from_uuid(uuid::Uuid::nil());
@@ -952,6 +945,10 @@ mod tests {
         (place.state, place.ahead)
     }
 
+    fn lapse(room: &mut WaitingRoom, now: Timestamp) -> Vec<TicketNumber> {
+        room.lapse(now).into_iter().map(|change| change.number).collect()
+    }
+
     fn admit(room: &mut WaitingRoom, second: i64, how_many: u32) -> Vec<u32> {
         room.admit(at(second), how_many, 60).iter().map(|it| it.number.get()).collect()
     }
@@ -1008,7 +1005,7 @@ mod tests {
         assert_eq!(admit(&mut room, 0, 2), order[..2]);
         room.ordered(number(order[0])).unwrap();
         assert_eq!(place(&room, order[2], 59), (PlaceState::Waiting, 0));
-        assert_eq!(room.lapse(at(60)), [number(order[1])]);
+        assert_eq!(lapse(&mut room, at(60)), [number(order[1])]);
         assert_eq!(admit(&mut room, 60, 1), order[2..3]);
         assert_eq!(room.join(customer(order[1]), at(61)), Err(RoomRefusal::EntriesClosed));
     }
@@ -1128,12 +1125,12 @@ mod tests {
             enter(&mut room, who, 1);
         }
         assert_eq!(admit(&mut room, 10, 1), [1]);
-        assert!(room.lapse(at(69)).is_empty());
+        assert!(lapse(&mut room, at(69)).is_empty());
         assert_eq!(place(&room, 1, 69), (PlaceState::Admitted, 0));
         // Told so even before anybody lets it lapse.
         assert_eq!(place(&room, 1, 70), (PlaceState::NoShow, 0));
-        assert_eq!(room.lapse(at(70)), [number(1)]);
-        assert!(room.lapse(at(70)).is_empty());
+        assert_eq!(lapse(&mut room, at(70)), [number(1)]);
+        assert!(lapse(&mut room, at(70)).is_empty());
         assert_eq!(enter(&mut room, 1, 71), number(4));
         assert_eq!(place(&room, 1, 71), (PlaceState::Waiting, 2));
         assert_eq!(admit(&mut room, 71, 9), [2, 3, 4]);
@@ -1164,13 +1161,13 @@ mod tests {
         let mut room = opened();
         let ticket = enter(&mut room, 1, 1);
         admit(&mut room, 1, 1);
-        assert_eq!(room.lapse(at(61)), [ticket]);
+        assert_eq!(lapse(&mut room, at(61)), [ticket]);
         let used = EntryChange { number: ticket, state: EntryState::Ordered, admitted_until: Some(at(61)) };
         assert_eq!(room.ordered(ticket), Ok(used));
         assert_eq!((room.counts().ordered, room.counts().no_shows, room.counts().admitted), (1, 0, 0));
         assert_eq!(place(&room, 1, 70), (PlaceState::Ordered, 0));
         room.given_back(ticket).unwrap();
-        assert_eq!(room.lapse(at(61)), [ticket]);
+        assert_eq!(lapse(&mut room, at(61)), [ticket]);
         assert_eq!(room.counts().no_shows, 1);
     }
 
@@ -1180,9 +1177,9 @@ mod tests {
         let ticket = enter(&mut room, 1, 1);
         admit(&mut room, 1, 1);
         room.ordered(ticket).unwrap();
-        assert!(room.lapse(at(100)).is_empty());
+        assert!(lapse(&mut room, at(100)).is_empty());
         room.given_back(ticket).unwrap();
-        assert_eq!(room.lapse(at(100)), [ticket]);
+        assert_eq!(lapse(&mut room, at(100)), [ticket]);
         assert_eq!(enter(&mut room, 1, 101), number(2));
     }
 
@@ -1325,7 +1322,7 @@ mod tests {
         assert_eq!(place(&room, 2, 2), (PlaceState::Waiting, 0));
         assert_eq!(place(&room, 4, 2), (PlaceState::Waiting, 1));
         assert_eq!(admit(&mut room, 2, 9), [2, 4]);
-        assert_eq!(room.lapse(at(60)), [number(3)]);
+        assert_eq!(lapse(&mut room, at(60)), [number(3)]);
     }
 
     fn opened_draw() -> PublishedDraw {
@@ -1413,8 +1410,8 @@ mod tests {
                 }
                 Event::Pass(seconds) => self.second += seconds,
                 Event::Lapse => {
-                    for number in self.room.lapse(now) {
-                        self.write(EntryChange::lapsed(number));
+                    for change in self.room.lapse(now) {
+                        self.write(change);
                     }
                 }
                 Event::Order(it) => {
