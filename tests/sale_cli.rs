@@ -100,7 +100,7 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     let watched = operator.does(&["watch", sale, "--for", "2"]).await;
     let lines: Vec<&str> = watched.lines().collect();
     assert!((1..=3).contains(&lines.len()), "{watched}");
-    for part in ["JST  open, closes in 59:", "SHOBAI-HOT-1 398 remaining 1 held 1 sold", "attempts/s"] {
+    for part in ["JST  open, closes in 59:", "SHOBAI-HOT-1 398 remaining 1 held 1 paid", "attempts/s"] {
         assert!(lines.last().unwrap().contains(part), "{watched}");
     }
     let raw = operator.does(&["watch", sale, "--for", "1", "--json"]).await;

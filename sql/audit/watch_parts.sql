@@ -16,7 +16,8 @@ with watched as (
      union
     select sale_id, sku from claimed
 )
-select item.sale_id, item.sku, part.allotment, part.held, part.sold, part.returned, part.lapsed, part.closed_at,
+select item.sale_id, item.sku, part.allotment, part.held, part.sold, part.returned, part.lapsed, part.expired,
+       part.closed_at,
        coalesce(claimed.held, 0) as held_by_reservations, coalesce(claimed.sold, 0) as sold_by_reservations,
        stock.on_hand, stock.reserved, stock.allotted, stock.version
   from item

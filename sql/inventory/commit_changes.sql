@@ -9,7 +9,7 @@
 -- holds ended:  $20 ids  $21 skus  $22 states before  $23 states after
 -- parts made:   $28 sales  $29 skus  $30 allotments
 -- parts moved:  $31 sales  $32 skus  $33 allotment added  $34 held added  $35 sold added  $36 returned added
---               $37 lapsed added  $38 whether they end
+--               $37 lapsed added  $38 expired added  $39 whether they end
 with moved as (
     update inventory.stock as stock
        set on_hand  = stock.on_hand  + change.on_hand_delta,
@@ -50,7 +50,7 @@ with moved as (
       join moved on moved.sku = part.sku
     -- A sale that could not be armed gave its parts back unsold, and may be armed once more.
     on conflict (sale_id, sku) do update
-       set allotment = excluded.allotment, returned = 0, lapsed = 0, made_at = now(), closed_at = null
+       set allotment = excluded.allotment, returned = 0, lapsed = 0, expired = 0, made_at = now(), closed_at = null
      where allotments.closed_at is not null and allotments.held = 0 and allotments.sold = 0
 ), counted as (
     update inventory.allotments as part
@@ -59,10 +59,11 @@ with moved as (
            sold      = part.sold      + change.sold,
            returned  = part.returned  + change.returned,
            lapsed    = part.lapsed    + change.lapsed,
+           expired   = part.expired   + change.expired,
            closed_at = case when change.closes then now() else part.closed_at end
       from unnest($31::uuid[], $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[],
-                  $38::boolean[])
-           as change (sale_id, sku, allotment, held, sold, returned, lapsed, closes)
+                  $38::bigint[], $39::boolean[])
+           as change (sale_id, sku, allotment, held, sold, returned, lapsed, expired, closes)
       join moved on moved.sku = change.sku
      where part.sale_id = change.sale_id and part.sku = change.sku
 )

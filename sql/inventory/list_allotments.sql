@@ -1,6 +1,6 @@
 -- What a sale got of every SKU, and what became of it.
 -- $1 sale
-select sale_id, sku, allotment, held, sold, returned, lapsed, closed_at
+select sale_id, sku, allotment, held, sold, returned, lapsed, expired, closed_at
   from inventory.allotments
  where sale_id = $1
  order by sku

@@ -374,6 +374,7 @@ fn cut_from(row: &Row) -> Result<Cut, AuditError> {
         sold: row.get("sold"),
         returned: row.get("returned"),
         lapsed: row.get("lapsed"),
+        expired: row.get("expired"),
         is_closed: row.get::<_, Option<Timestamp>>("closed_at").is_some(),
     });
     let stock = row.get::<_, Option<i64>>("version").map(|version| Stock {

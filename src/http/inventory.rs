@@ -406,8 +406,13 @@ pub async fn release_reservation(
     id: FromPath<ReservationId>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let command =
-        ReleaseReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_committed: false };
+    let command = ReleaseReservation {
+        id: id.0,
+        purpose: Purpose::Staff,
+        skus: Vec::new(),
+        even_if_committed: false,
+        has_expired: false,
+    };
     gateway.ports.inventory.release_reservation.ask(command).await?;
     Ok(HttpResponse::NoContent().finish())
 }

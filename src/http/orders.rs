@@ -459,6 +459,8 @@ pub enum OrderStatusName {
     post, path = "/v1/orders", tag = "orders", security(("bearer" = [])), request_body = PlaceOrderBody,
     params(
         ("Idempotency-Key" = String, Header, description = "One for each order that is wanted; kept for at least 24 hours", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+        ("Sale-Admission" = Option<String>, Header, description = "The `admission` of a place in the waiting room, good for one \
+            order; for SKUs of a sale that has one", nullable = false, min_length = 1, max_length = 500),
         ("Device-Id" = Option<String>, Header, description = "The same for all orders of one app or browser: orders of a device in \
             sales have a pace, whatever accounts they are of", nullable = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$"),
     ),

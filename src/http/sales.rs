@@ -387,11 +387,16 @@ pub struct PartView {
     sku: String,
     allotment: i64,
     remaining: i64,
+    /// Set aside for orders that are not paid.
     held: i64,
+    /// Paid.
     sold: i64,
+    /// Given back to general stock.
     returned: i64,
-    /// Counts pieces that were held or sold and came back.
+    /// Counts pieces that were held or sold and came back: cancelled, refunded or expired.
     lapsed: i64,
+    /// Those of them that were not paid in time.
+    expired: i64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -571,6 +576,7 @@ impl LiveView {
             sold: part.sold,
             returned: part.returned,
             lapsed: part.lapsed,
+            expired: part.expired,
         };
         let recent = live.seconds.iter().rev().take(10);
         let sold_recently: u64 = recent.clone().map(|second| second.pieces).sum();

@@ -139,7 +139,7 @@
       const load = loads.get(view.sku);
       if (load) for (const name of ["waiting", "restarts"]) figure(name, number.format(load[name]));
       if (!view.figures) continue;
-      for (const name of ["remaining", "held", "sold", "lapsed"]) figure(name, number.format(view.figures[name]));
+      for (const name of ["remaining", "held", "sold", "expired", "lapsed"]) figure(name, number.format(view.figures[name]));
       row.querySelector("progress").value = 100 * (view.figures.held + view.figures.sold) / Math.max(1, view.allotment);
       figure("forecast", view.figures.remaining === 0 ? words.soldOut
         : view.sells_out_in === null ? "–" : duration(view.sells_out_in, words));
@@ -225,7 +225,10 @@
     const queue = document.getElementById("queue");
     queue.hidden = !view.queue;
     if (view.queue) {
-      for (const name of ["waiting", "admitted", "per_second"]) show(`[data-queue="${name}"]`, view.queue[name]);
+      for (const name of ["waiting", "admitted", "no_shows", "per_second"]) show(`[data-queue="${name}"]`, view.queue[name]);
+      const wait = view.queue.wait_seconds;
+      setText(queue.querySelector('[data-queue="wait_seconds"]'), wait === null
+        ? document.getElementById("vitals").dataset.nothing : duration(wait, document.getElementById("skus").dataset));
     }
 
     const labels = document.getElementById("attempts-chart").dataset;

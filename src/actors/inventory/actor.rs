@@ -199,7 +199,7 @@ impl Front {
     /// is away) lapses by its time, or is swept when it was for an order.
     async fn undo(&self, id: ReservationId, skus: Vec<Sku>) {
         for sku in skus {
-            let command = Command::Release { id, even_if_committed: false };
+            let command = Command::Release { id, even_if_committed: false, has_expired: false };
             if let Err(error) = self.instruct(&sku, command).await {
                 tracing::warn!(reservation = %id, %sku, %error, "a line could not be undone");
             }
@@ -209,7 +209,7 @@ impl Front {
     /// Brings pieces back on hand that were sold with lines that could not be.
     async fn take_back(&self, id: ReservationId, lines: Vec<Line>) {
         for Line { sku, .. } in lines {
-            let command = Command::Release { id, even_if_committed: true };
+            let command = Command::Release { id, even_if_committed: true, has_expired: false };
             if let Err(error) = self.instruct(&sku, command).await {
                 tracing::error!(reservation = %id, %sku, %error, "pieces of a broken reservation stay sold");
             }
@@ -411,10 +411,9 @@ impl Handler<ReleaseReservation> for InventoryActor {
 
     fn handle(&mut self, message: ReleaseReservation, _: &mut Self::Context) -> Self::Result {
         let front = self.front.clone();
-        let ReleaseReservation { id, purpose, skus, even_if_committed } = message;
-        Box::pin(
-            async move { front.end(id, purpose, skus, Command::Release { id, even_if_committed }).await },
-        )
+        let ReleaseReservation { id, purpose, skus, even_if_committed, has_expired } = message;
+        let release = Command::Release { id, even_if_committed, has_expired };
+        Box::pin(async move { front.end(id, purpose, skus, release).await })
     }
 }
 

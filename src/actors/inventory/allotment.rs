@@ -21,12 +21,23 @@ pub struct Allotment {
     pub returned: i64,
     /// Counts pieces that were held or sold and came back.
     pub lapsed: i64,
+    /// In reservations that expired.
+    pub expired: i64,
     pub is_closed: bool,
 }
 
 impl Allotment {
     pub const fn of(sale: SaleId, pieces: i64) -> Self {
-        Self { sale, allotment: pieces, held: 0, sold: 0, returned: 0, lapsed: 0, is_closed: false }
+        Self {
+            sale,
+            allotment: pieces,
+            held: 0,
+            sold: 0,
+            returned: 0,
+            lapsed: 0,
+            expired: 0,
+            is_closed: false,
+        }
     }
 
     /// Pieces that can still be promised to buyers of the sale.
@@ -63,6 +74,7 @@ impl Allotment {
         self.sold += change.sold;
         self.returned += change.returned;
         self.lapsed += change.lapsed;
+        self.expired += change.expired;
         self.is_closed |= change.closes;
         self
     }
@@ -81,11 +93,22 @@ pub struct AllotmentChange {
     pub sold: i64,
     pub returned: i64,
     pub lapsed: i64,
+    pub expired: i64,
 }
 
 impl AllotmentChange {
     const fn nothing(sale: SaleId) -> Self {
-        Self { sale, makes: false, closes: false, allotment: 0, held: 0, sold: 0, returned: 0, lapsed: 0 }
+        Self {
+            sale,
+            makes: false,
+            closes: false,
+            allotment: 0,
+            held: 0,
+            sold: 0,
+            returned: 0,
+            lapsed: 0,
+            expired: 0,
+        }
     }
 
     pub(super) const fn make(sale: SaleId, pieces: i64) -> Self {
@@ -112,18 +135,19 @@ impl AllotmentChange {
         to: ReservationState,
         is_open: bool,
     ) -> Self {
-        use ReservationState::{Committed, Held};
+        use ReservationState::{Committed, Expired, Held};
         let leaves = |state| if from == state { -pieces } else { 0 };
-        let sold = if to == Committed { pieces } else { leaves(Committed) };
+        let moves = |state| if to == state { pieces } else { leaves(state) };
+        let (sold, expired) = (moves(Committed), moves(Expired));
         // Paid after it had lapsed, and the sale has given its part back: it gets these pieces from general stock.
         if to == Committed && from != Held && !is_open {
-            return Self { allotment: pieces, sold, ..Self::nothing(sale) };
+            return Self { allotment: pieces, sold, expired, ..Self::nothing(sale) };
         }
         let lapsed = if to == Committed { 0 } else { pieces };
         // Neither held nor sold: it remains for the sale, or has gone back to general stock.
         let free = -(leaves(Held) + sold);
         let returned = if is_open { 0 } else { free };
-        Self { held: leaves(Held), sold, returned, lapsed, ..Self::nothing(sale) }
+        Self { held: leaves(Held), sold, returned, lapsed, expired, ..Self::nothing(sale) }
     }
 
     /// Both changes together.
@@ -133,6 +157,7 @@ impl AllotmentChange {
         self.sold += other.sold;
         self.returned += other.returned;
         self.lapsed += other.lapsed;
+        self.expired += other.expired;
         self.closes |= other.closes;
         self
     }
@@ -152,12 +177,12 @@ mod tests {
     #[test]
     fn pieces_that_come_back_remain_for_an_open_sale_and_leave_a_closed_one() {
         let sale = SaleId::generate();
-        for (from, to, held, sold, free) in [
-            (Held, Committed, -3, 3, 0),
-            (Held, Released, -3, 0, 3),
-            (Held, Expired, -3, 0, 3),
-            (Committed, Released, 0, -3, 3),
-            (Expired, Committed, 0, 3, -3),
+        for (from, to, held, sold, expired, free) in [
+            (Held, Committed, -3, 3, 0, 0),
+            (Held, Released, -3, 0, 0, 3),
+            (Held, Expired, -3, 0, 3, 3),
+            (Committed, Released, 0, -3, 0, 3),
+            (Expired, Committed, 0, 3, -3, -3),
         ] {
             let open = AllotmentChange::end(sale, 3, from, to, true);
             assert_eq!((open.held, open.sold, open.returned, open.allotted_delta()), (held, sold, 0, free));
@@ -168,6 +193,7 @@ mod tests {
                 (held, sold, returned),
                 "{from:?} {to:?}"
             );
+            assert_eq!((open.expired, closed.expired), (expired, expired), "{from:?} {to:?}");
             assert_eq!(closed.allotted_delta(), 0);
             assert_eq!(closed.allotment, if from == Expired { 3 } else { 0 });
         }

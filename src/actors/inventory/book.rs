@@ -240,6 +240,7 @@ async fn write_changes(
                 &moved.sold,
                 &moved.returned,
                 &moved.lapsed,
+                &moved.expired,
                 &moved.closes,
             ],
         )
@@ -263,6 +264,7 @@ struct PartColumns<'a> {
     sold: Vec<i64>,
     returned: Vec<i64>,
     lapsed: Vec<i64>,
+    expired: Vec<i64>,
     closes: Vec<bool>,
 }
 
@@ -293,6 +295,7 @@ impl<'a> PartColumns<'a> {
         self.sold.push(change.sold);
         self.returned.push(change.returned);
         self.lapsed.push(change.lapsed);
+        self.expired.push(change.expired);
         self.closes.push(change.closes);
     }
 }

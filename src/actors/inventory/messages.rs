@@ -111,6 +111,8 @@ pub struct ReleaseReservation {
     pub skus: Vec<Sku>,
     /// Whether pieces that were committed come back too; if not, `ReservationCommitted` refuses.
     pub even_if_committed: bool,
+    /// Whether what is still held counts as expired, because the time to pay for it has passed.
+    pub has_expired: bool,
 }
 
 /// The lines of a reservation as they are now; none, if there is no such reservation.

@@ -233,6 +233,8 @@ pub enum Command {
     Release {
         id: ReservationId,
         even_if_committed: bool,
+        /// Pieces that are held then expire before their time.
+        has_expired: bool,
     },
     Expire {
         id: ReservationId,
@@ -432,19 +434,22 @@ impl SkuStock {
                     state => Err(InventoryError::ReservationEnded { id: *id, state }),
                 }
             }
-            Command::Release { id, even_if_committed } => {
+            Command::Release { id, even_if_committed, has_expired } => {
                 let hold = match (known, recalled) {
                     (Some(hold), _) | (None, Recalled::Found(hold)) => hold,
                     (None, Recalled::NotAsked) => return Ok(Decision::Recall(*id)),
                     (None, Recalled::Absent) => return Err(InventoryError::UnknownReservation(*id)),
                 };
-                let released = ReservationState::Released;
-                match hold.state {
-                    ReservationState::Held => {
-                        Ok(self.end(*id, hold, released, MovementKind::Released, 0, -1))
+                let (state, kind) = match hold.state {
+                    ReservationState::Held if *has_expired => {
+                        (ReservationState::Expired, MovementKind::Expired)
                     }
+                    _ => (ReservationState::Released, MovementKind::Released),
+                };
+                match hold.state {
+                    ReservationState::Held => Ok(self.end(*id, hold, state, kind, 0, -1)),
                     ReservationState::Committed if *even_if_committed => {
-                        Ok(self.end(*id, hold, released, MovementKind::Released, 1, 0))
+                        Ok(self.end(*id, hold, state, kind, 1, 0))
                     }
                     ReservationState::Committed => Err(InventoryError::ReservationCommitted(*id)),
                     ReservationState::Released | ReservationState::Expired => Ok(Decision::Already(hold)),
@@ -772,7 +777,11 @@ mod tests {
     }
 
     fn release(number: u128, even_if_committed: bool) -> Command {
-        Command::Release { id: id(number), even_if_committed }
+        Command::Release { id: id(number), even_if_committed, has_expired: false }
+    }
+
+    fn give_up(number: u128) -> Command {
+        Command::Release { id: id(number), even_if_committed: true, has_expired: true }
     }
 
     fn expire(number: u128, second: i64) -> Command {
@@ -961,6 +970,7 @@ mod tests {
             (ids.clone(), 1..5i64).prop_map(|(number, pieces)| reserve(number, pieces)),
             (ids.clone(), any::<bool>()).prop_map(|(number, ended)| commit(number, ended)),
             (ids.clone(), any::<bool>()).prop_map(|(number, committed)| release(number, committed)),
+            ids.clone().prop_map(give_up),
             (ids.clone(), LATER - 1..LATER + 1).prop_map(|(number, second)| expire(number, second)),
             (ids.clone(), 1..5i64, 1..3u128)
                 .prop_map(|(number, pieces, sale)| for_sale(number, pieces, sale)),
@@ -1025,6 +1035,7 @@ mod tests {
                         holds.filter(|known| known.hold.state == state).map(|known| known.hold.quantity.get()).sum()
                     };
                     prop_assert_eq!((part.held, part.sold), (of_sale(ReservationState::Held), of_sale(ReservationState::Committed)));
+                    prop_assert_eq!(part.expired, of_sale(ReservationState::Expired));
                     prop_assert!(part.returned >= 0 && part.remaining() >= 0 && (part.remaining() == 0 || !part.is_closed));
                 }
                 let held: i64 = stock

@@ -266,6 +266,7 @@ fn allotment_from(row: &Row) -> Allotment {
         sold: row.get("sold"),
         returned: row.get("returned"),
         lapsed: row.get("lapsed"),
+        expired: row.get("expired"),
         is_closed: row.get::<_, Option<Timestamp>>("closed_at").is_some(),
     }
 }

@@ -280,7 +280,13 @@ async fn undo(desk: &Desk, id: OrderId, skus: Vec<Sku>, payment: Payment) {
 
 /// What cannot be given back now is found by the sweep, since its order never comes to be.
 async fn release(desk: &Desk, id: ReservationId, skus: Vec<Sku>) {
-    let release = ReleaseReservation { id, purpose: Purpose::Order, skus, even_if_committed: false };
+    let release = ReleaseReservation {
+        id,
+        purpose: Purpose::Order,
+        skus,
+        even_if_committed: false,
+        has_expired: false,
+    };
     if let Err(error) = desk.ports.release_reservation.ask(release).await {
         tracing::warn!(reservation = %id, %error, "stock is given back later");
     }

@@ -120,6 +120,7 @@ impl Sweep {
                 purpose: Purpose::Order,
                 skus: Vec::new(),
                 even_if_committed: false,
+                has_expired: false,
             };
             let released = async {
                 desk.ports.release_reservation.ask(release).await?;

@@ -38,7 +38,14 @@ pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError
         OrderStatus::Cancelled | OrderStatus::Expired => {
             let payment = order.payment.clone();
             desk.ports.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
-            let release = ReleaseReservation { id, purpose: Purpose::Order, skus, even_if_committed: true };
+            let has_expired = order.status == OrderStatus::Expired;
+            let release = ReleaseReservation {
+                id,
+                purpose: Purpose::Order,
+                skus,
+                even_if_committed: true,
+                has_expired,
+            };
             match desk.ports.release_reservation.ask(release).await {
                 Ok(_) | Err(InventoryError::UnknownReservation(_)) => follow(desk, order, false).await?,
                 Err(error) => return Err(error.into()),

@@ -148,6 +148,8 @@ pub(super) struct LiveShown {
     items: Vec<PartShown>,
     decisions: DecisionsShown,
     per_second: DecisionsShown,
+    queue: Option<QueueShown>,
+    invariant: Option<LightShown>,
     vitals: VitalsShown,
     sold_out_in_seconds: Option<i64>,
     pub at: Timestamp,
@@ -160,6 +162,7 @@ struct PartShown {
     remaining: i64,
     held: i64,
     sold: i64,
+    expired: i64,
     returned: i64,
 }
 
@@ -168,6 +171,45 @@ struct DecisionsShown {
     attempts: u64,
     accepted: u64,
     refused: BTreeMap<String, u64>,
+}
+
+/// Who waits for the sale.
+#[derive(Debug, Deserialize)]
+struct QueueShown {
+    waiting: u32,
+    admitted: u32,
+    no_shows: u32,
+    mean_wait_seconds: Option<u32>,
+}
+
+impl Display for QueueShown {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Self { waiting, admitted, no_shows, mean_wait_seconds } = self;
+        write!(formatter, "waiting room: {waiting} waiting, {admitted} let in, {no_shows} no-shows")?;
+        mean_wait_seconds.map_or(Ok(()), |wait| write!(formatter, ", {wait} s of waiting"))
+    }
+}
+
+/// Whether stock, reservations and orders agree.
+#[derive(Debug, Deserialize)]
+struct LightShown {
+    green: bool,
+    allotment: i64,
+    accounted: i64,
+    promised: i64,
+    ordered: i64,
+    on_the_way: i64,
+    breaches: Vec<String>,
+}
+
+impl Display for LightShown {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let light = if self.green { "GREEN" } else { "RED" };
+        let stock = self.allotment - self.accounted + self.promised;
+        let orders = self.ordered + self.on_the_way;
+        write!(formatter, "{light}: stock {stock}, reservations {}, orders {orders}", self.promised)?;
+        self.breaches.iter().try_for_each(|breach| write!(formatter, "; {breach}"))
+    }
 }
 
 /// How the engine bears it.
@@ -366,26 +408,32 @@ impl LiveShown {
         Some(format!("sold out in {} s ({})", grouped(seconds), time_in_japan(at)))
     }
 
+    /// The invariant light and the waiting room, where there are such.
+    fn agreement(&self) -> impl Iterator<Item = String> {
+        let light = self.invariant.as_ref().map(ToString::to_string);
+        light.into_iter().chain(self.queue.as_ref().map(ToString::to_string))
+    }
+
     /// For a terminal: a table that is drawn over and over.
     pub(super) fn table(&self) -> String {
         let Self { sale, decisions, per_second, vitals, .. } = self;
         let mut text = format!("{}  {}\n{}\n\n", in_japan(self.at), sale.name, self.heading());
         let _ = writeln!(
             text,
-            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>12} {:>9} {:>9}",
-            "SKU", "allotment", "remaining", "held", "sold", "returned", "waiting", "restarts"
+            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>9} {:>9}",
+            "SKU", "allotment", "remaining", "held", "paid", "expired", "returned", "waiting", "restarts"
         );
         for part in &self.items {
-            let PartShown { sku, allotment, remaining, held, sold, returned } = part;
+            let PartShown { sku, allotment, remaining, held, sold, expired, returned } = part;
             let stopped = sale.items.iter().any(|item| item.sku == *sku && item.stopped);
-            let [allotment, remaining, held, sold, returned] =
-                [*allotment, *remaining, *held, *sold, *returned].map(grouped);
+            let [allotment, remaining, held, sold, expired, returned] =
+                [*allotment, *remaining, *held, *sold, *expired, *returned].map(grouped);
             let stopped = if stopped { "  STOPPED" } else { "" };
             let (waiting, restarts) = vitals.load(sku);
             let _ = writeln!(
                 text,
-                "{sku:<24} {allotment:>12} {remaining:>12} {held:>12} {sold:>12} {returned:>12} {waiting:>9} \
-                 {restarts:>9}{stopped}"
+                "{sku:<24} {allotment:>12} {remaining:>12} {held:>12} {sold:>12} {expired:>12} {returned:>12} \
+                 {waiting:>9} {restarts:>9}{stopped}"
             );
         }
         let _ = writeln!(text, "\n{:<24} {:>12} {:>12}", "orders", "per second", "in all");
@@ -397,7 +445,11 @@ impl LiveShown {
         for (gate, all) in &decisions.refused {
             row(gate, per_second.refused.get(gate).copied().unwrap_or(0), *all);
         }
-        let _ = writeln!(text, "\n{vitals}");
+        let _ = writeln!(text);
+        for line in self.agreement() {
+            let _ = writeln!(text, "{line}");
+        }
+        let _ = writeln!(text, "{vitals}");
         if let Some(forecast) = self.forecast() {
             let _ = write!(text, "{forecast}");
         }
@@ -407,13 +459,16 @@ impl LiveShown {
     /// For a log: all of it in one line.
     pub(super) fn line(&self) -> String {
         let mut text = format!("{}  {}", time_in_japan(self.at), self.heading());
-        for PartShown { sku, remaining, held, sold, .. } in &self.items {
-            let _ = write!(text, "  {sku} {remaining} remaining {held} held {sold} sold");
+        for PartShown { sku, remaining, held, sold, expired, .. } in &self.items {
+            let _ = write!(text, "  {sku} {remaining} remaining {held} held {sold} paid {expired} expired");
         }
         let DecisionsShown { attempts, accepted, refused } = &self.per_second;
         let _ = write!(text, "  {attempts} attempts/s {accepted} accepted/s");
         for (gate, count) in refused {
             let _ = write!(text, " {count} {gate}/s");
+        }
+        for told in self.agreement() {
+            let _ = write!(text, "  {told}");
         }
         let _ = write!(text, "  {}", self.vitals);
         if let Some(forecast) = self.forecast() {
@@ -454,10 +509,19 @@ mod tests {
             },
             "everything_stopped": false,
             "items": [{
-                "sku": "LAMP", "allotment": 1_500, "remaining": 1_200, "held": 100, "sold": 200, "returned": 0,
+                "sku": "LAMP", "allotment": 1_500, "remaining": 1_200, "held": 100, "sold": 200, "expired": 7,
+                "returned": 0,
             }],
             "decisions": {"attempts": 900, "accepted": 300, "refused": {"limit-reached": 600}},
             "per_second": {"attempts": 90, "accepted": 30, "refused": {"limit-reached": 60}},
+            "queue": {
+                "entries": 80, "waiting": 50, "admitted": 9, "ordered": 18, "no_shows": 3,
+                "mean_wait_seconds": 12, "drawn": true, "admissions_per_second": 50.0,
+            },
+            "invariant": {
+                "green": true, "allotment": 1_500, "accounted": 1_500, "promised": 300, "ordered": 298,
+                "on_the_way": 2, "checked_at": "2026-11-24T15:55:02Z", "breaches": [],
+            },
             "vitals": {
                 "latency": {"orders": 300, "p50_ms": 4.12, "p99_ms": 18.5, "p999_ms": 31.0},
                 "holds": {"oldest_seconds": 95, "median_seconds": 40},
@@ -474,8 +538,9 @@ mod tests {
     fn a_line_tells_all_that_matters() {
         assert_eq!(
             live().line(),
-            "00:55:03 JST  open, closes in 4:57  LAMP 1200 remaining 100 held 200 sold  \
-             90 attempts/s 30 accepted/s 60 limit-reached/s  latency p50 4.1 p99 18.5 p99.9 31.0 ms  \
+            "00:55:03 JST  open, closes in 4:57  LAMP 1200 remaining 100 held 200 paid 7 expired  \
+             90 attempts/s 30 accepted/s 60 limit-reached/s  GREEN: stock 300, reservations 300, orders 300  \
+             waiting room: 50 waiting, 9 let in, 3 no-shows, 12 s of waiting  latency p50 4.1 p99 18.5 p99.9 31.0 ms  \
              held for 95 s at most, 40 s in the middle  commit lag 1.4 ms  event lag 120 ms  \
              sold out in 40 s (00:55:43 JST)"
         );
@@ -489,6 +554,8 @@ mod tests {
             "sold out in 40 s",
             "17",
             "p99.9",
+            "GREEN",
+            "3 no-shows",
         ] {
             assert!(table.contains(part), "{table}");
         }

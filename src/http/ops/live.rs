@@ -31,11 +31,14 @@ pub struct Light {
     pub orders: i64,
 }
 
-/// How many wait for their turn in the waiting room, and how many had it.
+/// How many wait for their turn in the waiting room and for how long, and how many had it or let it lapse.
 #[derive(Debug, Clone, Serialize)]
 pub struct QueueFigures {
     pub waiting: u64,
     pub admitted: u64,
+    pub no_shows: u64,
+    /// Of those who were let in lately, on average; nothing before the first.
+    pub wait_seconds: Option<i64>,
     pub per_second: u64,
 }
 
@@ -56,6 +59,8 @@ impl QueueFigures {
         Self {
             waiting: room.counts.waiting.into(),
             admitted: room.counts.admitted.into(),
+            no_shows: room.counts.no_shows.into(),
+            wait_seconds: room.counts.mean_wait_seconds.map(i64::from),
             per_second: room.admissions_per_second as u64,
         }
     }
@@ -114,6 +119,7 @@ pub struct Figures {
     pub held: i64,
     pub sold: i64,
     pub lapsed: i64,
+    pub expired: i64,
 }
 
 #[derive(Serialize)]
@@ -146,6 +152,7 @@ impl LiveView {
                     held: part.held,
                     sold: part.sold,
                     lapsed: part.lapsed,
+                    expired: part.expired,
                 }),
                 is_stopped: sale.is_stopped || sale.stopped_skus.contains(&item.sku),
                 sells_out_in: part.and_then(|part| rates.sells_out_in(item.sku.as_str(), part.remaining())),

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::history::{self, ChangeView};
-use super::live::{LiveView, Rates, look};
+use super::live::{LiveView, QueueFigures, Rates, look};
 use super::pages::{self, Frame, Outcome, grouped};
 use super::proposals::{self, ProposalRow};
 use super::session::{Operator, Submitted, Visitor, sign_in_page};
@@ -219,8 +219,8 @@ struct SkuRow {
     sku: String,
     price: String,
     allotment: String,
-    /// Remaining, held, sold, lapsed.
-    figures: [String; 4],
+    /// Remaining, held, sold, expired, lapsed.
+    figures: [String; 5],
     /// Questions that wait for its actor, and the actor's restarts.
     load: [u32; 2],
     sold_share: i64,
@@ -285,8 +285,22 @@ impl SalePage {
             .map_or((false, 0, 0, 0), |light| (light.is_green, light.stock, light.holds, light.orders))
     }
 
-    fn queue(&self) -> (u64, u64, u64) {
-        self.live.queue.as_ref().map_or((0, 0, 0), |queue| (queue.waiting, queue.admitted, queue.per_second))
+    /// What the script calls each figure of the waiting room, what it is called, and how it stands.
+    fn queue(&self) -> [(&'static str, &'static str, String); 5] {
+        let (words, queue) = (self.frame.words, self.live.queue.as_ref());
+        let figure = |of: fn(&QueueFigures) -> u64| queue.map_or(0, of).to_string();
+        let wait = queue.and_then(|queue| queue.wait_seconds);
+        [
+            ("waiting", words.queue_waiting, figure(|queue| queue.waiting)),
+            ("admitted", words.queue_admitted, figure(|queue| queue.admitted)),
+            ("no_shows", words.queue_no_shows, figure(|queue| queue.no_shows)),
+            (
+                "wait_seconds",
+                words.queue_wait,
+                wait.map_or_else(|| words.no_forecast.to_owned(), |wait| words.duration(wait)),
+            ),
+            ("per_second", words.queue_rate, figure(|queue| queue.per_second)),
+        ]
     }
 }
 
@@ -417,7 +431,7 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
             allotment: grouped(view.allotment),
             figures: view.figures.map_or_else(
                 || std::array::from_fn(|_| words.no_forecast.to_owned()),
-                |it| [it.remaining, it.held, it.sold, it.lapsed].map(figure),
+                |it| [it.remaining, it.held, it.sold, it.expired, it.lapsed].map(figure),
             ),
             load: load(sku),
             sold_share: view.figures.map_or(0, |it| (it.held + it.sold) * 100 / view.allotment.max(1)),

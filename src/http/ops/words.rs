@@ -213,9 +213,10 @@ words! {
     price: "Price (¥, tax included)", "価格（円・税込）";
     allotment: "Allotment", "割当数";
     remaining: "Remaining", "残り";
-    held: "Held", "確保中";
-    sold: "Sold", "販売済み";
-    lapsed: "Lapsed", "失効";
+    held: "Held, unpaid", "確保中（未払い）";
+    sold: "Paid", "支払い済み";
+    expired: "Expired", "期限切れ";
+    lapsed: "Came back in all", "戻り合計";
     forecast: "Sells out in", "完売見込み";
     sold_out: "Sold out", "完売";
     no_forecast: "–", "–";
@@ -263,7 +264,9 @@ words! {
     light_orders: "Orders", "注文";
     queue: "Waiting room", "待機室";
     queue_waiting: "Waiting", "待機中";
-    queue_admitted: "Let in", "入場済み";
+    queue_admitted: "Let in, not ordered yet", "入場中（未注文）";
+    queue_no_shows: "Did not come", "未利用で失効";
+    queue_wait: "Wait", "待ち時間";
     queue_rate: "Let in per second", "毎秒の入場数";
     confirm_title: "{}: {}", "{}：{}";
     reason: "Reason (kept in the history)", "理由（履歴に残ります）";
