@@ -330,6 +330,8 @@ pub struct WaitingRoom {
     entries: Vec<Entry>,
     /// The newest ticket of each customer.
     numbers: HashMap<CustomerId, TicketNumber>,
+    /// The number that a no-show had before the one that is on its way; it is theirs again should that be forgotten.
+    before: HashMap<TicketNumber, TicketNumber>,
     /// How many entries of the beginning are no longer on their way.
     settled: usize,
     on_their_way: u32,
@@ -358,6 +360,7 @@ impl WaitingRoom {
             entries_max,
             entries: Vec::new(),
             numbers: HashMap::new(),
+            before: HashMap::new(),
             settled: 0,
             on_their_way: 0,
             drawn_to: None,
@@ -444,7 +447,9 @@ impl WaitingRoom {
             .ok_or(RoomRefusal::Full { entries_max })?;
         let joined = seconds(now);
         self.entries.push(Entry { customer, joined, until: 0, position: 0, standing: Standing::OnItsWay });
-        self.numbers.insert(customer, number);
+        if let Some(before) = self.numbers.insert(customer, number) {
+            self.before.insert(number, before);
+        }
         self.on_their_way += 1;
         Ok(Joined::New(StoredEntry {
             number,
@@ -459,6 +464,7 @@ impl WaitingRoom {
     pub fn confirm(&mut self, number: TicketNumber) -> bool {
         let Some(entry) = self.on_its_way(number) else { return false };
         entry.standing = Standing::Kept(EntryState::Waiting);
+        self.before.remove(&number);
         self.on_their_way -= 1;
         self.counts.entries += 1;
         self.counts.waiting += 1;
@@ -472,7 +478,10 @@ impl WaitingRoom {
         let Some(entry) = self.on_its_way(number) else { return false };
         entry.standing = Standing::Void;
         let customer = entry.customer;
-        self.numbers.remove(&customer);
+        match self.before.remove(&number) {
+            Some(before) => self.numbers.insert(customer, before),
+            None => self.numbers.remove(&customer),
+        };
         self.on_their_way -= 1;
         // Else every refused write would use up one of the numbers, and a database that is away for long, all.
         let kept_to = self.drawn_to.unwrap_or(0);
