@@ -32,7 +32,7 @@ use crate::http::{self, Gateway};
 use crate::open_files;
 use crate::seed::{SeedPorts, seed_demo};
 use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings, Lock, lock_data_dir};
-use crate::storage::{Database, DatabaseLimits, Scratch, migrations};
+use crate::storage::{Database, DatabaseLimits, migrations};
 
 /// How often the pool's gauges are set and the histograms of the metrics are folded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -714,7 +714,7 @@ impl DryRuns {
             quote_skus: domains.catalog.port(),
         };
         let office = dry_run::Office::new(ports, database.clone(), shadow_shops(config), config);
-        actix_rt::spawn(clear_up(database.clone(), shadow_data_dir(config)));
+        office.clear_up(shadow_data_dir(config));
         let served = office.clone();
         let actor = supervise("dry runs", &Arbiter::current(), asks(config), move || {
             DryRunActor::new(served.clone())
@@ -727,14 +727,6 @@ impl DryRuns {
         // The shop of a run takes as long to stop as this one.
         self.office.stop(2 * within).await;
     }
-}
-
-/// Removes what a dry run left behind whose engine was killed.
-async fn clear_up(database: Database, data_dir: PathBuf) {
-    if let Err(error) = Scratch::clean(&database, dry_run::SUFFIX).await {
-        tracing::warn!(%error, "what a dry run may have left behind stays");
-    }
-    let _ = std::fs::remove_dir_all(data_dir);
 }
 
 fn shadow_data_dir(config: &Config) -> PathBuf {

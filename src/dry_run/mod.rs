@@ -25,7 +25,7 @@ mod store;
 pub use actor::DryRunActor;
 pub use error::DryRunError;
 pub use messages::*;
-pub use office::{Office, SUFFIX, ShopPorts};
+pub use office::{Office, ShopPorts};
 pub use report::*;
 pub use stage::{CloseShop, OpenShop, ShadowPorts, ShadowShop};
 pub use store::DryRunStore;

@@ -1,6 +1,7 @@
 //! Whether a sale may be run dry at this moment, and what is done before and after the run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::storage::{Database, Scratch};
 use crate::types::{InvalidValue, SaleId, Sku};
 
 /// What the shop's own database is called, with this after it.
-pub const SUFFIX: &str = "dry_run";
+const SUFFIX: &str = "dry_run";
 /// Questions that the customers of a run ask at the same time.
 const AT_ONCE: u32 = 256;
 /// Customers of a run whose number is not given: two for each piece, within these bounds.
@@ -83,6 +84,19 @@ impl Office {
         }
     }
 
+    /// Removes what a run left behind whose engine was killed; none begins meanwhile.
+    pub fn clear_up(&self, data_dir: PathBuf) {
+        let Ok(place) = self.place.clone().try_acquire_owned() else { return };
+        let database = self.database.clone();
+        actix_rt::spawn(async move {
+            if let Err(error) = Scratch::clean(&database, SUFFIX).await {
+                tracing::warn!(%error, "what a dry run may have left behind stays");
+            }
+            let _ = std::fs::remove_dir_all(data_dir);
+            drop(place);
+        });
+    }
+
     /// Ends the run that is under way, and lets none begin.
     pub async fn stop(&self, within: Duration) {
         self.stop.send_replace(true);
@@ -110,7 +124,7 @@ impl Office {
     pub(super) async fn start(&self, wanted: StartDryRun) -> Result<(), DryRunError> {
         let place = self.place.clone().try_acquire_owned().map_err(|_| DryRunError::Busy)?;
         let sale = self.shop.get_sale.ask(GetSale { sale: wanted.sale }).await?;
-        if !matches!(sale.status, SaleStatus::Draft | SaleStatus::Scheduled) {
+        if !sale.status.is_planned() {
             return Err(DryRunError::NotInStatus { status: sale.status });
         }
         let findings = sale.draft.problems(self.hold_seconds_max);

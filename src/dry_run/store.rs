@@ -1,6 +1,7 @@
 //! What came of dry runs, and what the shop looks like before and after one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -9,11 +10,14 @@ use uuid::Uuid;
 use super::error::DryRunError;
 use super::messages::{DryRun, DryRunState, StartDryRun};
 use super::report::{Report, StockFigures};
-use crate::storage::Database;
+use crate::storage::{Database, StorageError};
 use crate::types::{CustomerId, SaleId, Sku};
 
 /// What stands for the outcome of a run while it is under way, and for ever if the engine ends before it.
 const BROKE_OFF: &str = "the engine ended in the middle of it";
+
+/// How long the shop's tables may take to be gone through.
+const COUNTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -111,11 +115,14 @@ impl DryRunStore {
         mark: &str,
     ) -> Result<i64, DryRunError> {
         let sales: Vec<Uuid> = sales.iter().map(|sale| sale.uuid()).collect();
-        // It reads more than a statement of the shop does.
-        let connection = self.database.connect_unhurried().await?;
-        let row = connection
-            .query_one(include_str!("../../sql/dry_runs/count_traces.sql"), &[&sales, &first, &last, &mark])
-            .await?;
+        let count = async {
+            // It reads more than a statement of the shop does.
+            let connection = self.database.connect_unhurried().await?;
+            let sql = include_str!("../../sql/dry_runs/count_traces.sql");
+            Ok::<_, DryRunError>(connection.query_one(sql, &[&sales, &first, &last, &mark]).await?)
+        };
+        let late = |_| StorageError::Unreachable("no answer about traces of a dry run".to_owned());
+        let row: Row = tokio::time::timeout(COUNTED_WITHIN, count).await.map_err(late)??;
         Ok(row.get("rows"))
     }
 }

@@ -70,6 +70,11 @@ impl SaleStatus {
         !matches!(self, Self::Draft | Self::Cancelled)
     }
 
+    /// It is ahead, and nothing is set apart for it yet.
+    pub const fn is_planned(self) -> bool {
+        matches!(self, Self::Draft | Self::Scheduled)
+    }
+
     /// Nobody can order in it, and nobody will.
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Closed | Self::Settled | Self::Cancelled)
