@@ -22,6 +22,13 @@ pub struct Report {
     pub untouched: Untouched,
 }
 
+impl Report {
+    /// The shop of the run added up, and the real one is as it was.
+    pub fn is_clean(&self) -> bool {
+        self.contradictions.is_empty() && self.untouched.is_untouched
+    }
+}
+
 /// How the sale would go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Course {

@@ -26,6 +26,7 @@ mod rate_limit;
 mod report;
 mod route;
 mod sales;
+mod seen;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -18,21 +18,20 @@ use super::input::{self, FromJson, FromPath, FromPathParts};
 use super::ports::Gateway;
 use super::problem::Problem;
 use super::proposals::{self, ProposalView};
+use super::seen::{Seen, look};
 use super::vitals::VitalsView;
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, Announced, ChangeItem, Changed, CreateSale, Finding, GATES,
-    GetAnnounced, GetLive, GetRoom, GetSale, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges,
-    ListProposals, ListSales, Live, MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus,
-    SalesError, SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
+    GetAnnounced, GetSale, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges, ListProposals, ListSales,
+    MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem,
+    Tally, Terms, Turn, ValidateSale,
 };
-use crate::audit::{GetLight, Light};
+use crate::audit::Light;
 use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
 /// Sales on the list of operators.
 const LISTED_MAX: i64 = 200;
-/// Below this share of its allotment a SKU has few pieces left.
-const FEW_BELOW: f64 = 0.2;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -567,7 +566,7 @@ impl DecisionsView {
 }
 
 impl LiveView {
-    fn of(live: &Live, room: Option<RoomFigures>, light: Option<&Light>, vitals: VitalsView) -> Self {
+    fn of(Seen { live, room, light, vitals, at }: Seen) -> Self {
         let part = |(sku, part): &(Sku, Allotment)| PartView {
             sku: sku.to_string(),
             allotment: part.allotment,
@@ -590,10 +589,10 @@ impl LiveView {
             decisions: DecisionsView::of(live.tally),
             per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),
             queue: room.map(QueueView::of),
-            invariant: light.map(LightView::of),
+            invariant: light.map(|light| LightView::of(&light)),
             vitals,
             sold_out_in_seconds: forecast.map(|sold| remaining.saturating_mul(seconds) / sold),
-            at: Timestamp::now(),
+            at,
         }
     }
 }
@@ -613,7 +612,7 @@ impl PublicSaleView {
         };
         let item = |item: &SaleItem| {
             let part = announced.parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
-            let left = part.map(band).or_else(|| sale.status.is_over().then_some("none"));
+            let left = part.map(Allotment::left).or_else(|| sale.status.is_over().then_some("none"));
             PublicItemView { sku: item.sku.to_string(), price: item.price.amount(), left }
         };
         Self {
@@ -627,16 +626,6 @@ impl PublicSaleView {
             admission: sale.draft.terms.admission.mode.as_str(),
             commitment: sale.commitment.clone(),
         }
-    }
-}
-
-/// How much is left of a part, as roughly as the public is told.
-fn band(part: &Allotment) -> &'static str {
-    match part.remaining() {
-        0 if part.held > 0 && !part.is_closed => "held",
-        0 => "none",
-        left if (left as f64) < FEW_BELOW * part.allotment as f64 => "few",
-        _ => "many",
     }
 }
 
@@ -902,16 +891,8 @@ pub async fn get_live(
     if events::are_accepted(&request) {
         let asked = gateway.clone();
         let listener = Listener::Staff { token: bearer(&request).to_owned() };
-        return events::stream(&request, gateway, listener, async move || look(&asked, id.0).await).await;
+        let tell = async move || look(&asked, id.0).await.map(LiveView::of);
+        return events::stream(&request, gateway, listener, tell).await;
     }
-    answer::ok(&look(&gateway, id.0).await?)
-}
-
-/// With the waiting room, the audit and the vitals of the sale, as far as it has them.
-async fn look(gateway: &Gateway, sale: SaleId) -> Result<LiveView, SalesError> {
-    let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
-    let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
-    let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
-    let vitals = VitalsView::of(gateway, &live).await;
-    Ok(LiveView::of(&live, room, light.as_deref(), vitals))
+    answer::ok(&LiveView::of(look(&gateway, id.0).await?))
 }

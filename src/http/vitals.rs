@@ -15,7 +15,7 @@ use crate::actors::orders::{GetLatency, Latency};
 use crate::actors::sales::Live;
 use crate::types::Sku;
 
-#[derive(Clone, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct VitalsView {
     /// Null when no order of the sale was placed in the last ten seconds.
     #[schema(required)]
@@ -33,7 +33,7 @@ pub struct VitalsView {
 }
 
 /// Of the orders of the sale that were placed in the last ten seconds: from their arrival until they were durable.
-#[derive(Clone, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct LatencyView {
     orders: u64,
     pub(super) p50_ms: f64,
@@ -42,13 +42,13 @@ pub(super) struct LatencyView {
 }
 
 /// How long pieces have been held that are neither sold nor given back, as it was at most a second ago.
-#[derive(Clone, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct HoldAgesView {
     pub(super) oldest_seconds: i64,
     pub(super) median_seconds: i64,
 }
 
-#[derive(Clone, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SkuLoadView {
     pub(super) sku: String,
     /// Questions that wait for the answer of its actor, those among them that wait for their commit.

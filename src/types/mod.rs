@@ -1,11 +1,13 @@
 //! Words that every domain shares: ids, money, quantity, SKU, page.
 
+mod grouped;
 mod ids;
 mod money;
 mod page;
 mod quantity;
 mod sku;
 
+pub use grouped::grouped;
 pub use ids::{CustomerId, OrderId, ProductId, ProposalId, ReservationId, SaleId, SessionId};
 pub use money::{Currency, Money, TaxRate};
 pub use page::{Cursor, Limit, Page};

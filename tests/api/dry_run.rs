@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::support::{Client, TestEngine, eventually};
+use crate::support::{Client, TestEngine, eventually, eventually_within};
+
+pub const ENDED_WITHIN: Duration = Duration::from_secs(120);
 
 fn in_an_hour() -> Timestamp {
     Timestamp::now() + SignedDuration::from_hours(1)
@@ -34,15 +36,11 @@ async fn planned(staff: &Client, plan: Value) -> String {
 
 /// Until it has ended, however long two busy cores take.
 async fn ended(staff: &Client, sale: &str) -> Value {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
-    loop {
+    eventually_within(ENDED_WITHIN, "the dry run has ended", async || {
         let run = staff.get(&format!("/v1/admin/sales/{sale}/dry-run")).await.expect(200).body;
-        if run["state"] != "running" {
-            return run;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{run}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        (run["state"] != "running").then_some(run)
+    })
+    .await
 }
 
 fn rows(messages: &[SimpleQueryMessage]) -> Vec<String> {

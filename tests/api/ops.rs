@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::dry_run::ENDED_WITHIN;
 use crate::support::client::PASSWORD;
 use crate::support::events::{Event, Events};
-use crate::support::{Answer, Client, TestEngine, eventually};
+use crate::support::{Answer, Client, TestEngine, eventually, eventually_within};
 
 /// A browser that keeps the cookies of the page by hand.
 pub struct Browser {
@@ -647,15 +648,12 @@ async fn a_sale_is_run_dry_from_the_page() {
     let running = browser.follow(answer).await.expect(200);
     assert!(running.text.contains(r#"hx-trigger="every 1s""#), "{}", running.text);
 
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
-    let page = loop {
-        let page = browser.get(&format!("/ops/sales/{sale}/dry-run")).await.expect(200);
-        if !page.text.contains("hx-trigger") {
-            break page;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{}", page.text);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    };
+    let browser = tokio::sync::Mutex::new(browser);
+    let page = eventually_within(ENDED_WITHIN, "the dry run has ended", async || {
+        let page = browser.lock().await.get(&format!("/ops/sales/{sale}/dry-run")).await.expect(200);
+        (!page.text.contains("hx-trigger")).then_some(page)
+    })
+    .await;
     for part in ["Nothing of the shop was touched", "Who was refused why", "Orders placed", "LAMP"] {
         assert!(page.text.contains(part), "{part} is not in {}", page.text);
     }

@@ -100,15 +100,43 @@ struct Held {
     order: String,
 }
 
-/// An operator, and the crowd at the gates.
-struct Scene<'a> {
-    engine: &'a TestEngine,
-    operator: &'a Operator,
-    crowd: &'a Crowd,
+/// A sale of lamps and chairs without a limit, its operator, and the crowd at its gates.
+struct Scene {
+    engine: TestEngine,
+    operator: Operator,
+    sale: String,
+    crowd: Crowd,
     holders: [Client; 2],
 }
 
-impl Scene<'_> {
+impl Scene {
+    async fn opens() -> Self {
+        let engine = without_paces().await;
+        let operator = Operator::of(&engine).await;
+        let mut plan = plan("LAMP", 100_000);
+        plan["items"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"sku": "CHAIR", "price": PRICE, "allotment": 100_000}));
+        plan["limit_per_customer"] = Value::Null;
+        for sku in ["LAMP", "CHAIR"] {
+            engine.sells(sku, 100_000).await;
+        }
+        let sale = operator.opens(plan).await;
+        let crowd = Crowd::of(&engine).await;
+        let holders = [engine.customer().await, engine.customer().await];
+        Self { engine, operator, sale, crowd, holders }
+    }
+
+    async fn ends(self) {
+        expect_no_findings(&self.engine).await;
+        self.engine.stop().await;
+    }
+
+    fn path(&self, action: &str) -> String {
+        format!("/v1/admin/sales/{}/{action}", self.sale)
+    }
+
     async fn holds(&self) -> [Held; 2] {
         let [one, other] = self.holders.each_ref().map(async |client| {
             let order = client.orders("LAMP", 1).await.expect(201).id().to_owned();
@@ -119,7 +147,7 @@ impl Scene<'_> {
 
     /// One hold is paid and the other given up, whatever became of its sale.
     async fn holds_run_on(&self, [paying, leaving]: [Held; 2]) {
-        let answer = report(self.engine, &paid(&paying.order, PRICE)).await.expect(200);
+        let answer = report(&self.engine, &paid(&paying.order, PRICE)).await.expect(200);
         assert_eq!(answer.body["status"], "confirmed", "{answer:?}");
         let answer = leaving.client.cancels(&leaving.order).await.expect(200);
         assert_eq!(answer.order_status(), "cancelled", "{answer:?}");
@@ -127,7 +155,7 @@ impl Scene<'_> {
 
     /// Does something that keeps the buyers of some SKUs out, and looks how soon it did. Those of the others go on.
     async fn stops(&self, what: &str, path: &str, skus: &[&str], gates: &[&str]) {
-        let crowd = self.crowd;
+        let crowd = &self.crowd;
         crowd.gets(64).await;
         let held = self.holds().await;
         let began = Instant::now();
@@ -183,34 +211,24 @@ impl Scene<'_> {
     }
 }
 
-/// A sale of lamps and chairs without a limit.
-async fn an_open_sale(engine: &TestEngine, operator: &Operator) -> String {
-    let mut plan = plan("LAMP", 100_000);
-    plan["items"].as_array_mut().unwrap().push(json!({"sku": "CHAIR", "price": PRICE, "allotment": 100_000}));
-    plan["limit_per_customer"] = Value::Null;
-    for sku in ["LAMP", "CHAIR"] {
-        engine.sells(sku, 100_000).await;
-    }
-    operator.opens(plan).await
-}
-
 #[actix::test]
 async fn a_pause_and_every_kill_are_in_effect_within_a_second_and_so_is_their_end() {
-    let engine = without_paces().await;
-    let operator = Operator::of(&engine).await;
-    let sale = an_open_sale(&engine, &operator).await;
-    let crowd = Crowd::of(&engine).await;
-    let holders = [engine.customer().await, engine.customer().await];
-    let scene = Scene { engine: &engine, operator: &operator, crowd: &crowd, holders };
+    let scene = Scene::opens().await;
     let both = ["LAMP", "CHAIR"];
-    let of_sale = |action: &str| format!("/v1/admin/sales/{sale}/{action}");
     let rows: [(&str, String, String, &[&str], &str); 4] = [
-        ("pause", of_sale("pause"), of_sale("resume"), &both, "sale-paused"),
-        ("kill of a SKU", of_sale("items/LAMP/kill"), of_sale("items/LAMP/resume"), &both[..1], "stopped"),
-        ("kill of a sale", of_sale("kill"), of_sale("resume"), &both, "stopped"),
+        ("pause", scene.path("pause"), scene.path("resume"), &both, "sale-paused"),
+        (
+            "kill of a SKU",
+            scene.path("items/LAMP/kill"),
+            scene.path("items/LAMP/resume"),
+            &both[..1],
+            "stopped",
+        ),
+        ("kill of a sale", scene.path("kill"), scene.path("resume"), &both, "stopped"),
         ("kill of everything", "/v1/admin/kill".to_owned(), "/v1/admin/resume".to_owned(), &both, "stopped"),
     ];
-    crowd
+    scene
+        .crowd
         .orders_during(async {
             for (what, stop, go_on, skus, gate) in &rows {
                 scene.stops(what, stop, skus, &[gate]).await;
@@ -218,54 +236,41 @@ async fn a_pause_and_every_kill_are_in_effect_within_a_second_and_so_is_their_en
             }
         })
         .await;
-    expect_no_findings(&engine).await;
-    engine.stop().await;
+    scene.ends().await;
 }
 
 #[actix::test]
 async fn a_sale_drains_until_nothing_is_held_and_nobody_gets_in_meanwhile() {
-    let engine = without_paces().await;
-    let operator = Operator::of(&engine).await;
-    let sale = an_open_sale(&engine, &operator).await;
-    let crowd = Crowd::of(&engine).await;
-    let holders = [engine.customer().await, engine.customer().await];
-    let last = engine.customer().await;
-    let scene = Scene { engine: &engine, operator: &operator, crowd: &crowd, holders };
-    crowd
+    let scene = Scene::opens().await;
+    let last = scene.engine.customer().await;
+    scene
+        .crowd
         .orders_during(async {
             let held = last.orders("LAMP", 1).await.expect(201);
-            let drain = format!("/v1/admin/sales/{sale}/drain");
-            scene.stops("drain", &drain, &["LAMP", "CHAIR"], &["sale-not-open"]).await;
-            assert_eq!(operator.status(&sale).await, "draining", "one piece is held");
+            scene.stops("drain", &scene.path("drain"), &["LAMP", "CHAIR"], &["sale-not-open"]).await;
+            assert_eq!(scene.operator.status(&scene.sale).await, "draining", "one piece is held");
             last.cancels(held.id()).await.expect(200);
-            operator.sees(&sale, "closed").await;
+            scene.operator.sees(&scene.sale, "closed").await;
         })
         .await;
-    expect_no_findings(&engine).await;
-    engine.stop().await;
+    scene.ends().await;
 }
 
 #[actix::test]
 async fn a_sale_is_cancelled_within_a_second_and_its_holds_run_on() {
-    let engine = without_paces().await;
-    let operator = Operator::of(&engine).await;
-    let sale = an_open_sale(&engine, &operator).await;
-    let crowd = Crowd::of(&engine).await;
-    let holders = [engine.customer().await, engine.customer().await];
-    let scene = Scene { engine: &engine, operator: &operator, crowd: &crowd, holders };
-    let cancel = format!("/v1/admin/sales/{sale}/cancel");
+    let scene = Scene::opens().await;
     // The shop sells as always once it has its pieces back.
     let gates = ["sale-not-open", "sold as always"];
-    crowd.orders_during(scene.stops("cancel", &cancel, &["LAMP", "CHAIR"], &gates)).await;
-    let taken = crowd.count(|told| told.refused.is_none());
+    let cancel = scene.path("cancel");
+    scene.crowd.orders_during(scene.stops("cancel", &cancel, &["LAMP", "CHAIR"], &gates)).await;
+    let taken = scene.crowd.count(|told| told.refused.is_none());
     eventually("those of the crowd, and one that was held, are sold", async || {
-        let live = operator.live(&sale).await;
+        let live = scene.operator.live(&scene.sale).await;
         let sold = live["items"].as_array().unwrap().iter().map(|item| item["sold"].as_u64().unwrap());
         (sold.sum::<u64>() == taken as u64 + 1).then_some(())
     })
     .await;
-    expect_no_findings(&engine).await;
-    engine.stop().await;
+    scene.ends().await;
 }
 
 #[actix::test]

@@ -251,7 +251,12 @@ pub fn give_orphans_back_soon(config: &mut Config) {
 
 /// Waits for something to become true, looking again and again until a generous deadline.
 pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    eventually_within(Duration::from_secs(30), what, look).await
+}
+
+/// As [`eventually`], for what takes longer.
+pub async fn eventually_within<T>(within: Duration, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + within;
     loop {
         if let Some(found) = look().await {
             return found;

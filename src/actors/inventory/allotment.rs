@@ -26,6 +26,17 @@ pub struct Allotment {
     pub is_closed: bool,
 }
 
+/// How much is left of so many pieces, as roughly as people are told: `many`, `few` (less than a fifth), `held` (others hold
+/// the last ones and may let them go) or `none`.
+pub const fn left(allotment: i64, remaining: i64, held: i64) -> &'static str {
+    match (remaining, held) {
+        (0, 0) => "none",
+        (0, _) => "held",
+        (remaining, _) if remaining.saturating_mul(5) < allotment => "few",
+        _ => "many",
+    }
+}
+
 impl Allotment {
     pub const fn of(sale: SaleId, pieces: i64) -> Self {
         Self {
@@ -43,6 +54,11 @@ impl Allotment {
     /// Pieces that can still be promised to buyers of the sale.
     pub const fn remaining(&self) -> i64 {
         self.allotment - self.held - self.sold - self.returned
+    }
+
+    /// How much is left of it; what comes back to a closed one is for general stock.
+    pub const fn left(&self) -> &'static str {
+        left(self.allotment, self.remaining(), if self.is_closed { 0 } else { self.held })
     }
 
     /// Whether it may become so many pieces, from as many as are expected. Refuses with `AllotmentDiffers` or `BelowPromised`.

@@ -22,7 +22,7 @@ mod sku;
 mod store;
 
 pub use actor::{InventoryActor, shard_of};
-pub use allotment::Allotment;
+pub use allotment::{Allotment, left};
 pub use book::StockBook;
 pub use error::InventoryError;
 pub use expiry::expire_when_due;

@@ -218,6 +218,17 @@ impl Row {
     fn pieces(&self) -> Option<i64> {
         self.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.quantity))
     }
+
+    /// The one of these that is its status's.
+    fn of_status<T>(&self, paid: T, open: T, cancelled: T, expired: T) -> Option<T> {
+        match self.status.as_str() {
+            "confirmed" => Some(paid),
+            "awaiting_payment" => Some(open),
+            "cancelled" => Some(cancelled),
+            "expired" => Some(expired),
+            _ => None,
+        }
+    }
 }
 
 /// Yen for the lines; nothing where it is more than can be counted.
@@ -250,13 +261,7 @@ impl Sums {
         let (pieces, amount) = (row.pieces()?, row.amount);
         let is_refunded = row.payment_status == "refunded";
         let Totals { accepted, paid, open, cancelled, expired, refunded } = &mut self.totals;
-        let by_status = match row.status.as_str() {
-            "confirmed" => Some(paid),
-            "awaiting_payment" => Some(open),
-            "cancelled" => Some(cancelled),
-            "expired" => Some(expired),
-            _ => None,
-        };
+        let by_status = row.of_status(paid, open, cancelled, expired);
         for tally in [Some(accepted), by_status, is_refunded.then_some(refunded)].into_iter().flatten() {
             *tally = tally.plus(pieces, amount)?;
         }
@@ -272,13 +277,7 @@ impl Sums {
             }
             let Some(figures) = figures.iter_mut().find(|figures| figures.sku == line.sku) else { continue };
             let SkuFigures { accepted, paid, open, cancelled, expired, refunded, .. } = figures;
-            let by_status = match row.status.as_str() {
-                "confirmed" => Some(paid),
-                "awaiting_payment" => Some(open),
-                "cancelled" => Some(cancelled),
-                "expired" => Some(expired),
-                _ => None,
-            };
+            let by_status = row.of_status(paid, open, cancelled, expired);
             for figure in [Some(accepted), by_status, is_refunded.then_some(refunded)].into_iter().flatten() {
                 *figure = figure.checked_add(line.quantity)?;
             }

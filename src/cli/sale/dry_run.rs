@@ -1,6 +1,5 @@
 //! `shobai sale dry-run`: starts the dry run of a sale, waits for its end and tells what it found out.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,8 +11,10 @@ use uuid::Uuid;
 
 use super::Why;
 use super::desk::Access;
-use super::shown::{FindingShown, SaleShown, grouped};
+use super::shown::SaleShown;
 use crate::config::Config;
+use crate::dry_run::{Contradiction, Latency, Orders, PlanFinding, RefusalOutcome, Report};
+use crate::types::grouped;
 
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
 /// What a run takes beside the time that its sale is open: longer than the engine lets it.
@@ -67,115 +68,13 @@ impl DryRun {
 struct RunShown {
     state: String,
     failure: Option<String>,
-    report: Option<ReportShown>,
+    report: Option<Report>,
 }
 
-#[derive(Debug, Deserialize)]
-struct ReportShown {
-    crowd: CrowdShown,
-    sale: CourseShown,
-    machine: MachineShown,
-    contradictions: Vec<ContradictionShown>,
-    findings: Vec<FindingShown>,
-    untouched: UntouchedShown,
-}
-
-#[derive(Debug, Deserialize)]
-struct CrowdShown {
-    customers: i64,
-    at_once: i64,
-}
-
-#[derive(Debug, Deserialize)]
-struct CourseShown {
-    open_seconds: f64,
-    sells_out_in_seconds: Option<f64>,
-    is_sold_out: bool,
-    items: Vec<ItemShown>,
-    orders: OrdersShown,
-    refusals: Vec<RefusalShown>,
-    failures: BTreeMap<String, i64>,
-    latency: Option<LatencyShown>,
-    queue: Option<QueueShown>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ItemShown {
-    sku: String,
-    allotment: i64,
-    sold: i64,
-    held: i64,
-    remaining: i64,
-    sells_out_in_seconds: Option<f64>,
-    is_sold_out: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct OrdersShown {
-    placed: i64,
-    paid: i64,
-    most_per_second: i64,
-    refusals_most_per_second: i64,
-}
-
-#[derive(Debug, Deserialize)]
-struct RefusalShown {
-    gate: String,
-    customers_of: String,
-    customers: i64,
-    refusals: i64,
-}
-
-#[derive(Debug, Deserialize)]
-struct LatencyShown {
-    p50: f64,
-    p99: f64,
-    p99_9: f64,
-    max: f64,
-}
-
-#[derive(Debug, Deserialize)]
-struct QueueShown {
-    joined: i64,
-    admitted: i64,
-    turned_away: i64,
-    waiting: i64,
-    median_wait_seconds: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct MachineShown {
-    orders_per_second: f64,
-    at_once: i64,
-    cores: i64,
-    latency: Option<LatencyShown>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ContradictionShown {
-    claim: String,
-    subject: String,
-    finding: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct UntouchedShown {
-    is_untouched: bool,
-    traces: i64,
-    items: Vec<StockShown>,
-}
-
-#[derive(Debug, Deserialize)]
-struct StockShown {
-    sku: String,
-    is_explained: bool,
-}
-
-impl Display for LatencyShown {
-    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
-        let Self { p50, p99, p99_9, max } = self;
-        write!(text, "p50 {p50:.1} ms, p99 {p99:.1} ms, p99.9 {p99_9:.1} ms, at most {max:.1} ms")
-    }
+/// In milliseconds.
+fn told(latency: &Latency) -> String {
+    let Latency { p50, p99, p99_9, max } = latency;
+    format!("p50 {p50:.1} ms, p99 {p99:.1} ms, p99.9 {p99_9:.1} ms, at most {max:.1} ms")
 }
 
 /// As long as the pace lets tell.
@@ -200,7 +99,7 @@ impl RunShown {
 impl Display for RunShown {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match &self.report {
-            Some(report) => report.fmt(formatter),
+            Some(report) => tell(report, formatter),
             None => {
                 let failure = self.failure.as_deref().unwrap_or("nobody knows why");
                 write!(formatter, "it came to nothing: {failure}")
@@ -209,85 +108,67 @@ impl Display for RunShown {
     }
 }
 
-impl ReportShown {
-    fn is_clean(&self) -> bool {
-        self.contradictions.is_empty() && self.untouched.is_untouched
+fn tell(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
+    let Report { crowd, sale, machine, contradictions, findings, untouched } = report;
+    writeln!(
+        text,
+        "{} customers, {} at once: {}; it was open for {:.1} s",
+        grouped(crowd.customers),
+        crowd.at_once,
+        sells_out(sale.sells_out_in_seconds, sale.is_sold_out),
+        sale.open_seconds
+    )?;
+    for item in &sale.items {
+        let [allotment, sold, held, remaining] =
+            [item.allotment, item.sold, item.held, item.remaining].map(grouped);
+        let out = sells_out(item.sells_out_in_seconds, item.is_sold_out);
+        writeln!(text, "  {}: {sold} sold, {held} held, {remaining} left of {allotment}; {out}", item.sku)?;
     }
-}
-
-impl Display for ReportShown {
-    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
-        let Self { crowd, sale, machine, contradictions, findings, untouched } = self;
-        writeln!(
-            text,
-            "{} customers, {} at once: {}; it was open for {:.1} s",
-            grouped(crowd.customers),
-            crowd.at_once,
-            sells_out(sale.sells_out_in_seconds, sale.is_sold_out),
-            sale.open_seconds
-        )?;
-        for item in &sale.items {
-            let [allotment, sold, held, remaining] =
-                [item.allotment, item.sold, item.held, item.remaining].map(grouped);
-            let out = sells_out(item.sells_out_in_seconds, item.is_sold_out);
-            writeln!(
-                text,
-                "  {}: {sold} sold, {held} held, {remaining} left of {allotment}; {out}",
-                item.sku
-            )?;
-        }
-        let OrdersShown { placed, paid, most_per_second, refusals_most_per_second } = &sale.orders;
-        let [placed, paid, most] = [*placed, *paid, *most_per_second].map(grouped);
-        writeln!(text, "orders    {placed} placed, {paid} paid, at most {most} a second")?;
-        if let Some(latency) = &sale.latency {
-            writeln!(text, "latency   {latency}")?;
-        }
-        if let Some(queue) = &sale.queue {
-            let [joined, admitted, away, waiting] =
-                [queue.joined, queue.admitted, queue.turned_away, queue.waiting].map(grouped);
-            write!(
-                text,
-                "queue     {joined} joined, {admitted} let in, {away} turned away, {waiting} waiting"
-            )?;
-            match queue.median_wait_seconds {
-                Some(wait) => writeln!(text, "; the median wait was {wait:.1} s")?,
-                None => writeln!(text)?,
-            }
-        }
-        writeln!(text, "refusals  at most {} a second", grouped(*refusals_most_per_second))?;
-        for RefusalShown { gate, customers_of, customers, refusals } in &sale.refusals {
-            let [customers, refusals] = [*customers, *refusals].map(grouped);
-            writeln!(
-                text,
-                "  {gate}: {refusals} times, to {customers} customers of the kind {customers_of}"
-            )?;
-        }
-        for (code, count) in &sale.failures {
-            writeln!(text, "  FAILED by {code}: {} times", grouped(*count))?;
-        }
-        let rate = grouped(machine.orders_per_second as i64);
-        write!(
-            text,
-            "machine   {rate} orders a second, {} at once, on {} cores",
-            machine.at_once, machine.cores
-        )?;
-        match &machine.latency {
-            Some(latency) => writeln!(text, "; {latency}")?,
+    let Orders { placed, paid, most_per_second, refusals_most_per_second, .. } = &sale.orders;
+    let [placed, paid, most] = [*placed, *paid, *most_per_second].map(grouped);
+    writeln!(text, "orders    {placed} placed, {paid} paid, at most {most} a second")?;
+    if let Some(latency) = &sale.latency {
+        writeln!(text, "latency   {}", told(latency))?;
+    }
+    if let Some(queue) = &sale.queue {
+        let [joined, admitted, away, waiting] =
+            [queue.joined, queue.admitted, queue.turned_away, queue.waiting].map(grouped);
+        write!(text, "queue     {joined} joined, {admitted} let in, {away} turned away, {waiting} waiting")?;
+        match queue.median_wait_seconds {
+            Some(wait) => writeln!(text, "; the median wait was {wait:.1} s")?,
             None => writeln!(text)?,
         }
-        match untouched.is_untouched {
-            true => writeln!(text, "the shop  was not touched")?,
-            false => writeln!(text, "the shop  WAS TOUCHED: {} rows of it are of the run", untouched.traces)?,
-        }
-        for item in untouched.items.iter().filter(|item| !item.is_explained) {
-            writeln!(text, "  the stock of {} changed without a movement", item.sku)?;
-        }
-        for ContradictionShown { claim, subject, finding } in contradictions {
-            writeln!(text, "  AGAINST {claim}: {subject}: {finding}")?;
-        }
-        for finding in findings {
-            writeln!(text, "  keeps the sale from being run: {finding}")?;
-        }
-        Ok(())
     }
+    writeln!(text, "refusals  at most {} a second", grouped(*refusals_most_per_second))?;
+    for RefusalOutcome { gate, customers_of, customers, refusals } in &sale.refusals {
+        let [customers, refusals] = [*customers, *refusals].map(grouped);
+        writeln!(text, "  {gate}: {refusals} times, to {customers} customers of the kind {customers_of}")?;
+    }
+    for (code, count) in &sale.failures {
+        writeln!(text, "  FAILED by {code}: {} times", grouped(*count))?;
+    }
+    let rate = grouped(machine.orders_per_second as i64);
+    write!(
+        text,
+        "machine   {rate} orders a second, {} at once, on {} cores",
+        machine.at_once, machine.cores
+    )?;
+    match &machine.latency {
+        Some(latency) => writeln!(text, "; {}", told(latency))?,
+        None => writeln!(text)?,
+    }
+    match untouched.is_untouched {
+        true => writeln!(text, "the shop  was not touched")?,
+        false => writeln!(text, "the shop  WAS TOUCHED: {} rows of it are of the run", untouched.traces)?,
+    }
+    for item in untouched.items.iter().filter(|item| !item.is_explained) {
+        writeln!(text, "  the stock of {} changed without a movement", item.sku)?;
+    }
+    for Contradiction { claim, subject, finding } in contradictions {
+        writeln!(text, "  AGAINST {claim}: {subject}: {finding}")?;
+    }
+    for PlanFinding { field, problem } in findings {
+        writeln!(text, "  keeps the sale from being run: {field}: {problem}")?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::times::{countdown, in_japan, time_in_japan};
+use crate::types::grouped;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PageShown<T> {
@@ -476,19 +477,6 @@ impl LiveShown {
         }
         text
     }
-}
-
-/// 1,234,567.
-pub(super) fn grouped(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = if number < 0 { "-".to_owned() } else { String::new() };
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use askama::Template;
 
-use super::pages::{self, Frame, Outcome, grouped};
-use super::sales::{findings_in_words, refused_with};
+use super::pages::{self, Frame, Outcome};
+use super::sales::{findings_in_words, refused_with, whole, why};
 use super::session::{Operator, Submitted};
 use super::words::{Words, fill};
 use super::{HOME, japan};
-use crate::actors::sales::{Finding, GATES, GetSale, Sale, SaleStatus};
+use crate::actors::sales::{Finding, GATES, GetSale};
 use crate::dry_run::{
     CrowdSize, DryRun, DryRunError, DryRunState, GetDryRun, ItemOutcome, Latency, Phase, RefusalOutcome,
     Report, StartDryRun,
@@ -19,7 +19,7 @@ use crate::http::answer::Answer;
 use crate::http::input::FromPath;
 use crate::http::ports::Gateway;
 use crate::http::problem::Problem;
-use crate::types::SaleId;
+use crate::types::{SaleId, grouped};
 
 #[derive(Template)]
 #[template(path = "ops/dry_run.html")]
@@ -75,8 +75,7 @@ pub async fn start_dry_run(sale: FromPath<SaleId>, submitted: Submitted, gateway
     };
     let number = |name: &str| match submitted.form.text(name) {
         "" => Some(None),
-        // Digits may be typed in groups.
-        text => text.replace(',', "").parse().ok().map(Some),
+        text => whole(text).map(Some),
     };
     let (Some(customers), Some(seconds)) = (number("customers"), number("seconds")) else {
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, words.dry_run_number_wrong).await;
@@ -93,8 +92,8 @@ pub async fn start_dry_run(sale: FromPath<SaleId>, submitted: Submitted, gateway
             if status >= 500 {
                 return Err(error.into());
             }
-            let why = words.refusal(error.code()).map_or_else(|| error.to_string(), str::to_owned);
-            refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::CONFLICT), &why).await
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::CONFLICT);
+            refuse(status, &why(words, &error)).await
         }
     }
 }
@@ -126,7 +125,7 @@ async fn show_dry_run(
     let page = DryRunPage {
         frame: operator.frame(gateway).await,
         id,
-        may_start: running.is_none() && may_start(&sale),
+        may_start: running.is_none() && sale.status.is_planned(),
         name: sale.draft.name,
         running,
         failure,
@@ -134,10 +133,6 @@ async fn show_dry_run(
         outcome,
     };
     pages::show(status, &page)
-}
-
-fn may_start(sale: &Sale) -> bool {
-    matches!(sale.status, SaleStatus::Draft | SaleStatus::Scheduled)
 }
 
 fn how_far(words: &Words, crowd: CrowdSize, phase: Phase) -> String {

@@ -10,12 +10,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::session::Operator;
-use crate::actors::sales::{GATES, GetLive, GetRoom, Live, RoomFigures, SalesError, Tally};
-use crate::audit::{self, GetLight};
+use crate::actors::sales::{GATES, Live, RoomFigures, SalesError, Tally};
+use crate::audit;
 use crate::http::answer::Answer;
 use crate::http::events::{self, Listener};
 use crate::http::input::FromPath;
 use crate::http::ports::Gateway;
+use crate::http::seen::{Seen, look};
 use crate::http::vitals::VitalsView;
 use crate::types::SaleId;
 
@@ -23,7 +24,7 @@ use crate::types::SaleId;
 const RATE_OVER: Duration = Duration::from_secs(20);
 
 /// Whether what is in stock, what is reserved and what was ordered say the same about a sale.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Serialize)]
 pub struct Light {
     pub is_green: bool,
     pub stock: i64,
@@ -32,7 +33,7 @@ pub struct Light {
 }
 
 /// How many wait for their turn in the waiting room and for how long, and how many had it or let it lapse.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Serialize)]
 pub struct QueueFigures {
     pub waiting: u64,
     pub admitted: u64,
@@ -66,25 +67,6 @@ impl QueueFigures {
     }
 }
 
-/// All that is known of a sale at a moment.
-pub struct Seen {
-    pub live: Live,
-    pub light: Option<Light>,
-    pub queue: Option<QueueFigures>,
-    pub vitals: VitalsView,
-    pub at: Timestamp,
-}
-
-/// Looks at a sale; the one place where the page gets its live figures from.
-pub async fn look(gateway: &Gateway, sale: SaleId) -> Result<Seen, SalesError> {
-    let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
-    let light = gateway.ports.audit.get_light.ask(GetLight { sale }).await.ok().flatten();
-    let room = gateway.ports.sales.get_room.ask(GetRoom { sale }).await.ok();
-    let (light, queue) = (light.map(|light| Light::of(&light)), room.map(QueueFigures::of));
-    let vitals = VitalsView::of(gateway, &live).await;
-    Ok(Seen { live, light, queue, vitals, at: Timestamp::now() })
-}
-
 /// What the browser shows, as it is sent.
 #[derive(Serialize)]
 pub struct LiveView {
@@ -93,7 +75,7 @@ pub struct LiveView {
     pub status: &'static str,
     /// Counts the changes: when it moves, the browser loads what depends on the status.
     pub version: i64,
-    is_everything_stopped: bool,
+    pub is_everything_stopped: bool,
     pub skus: Vec<SkuView>,
     pub totals: TallyView,
     seconds: SecondsView,
@@ -140,7 +122,7 @@ struct SecondsView {
 }
 
 impl LiveView {
-    pub fn of(seen: &Seen, rates: &Rates) -> Self {
+    pub fn of(seen: Seen, rates: &Rates) -> Self {
         let Live { sale, is_everything_stopped, parts, tally, seconds, .. } = &seen.live;
         let skus = sale.draft.items.iter().map(|item| {
             let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
@@ -166,9 +148,9 @@ impl LiveView {
             skus: skus.collect(),
             totals: TallyView { attempts: tally.attempts, accepted: tally.accepted, refused: tally.refused },
             seconds: SecondsView::of(seconds),
-            light: seen.light.clone(),
-            queue: seen.queue.clone(),
-            vitals: seen.vitals.clone(),
+            light: seen.light.map(|light| Light::of(&light)),
+            queue: seen.room.map(QueueFigures::of),
+            vitals: seen.vitals,
         }
     }
 }
@@ -235,7 +217,7 @@ pub async fn get_live(
     let tell = async move || {
         let seen = look(&asked, sale.0).await?;
         rates.note(&seen.live, Instant::now());
-        Ok::<_, SalesError>(LiveView::of(&seen, &rates))
+        Ok::<_, SalesError>(LiveView::of(seen, &rates))
     };
     events::stream(&request, gateway, Listener::Staff { token }, tell).await
 }

@@ -152,23 +152,6 @@ pub async fn get_asset(file: FromPath<String>) -> Answer {
         .body(text))
 }
 
-/// `1234567` as `1,234,567`.
-pub fn grouped(number: impl Into<i128>) -> String {
-    let number: i128 = number.into();
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    if number < 0 {
-        text.push('-');
-    }
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A text cut to so many characters.
 pub fn cut(text: &str, characters_max: usize) -> Cow<'_, str> {
     match text.char_indices().nth(characters_max) {
@@ -180,14 +163,6 @@ pub fn cut(text: &str, characters_max: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(
-            [0, 999, 1_000, -1_234_567].map(|number: i64| grouped(number)),
-            ["0", "999", "1,000", "-1,234,567"]
-        );
-    }
 
     #[test]
     fn a_text_is_cut_between_characters() {

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use super::history::names;
-use super::pages::{self, grouped};
+use super::pages;
 use super::session::{Operator, Submitted};
 use super::words::fill;
 use super::{HOME, japan};
@@ -13,7 +13,7 @@ use crate::http::answer::Answer;
 use crate::http::input::FromPath;
 use crate::http::ports::Gateway;
 use crate::http::problem::Problem;
-use crate::types::{ProposalId, SaleId};
+use crate::types::{ProposalId, SaleId, grouped};
 
 pub struct ProposalRow {
     pub what: String,

@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::history::{self, ChangeView};
-use super::live::{LiveView, QueueFigures, Rates, look};
-use super::pages::{self, Frame, Outcome, grouped};
+use super::live::{LiveView, QueueFigures, Rates};
+use super::pages::{self, Frame, Outcome};
 use super::proposals::{self, ProposalRow};
 use super::session::{Operator, Submitted, Visitor, sign_in_page};
 use super::words::{Words, fill};
@@ -19,13 +19,14 @@ use crate::actors::sales::{
     Action, ChangeItem, Finding, GATES, GetLive, GetSale, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
     SalesError, Steered, SwitchEverything, SwitchItem, Turn, ValidateSale,
 };
-use crate::error::Fault as _;
+use crate::error::Fault;
 use crate::http::answer::Answer;
 use crate::http::input::{FromPath, FromQuery};
 use crate::http::ports::Gateway;
 use crate::http::problem::Problem;
+use crate::http::seen::look;
 use crate::http::vitals::VitalsView;
-use crate::types::{CustomerId, Quantity, SaleId, Sku};
+use crate::types::{CustomerId, Quantity, SaleId, Sku, grouped};
 
 /// The latest sales that are listed.
 const LISTED_MAX: i64 = 500;
@@ -172,7 +173,7 @@ async fn show_sales(
     };
     let groups = vec![
         group(words.running, |status| status.is_gated() && !status.is_over()),
-        group(words.planned, |status| matches!(status, SaleStatus::Draft | SaleStatus::Scheduled)),
+        group(words.planned, SaleStatus::is_planned),
         group(words.over, SaleStatus::is_over),
     ];
     let page = SalesPage {
@@ -352,7 +353,7 @@ async fn show_sale(
         false => None,
     };
     let changes = gateway.ports.sales.list_changes.ask(ListChanges { sale: id }).await?;
-    let live = LiveView::of(&seen, &Rates::default());
+    let live = LiveView::of(seen, &Rates::default());
     let page = SalePage {
         frame: operator.frame(gateway).await,
         id,
@@ -374,7 +375,7 @@ async fn show_sale(
             .zip(live.totals.refused)
             .map(|(gate, count)| GateRow { gate, label: words.gate(gate), count: grouped(count) })
             .collect(),
-        is_everything_stopped: seen.live.is_everything_stopped,
+        is_everything_stopped: live.is_everything_stopped,
         vitals: vitals(words, &live.vitals),
         has_report: sale.status.is_over(),
         live,
@@ -494,6 +495,11 @@ pub fn findings_in_words(words: &Words, findings: &[Finding]) -> Vec<String> {
         .collect()
 }
 
+/// Why something was refused.
+pub fn why(words: &Words, error: &impl Fault) -> String {
+    words.refusal(error.code()).map_or_else(|| error.to_string(), str::to_owned)
+}
+
 /// A refusal in words, with its status; what is none is a failure, and whose page it is not for nobody to see.
 fn refusal(words: &Words, error: SalesError, action: &str) -> Result<(StatusCode, Outcome), Problem> {
     let status = error.kind().http_status();
@@ -504,7 +510,7 @@ fn refusal(words: &Words, error: SalesError, action: &str) -> Result<(StatusCode
         SalesError::NotInStatus { status, .. } => {
             fill(words.not_in_status, &[words.status(status.as_str()), &words.action(action)])
         }
-        error => words.refusal(error.code()).map_or_else(|| error.to_string(), str::to_owned),
+        error => why(words, error),
     };
     let findings = match &error {
         SalesError::NotValid { findings } | SalesError::NotReady { findings } => {
@@ -729,8 +735,12 @@ pub async fn change_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: 
 }
 
 pub fn pieces(text: &str) -> Option<Quantity> {
-    // Digits may be typed in groups.
-    Quantity::new(text.replace(',', "").parse().ok()?).ok()
+    Quantity::new(whole(text)?).ok()
+}
+
+/// A number whose digits may be typed in groups.
+pub fn whole(text: &str) -> Option<i64> {
+    text.replace(',', "").parse().ok()
 }
 
 /// Stops all orders of customers, or lets them in again.

@@ -3,8 +3,8 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 
-use super::pages::grouped;
 use super::session::cookie;
+use crate::types::grouped;
 
 /// Where the choice of a language is kept.
 pub const LANGUAGE_COOKIE: &str = "shobai-ops-language";

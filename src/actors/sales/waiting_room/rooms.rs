@@ -13,6 +13,7 @@ use super::admission::AdmissionControl;
 use super::draw::{PublishedDraw, Seed};
 use super::passes::{Admission, PassKey, Ticket, TicketNumber};
 use super::room::{PlaceState, WaitingRoom};
+use crate::actors::inventory::left;
 use crate::actors::runtime::Port;
 use crate::actors::sales::error::SalesError;
 use crate::actors::sales::messages::{GetPlace, QueuePlace, SaleSeen};
@@ -71,7 +72,7 @@ impl Rooms {
             PlaceState::Waiting => room.control.estimate(place.ahead).map(|wait| wait.as_secs()),
             _ => None,
         };
-        let left = room.left();
+        let left = left(room.seen.allotment, room.seen.remaining, room.seen.held);
         // Nobody who changes a room waits for the papers to be signed.
         drop(rooms);
         let admission = match (state, place.admitted_until) {
@@ -119,16 +120,6 @@ impl Rooms {
 }
 
 impl Room {
-    /// Whether nothing can be had any more, or only what others may let go.
-    fn left(&self) -> &'static str {
-        match (self.seen.remaining, self.seen.held) {
-            (0, 0) => "none",
-            (0, _) => "held",
-            (left, _) if left * 5 < self.seen.allotment => "few",
-            _ => "many",
-        }
-    }
-
     pub fn is_sold_out(&self) -> bool {
         self.seen.allotment > 0 && self.seen.remaining == 0 && self.seen.held == 0
     }
