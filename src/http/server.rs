@@ -76,6 +76,7 @@ impl Layers {
             .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
             .allowed_headers([
                 "Challenge-Answer",
+                "Device-Id",
                 "Idempotency-Key",
                 "Queue-Ticket",
                 "Sale-Admission",
