@@ -1,5 +1,8 @@
 //! The API document and the page that shows it.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use crate::routes;
 use crate::support::TestEngine;
 
@@ -61,4 +64,71 @@ async fn the_page_loads_from_the_engine_alone() {
     anybody.get("/docs/no-such-file.js").await.expect_problem(404, "not-found");
     anybody.get("/docs/..%2f..%2fCargo.toml").await.expect_problem(404, "not-found");
     engine.stop().await;
+}
+
+/// What a handler takes or calls to read a header, and the header.
+const READERS: [(&str, &str); 7] = [
+    ("RequiredKey", "Idempotency-Key"),
+    ("OptionalKey", "Idempotency-Key"),
+    ("OptionalAdmission", "Sale-Admission"),
+    ("OptionalDevice", "Device-Id"),
+    ("ShownTicket", "Queue-Ticket"),
+    ("check_challenge(", "Challenge-Answer"),
+    ("SIGNATURE_HEADER", "Shobai-Signature"),
+];
+
+#[actix::test]
+async fn every_header_that_a_handler_reads_is_described_where_it_is_read() {
+    let engine = TestEngine::start().await;
+    let document = engine.anybody().get("/openapi.json").await.expect(200).body;
+    engine.stop().await;
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .flat_map(|operation| {
+            let name = operation["operationId"].as_str().unwrap();
+            let headers = operation["parameters"].as_array().into_iter().flatten();
+            let headers = headers.filter(|parameter| parameter["in"] == "header");
+            headers.map(move |header| (name.to_owned(), header["name"].as_str().unwrap().to_owned()))
+        })
+        .collect();
+
+    let mut read = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http")).unwrap() {
+        let file = file.unwrap().path();
+        if file.is_dir() || file.ends_with("tests.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(file).unwrap();
+        names.extend(source.split("request.headers().get(").skip(1).map(|rest| {
+            let name = rest.split(')').next().unwrap();
+            name.trim_end_matches("_HEADER").to_owned()
+        }));
+        for operation in source.split("#[utoipa::path(").skip(1) {
+            let (_, handler) = operation.split_once("pub async fn ").expect("a handler");
+            let (name, rest) = handler.split_once('(').unwrap();
+            let body = rest.split("\n}\n").next().unwrap();
+            let readers = READERS.iter().filter(|(reader, _)| body.contains(reader));
+            read.extend(readers.map(|(_, header)| (name.to_owned(), (*header).to_owned())));
+        }
+    }
+
+    assert_eq!(read, described);
+    // What the extractors read is among them; `Authorization` and `Accept` stand elsewhere in a document, and the media type is the
+    // body's.
+    let known = [
+        "ACCEPT",
+        "AUTHORIZATION",
+        "CHALLENGE_ANSWER",
+        "DEVICE_ID",
+        "IDEMPOTENCY_KEY",
+        "QUEUE_TICKET",
+        "SALE_ADMISSION",
+        "SIGNATURE",
+        "name",
+    ];
+    assert_eq!(names, known.map(str::to_owned).into());
 }
