@@ -51,7 +51,9 @@ pub struct PlaceView {
     /// Of the ticket, from 1, in the order of joining.
     #[schema(example = 4711)]
     number: u32,
-    /// `pre_queue`, `waiting`, `admitted`, `ordered`, `no_show`, `sold_out` or `closed`.
+    /// `pre_queue` until the opening, `waiting` for a turn, `admitted`, `ordered` with the admission, `no_show` where it lapsed
+    /// without an order (joining again leads to the end of the queue), `sold_out` once nothing is left and nothing is held, and
+    /// `closed` with the sale.
     #[schema(example = "waiting")]
     state: &'static str,
     /// From 1; null unless waiting.
@@ -66,6 +68,7 @@ pub struct PlaceView {
     /// For the `Sale-Admission` header of an order; null unless admitted.
     #[schema(required)]
     admission: Option<String>,
+    /// By when an order has to come, a winner's of a lottery as well: `sales.admission_seconds` after the turn came.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     admitted_until: Option<Timestamp>,
 }

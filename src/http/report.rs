@@ -61,7 +61,7 @@ impl Form {
     params(("id" = uuid::Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "By `Accept`: the JSON is signed, and checked with `shobai sale verify-report`; the CSV has \
-            the orders",
+            the orders and nothing else",
             content((serde_json::Value = "application/json"), (String = "text/csv"), (String = "text/html"))),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )

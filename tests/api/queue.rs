@@ -1,13 +1,15 @@
 //! The waiting room of a sale: tickets, the draw, admissions, and what becomes of those who do not come.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shobai::actors::sales::{ProofOfWork, PublishedDraw};
 
-use crate::support::client::card_order;
+use crate::payments::{paid, report};
+use crate::support::client::{card_order, konbini_order};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
 fn plan(mode: &str, opens_in_ms: i64, allotment: i64, per_second: u32) -> Value {
@@ -73,11 +75,15 @@ impl Waiting {
     }
 
     async fn orders(&self, admission: Option<&str>, key: &str) -> Answer {
+        self.orders_with(admission, key, &card_order("LAMP", 1, "tok_ok")).await
+    }
+
+    async fn orders_with(&self, admission: Option<&str>, key: &str, order: &Value) -> Answer {
         let mut request = self
             .client
             .request(reqwest::Method::POST, "/v1/orders")
             .header("Idempotency-Key", key)
-            .json(&card_order("LAMP", 1, "tok_ok"));
+            .json(order);
         if let Some(admission) = admission {
             request = request.header("Sale-Admission", admission);
         }
@@ -230,14 +236,124 @@ async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
     .await;
     assert_eq!(buyers.iter().flatten().collect::<BTreeSet<_>>().len(), 3);
 
-    let began = std::time::Instant::now();
     eventually("the others are told", async || {
         (states().await.filter(|place| place["state"] == "sold_out").count() == 5).then_some(())
     })
     .await;
-    assert!(began.elapsed() < std::time::Duration::from_secs(5));
     let late = engine.customer().await;
     late.post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect_problem(409, "sold-out");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn those_who_wait_are_told_that_the_last_pieces_are_held_and_within_two_seconds_that_they_are_sold() {
+    /// The promise: from the moment at which nothing is left and nothing is held.
+    const WITHIN: Duration = Duration::from_secs(2);
+    let engine = TestEngine::start_with(|config| config.sales.admissions_per_piece = 1.0).await;
+    engine.sells("LAMP", 100).await;
+    let crowd = customers(&engine, 6).await;
+    let mut plan = plan("queue", 1_500, 2, 1_000);
+    plan["konbini"] = json!({"allowed": true, "share_max": 1.0});
+    // Both have the same phone.
+    plan["limit_per_customer"] = Value::Null;
+    let sale = armed(&engine, plan).await;
+    let crowd = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
+    let places =
+        async || join_all(crowd.iter().map(Waiting::place)).await.into_iter().map(|place| place.body);
+    let count = async |state: &str, left: &str| {
+        places().await.filter(|place| place["state"] == state && place["left"] == left).count()
+    };
+    let admissions = eventually("two are let in", async || {
+        let admissions: Vec<Option<String>> =
+            places().await.map(|place| place["admission"].as_str().map(str::to_owned)).collect();
+        (admissions.iter().flatten().count() == 2).then_some(admissions)
+    })
+    .await;
+    let slip = konbini_order("LAMP", 1);
+    let holds = join_all(crowd.iter().zip(&admissions).map(async |(waiting, admission)| {
+        let order = waiting.orders_with(Some(admission.as_deref()?), "mine", &slip).await.expect(201);
+        Some(order.id().to_owned())
+    }));
+    let holds: Vec<String> = holds.await.into_iter().flatten().collect();
+
+    eventually("the others are told of the holds", async || {
+        (count("waiting", "held").await == 4).then_some(())
+    })
+    .await;
+    report(&engine, &paid(&holds[0], 500)).await.expect(200);
+    eventually("one hold may still lapse", async || (count("ordered", "held").await == 2).then_some(()))
+        .await;
+    assert_eq!(count("waiting", "held").await, 4);
+    report(&engine, &paid(&holds[1], 500)).await.expect(200);
+    let gone = Instant::now();
+    eventually("the others are told", async || (count("sold_out", "none").await == 4).then_some(())).await;
+    let told_after = gone.elapsed();
+
+    println!("told {} ms after the last payment", told_after.as_millis());
+    assert!(told_after <= WITHIN, "{told_after:?}");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn whoever_does_not_come_makes_way_and_may_stand_at_the_end() {
+    let engine = TestEngine::start_with(|config| {
+        config.sales.admissions_per_piece = 1.0;
+        config.sales.admission_seconds = 2;
+    })
+    .await;
+    engine.sells("LAMP", 100).await;
+    let clients = customers(&engine, 2).await;
+    let sale = armed(&engine, plan("queue", -1_000, 1, 1_000)).await;
+    let staff = engine.staff().await;
+    let one = Waiting::join(clients[0].clone(), &sale).await;
+    let lapsed = one.admission().await;
+    let next = Waiting::join(clients[1].clone(), &sale).await;
+
+    next.admission().await;
+
+    // There is one piece, so the other's turn was over before.
+    let place = one.place().await.body;
+    assert_eq!((&place["state"], &place["admission"]), (&json!("no_show"), &Value::Null), "{place}");
+    one.orders(Some(&lapsed), "too-late").await.expect_problem(403, "not-admitted");
+    let live = staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
+    assert!(live["queue"]["no_shows"].as_u64() >= Some(1), "{live}");
+    let again = Waiting::join(one.client.clone(), &sale).await;
+    assert!(again.number > next.number, "{} after {}", again.number, next.number);
+    assert_eq!(one.place().await.body["state"], "no_show", "the ticket of before stays what it is");
+    let admission = again.admission().await;
+    assert_eq!(next.place().await.body["state"], "no_show");
+    again.orders(Some(&admission), "in-time").await.expect(201);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_automatic_rate_goes_up_while_people_wait_for_it_and_down_while_orders_are_slow() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 10_000).await;
+    let crowd = customers(&engine, 48).await;
+    let staff = engine.staff().await;
+    let mut automatic = plan("queue", 2_500, 10_000, 1);
+    automatic["admission"] = json!({"mode": "queue"});
+    let sale = armed(&engine, automatic).await;
+    let crowd = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
+    let rate = async || {
+        let live = staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
+        live["queue"]["admissions_per_second"].as_f64().expect("a rate")
+    };
+    let first = rate().await;
+    let high = eventually("the rate goes up", async || Some(rate().await).filter(|rate| *rate > first)).await;
+
+    let admission = crowd[0].admission().await;
+    let hold_up =
+        engine.by_hand("begin; lock table inventory.stock in exclusive mode; select pg_sleep(1.5); commit");
+    let ordering = async {
+        engine.sees_locked_stock().await;
+        crowd[0].orders(Some(&admission), "slow").await.expect(201);
+    };
+    tokio::join!(hold_up, ordering);
+
+    let low = eventually("the rate goes down", async || Some(rate().await).filter(|rate| *rate < high)).await;
+    println!("{first} a second at first, {high} while people waited, {low} once orders were slow");
     engine.stop().await;
 }
 
@@ -262,8 +378,8 @@ async fn nobody_is_let_in_while_what_they_came_for_is_stopped() {
         staff.post(&stop, json!({"reason": "a test"})).await.expect(200);
         let waiting = join_all(crowd.by_ref().take(2).map(|client| Waiting::join(client, &sale))).await;
         // Everybody is let in within a fifth of a second else.
-        let stopped = std::time::Instant::now();
-        while stopped.elapsed() < std::time::Duration::from_millis(1_200) {
+        let stopped = Instant::now();
+        while stopped.elapsed() < Duration::from_millis(1_200) {
             for waiting in &waiting {
                 assert_eq!(waiting.place().await.body["state"], "waiting", "{stop}");
             }

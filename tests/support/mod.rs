@@ -239,6 +239,16 @@ impl TestEngine {
         actix_rt::spawn(async move { drop(connection.await) });
         client.simple_query(sql).await.expect("the statement")
     }
+
+    /// Waits until somebody has locked the table of stock by hand.
+    pub async fn sees_locked_stock(&self) {
+        let locks = "select 1 from pg_locks where relation = 'inventory.stock'::regclass and mode = 'ExclusiveLock' and granted";
+        let is_row = |message: &_| matches!(message, tokio_postgres::SimpleQueryMessage::Row(_));
+        eventually("the stock is locked", async || {
+            self.by_hand(locks).await.iter().any(is_row).then_some(())
+        })
+        .await;
+    }
 }
 
 /// Gives stock back that is held for no order as soon as the deadlines of an order allow it.
