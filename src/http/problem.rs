@@ -194,7 +194,7 @@ impl<E: Fault> From<E> for Problem {
         let kind = error.kind();
         match kind {
             Kind::Busy | Kind::Late | Kind::Unavailable | Kind::Internal => {
-                Self::failure(kind, error.code(), || error.to_string())
+                Self::failure(kind, error.code(), || error.to_string()).with_details(error.details())
             }
             _ => {
                 let mut problem = Self::new(kind.http_status(), error.code(), error.to_string());

@@ -421,7 +421,7 @@ pub struct PublicSaleView {
     items: Vec<PublicItemView>,
     #[schema(required)]
     limit_per_customer: Option<i64>,
-    /// `none`, `queue` or `lottery`.
+    /// `none`, `queue` or `lottery`, whose entries end at the opening.
     #[schema(example = "none")]
     admission: &'static str,
     /// SHA-256 of the seed of the draw, which is revealed once it was drawn.
@@ -760,6 +760,8 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
         (status = 409, description = "`not-in-status`, `sale-not-ready` with `findings`, `orders-open` with `orders` and `until` \
             for what is to be settled, or `overtaken`, `too-many-proposals`"),
         (status = 422, description = "`invalid-body`, or `sale-not-valid` with `findings`"),
+        (status = 503, description = "Something does not answer; with `findings` of the SKUs that were not ready, where a sale was \
+            to be armed: the same again finds what was set apart"),
     )
 )]
 pub async fn move_sale(

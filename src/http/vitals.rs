@@ -51,6 +51,9 @@ pub(super) struct HoldAgesView {
 #[derive(Serialize, ToSchema)]
 pub(super) struct SkuLoadView {
     pub(super) sku: String,
+    /// Whether its actor is awake and has its row. A sale is not armed before the actors of all its SKUs are, and they are kept
+    /// awake until it is over.
+    pub(super) ready: bool,
     /// Questions that wait for the answer of its actor, those among them that wait for their commit.
     pub(super) waiting: u32,
     /// How often its actor ended and another took over, since the SKU was last let go for being idle.
@@ -72,6 +75,7 @@ impl VitalsView {
         let now = Timestamp::now();
         let actors = skus.iter().zip(loads.unwrap_or_default()).map(|(sku, load)| SkuLoadView {
             sku: sku.to_string(),
+            ready: load.is_ready,
             waiting: load.waiting,
             restarts: load.restarts,
         });

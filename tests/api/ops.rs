@@ -226,6 +226,31 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever() {
 }
 
 #[actix::test]
+async fn the_page_tells_of_each_sku_whether_it_is_ready_while_the_sale_needs_it() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 20).await;
+    let mut browser = Browser::of_staff(&engine).await;
+    let sale = browser.plans("Night", "LAMP").await;
+    let path = format!("/ops/sales/{sale}");
+    let (badge, ready) = (r#"data-figure="ready""#, r#"<span class="badge ready" data-figure="ready">"#);
+    let draft = browser.get(&path).await.expect(200);
+    assert!(!draft.text.contains(badge), "{}", draft.text);
+
+    browser.moves(&sale, "schedule").await.expect(200);
+    browser_sees(&mut browser, &sale, "open").await;
+
+    for (language, word) in [("en", "Ready"), ("ja", "準備完了"), ("en", "Ready")] {
+        browser.post("/ops/language", &[("language", language), ("back", &path)]).await.expect(303);
+        let open = browser.get(&path).await.expect(200);
+        assert!(open.text.contains(&format!("{ready}{word}</span>")), "{}", open.text);
+    }
+    browser.moves(&sale, "close").await.expect(200);
+    let closed = browser.get(&path).await.expect(200);
+    assert!(!closed.text.contains(badge), "{}", closed.text);
+    engine.stop().await;
+}
+
+#[actix::test]
 async fn the_report_of_a_sale_that_is_over_is_taken_along() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 20).await;

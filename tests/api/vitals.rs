@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shobai::actors::runtime::faults;
 
-use crate::support::{Client, TestEngine, eventually};
+use crate::support::{Client, TestEngine, eventually, give_orphans_back_soon};
 
 /// A sale of more pieces than the tests want that is open, without a limit.
 async fn open_sale(staff: &Client, sku: &str) -> String {
@@ -103,7 +103,11 @@ async fn a_commit_that_hangs_is_seen_while_it_does() {
         tokio::select! { told = hangs => told, () = ordering => Value::Null }
     };
     let (told, _) = tokio::join!(seen, hold_up);
-    assert_eq!(told["actors"], json!([{"sku": "LAMP", "waiting": 1, "restarts": 0}]), "{told}");
+    assert_eq!(
+        told["actors"],
+        json!([{"sku": "LAMP", "ready": true, "waiting": 1, "restarts": 0}]),
+        "{told}"
+    );
     until(&staff, &sale, "nothing waits any more", |told| {
         told["commit_lag_ms"] == 0.0 && told["actors"][0]["waiting"] == 0
     })
@@ -128,5 +132,74 @@ async fn the_restarts_of_an_actor_are_counted() {
         })
         .await;
     }
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn the_skus_of_a_sale_are_ready_and_stay_awake_until_it_is_over() {
+    let engine = TestEngine::start_with(|config| {
+        config.inventory.shards = 1;
+        config.inventory.sku_idle_after_seconds = 1;
+    })
+    .await;
+    let staff = engine.staff().await;
+    for sku in ["LAMP", "VASE"] {
+        engine.sells(sku, 30_000).await;
+    }
+    let (on, over) = (open_sale(&staff, "LAMP").await, open_sale(&staff, "VASE").await);
+    let is_ready = async |sale: &str| vitals(&staff, sale).await["actors"][0]["ready"] == true;
+    assert!(is_ready(&on).await && is_ready(&over).await);
+
+    staff.post(&format!("/v1/admin/sales/{over}/cancel"), json!({"reason": "a test"})).await.expect(200);
+
+    // Nobody orders in the other one either, and the same round that lets the one go passes it over.
+    eventually("the one that is over falls asleep", async || {
+        let is_asleep = !is_ready(&over).await;
+        assert!(is_ready(&on).await, "an open sale's actor is asleep");
+        is_asleep.then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_is_not_armed_while_an_actor_cannot_set_its_pieces_apart() {
+    let engine = TestEngine::start_with(give_orphans_back_soon).await;
+    let staff = engine.staff().await;
+    engine.sells("LAMP", 8).await;
+    let from_now = |seconds| Timestamp::now() + SignedDuration::from_secs(seconds);
+    let plan = json!({
+        "name": "Midnight", "opens_at": from_now(600), "closes_at": from_now(1_200),
+        "items": [{"sku": "LAMP", "price": 500, "allotment": 8}],
+    });
+    let sale = staff.post("/v1/admin/sales", plan).await.expect(201).id().to_owned();
+    let tells = async |action: &str| {
+        staff.post(&format!("/v1/admin/sales/{sale}/{action}"), json!({"reason": "as planned"})).await
+    };
+    tells("schedule").await.expect(200);
+
+    let hold_up =
+        engine.by_hand("begin; lock table inventory.stock in exclusive mode; select pg_sleep(4); commit");
+    let arming = async {
+        engine.sees_locked_stock().await;
+        let refused = tells("arm").await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        let finding = &refused.body["findings"][0];
+        assert_eq!(finding["field"], "items[0]", "{refused:?}");
+        assert!(
+            finding["problem"].as_str().is_some_and(|problem| problem.starts_with("LAMP ")),
+            "{refused:?}"
+        );
+        let seen = staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200).body;
+        assert_eq!((&seen["status"], &seen["version"]), (&json!("scheduled"), &json!(2)), "{seen}");
+    };
+    tokio::join!(hold_up, arming);
+
+    // The same command again finds what was set apart, if it was.
+    eventually("it is armed", async || (tells("arm").await.status == 200).then_some(())).await;
+    let live = staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
+    assert_eq!(live["vitals"]["actors"][0]["ready"], true, "{live}");
+    assert_eq!((&live["items"][0]["allotment"], &live["items"][0]["remaining"]), (&json!(8), &json!(8)));
+    eventually("a clean audit", async || engine.audit().await.is_empty().then_some(())).await;
     engine.stop().await;
 }

@@ -162,6 +162,8 @@ async fn a_sale_is_run_from_the_page_alone() {
         "document.querySelector('[data-sku=LANTERN] [data-figure=remaining]').textContent === '9,000'",
     )
     .await;
+    page.sees("both are ready", "document.querySelectorAll('.badge.ready[data-figure=ready]').length === 2")
+        .await;
 
     // It opens by itself, and the page follows.
     page.value("window.isTheSamePage = true").await;

@@ -138,6 +138,12 @@
       figure("allotment", number.format(view.allotment));
       const load = loads.get(view.sku);
       if (load) for (const name of ["waiting", "restarts"]) figure(name, number.format(load[name]));
+      const badge = row.querySelector('[data-figure="ready"]');
+      if (badge) {
+        const isReady = load?.ready ?? false;
+        setText(badge, isReady ? words.ready : words.notReady);
+        badge.classList.toggle("ready", isReady);
+      }
       if (!view.figures) continue;
       for (const name of ["remaining", "held", "sold", "expired", "lapsed"]) figure(name, number.format(view.figures[name]));
       row.querySelector("progress").value = 100 * (view.figures.held + view.figures.sold) / Math.max(1, view.allotment);

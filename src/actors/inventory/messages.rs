@@ -234,6 +234,8 @@ pub struct ListSkuLoads {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SkuLoad {
+    /// Its actor runs and has its row: the next question is answered from memory.
+    pub is_ready: bool,
     /// Questions that wait for its answer, those among them that wait for their commit.
     pub waiting: u32,
     /// How often its actor ended and another took over, since the SKU was last let go for being idle.

@@ -155,6 +155,7 @@ impl ShardActor {
 
     fn load(&self, sku: &Sku) -> SkuLoad {
         self.skus.get(sku).map_or_else(SkuLoad::default, |active| SkuLoad {
+            is_ready: active.address.connected() && active.settled.borrow().is_some(),
             waiting: active.waiting.get(),
             restarts: active.lives.get().saturating_sub(1),
         })

@@ -27,6 +27,9 @@ pub enum SalesError {
     NotValid { findings: Vec<Finding> },
     #[error("the sale cannot be armed: not all of its skus are ready")]
     NotReady { findings: Vec<Finding> },
+    /// The same because something is broken or busy: the same command may succeed in a moment.
+    #[error("the sale cannot be armed yet: {because}")]
+    NotReadyYet { findings: Vec<Finding>, because: InventoryError },
     #[error("{orders} orders of the sale are not paid yet; the last of them lapses at {until} at the latest")]
     OrdersOpen { orders: i64, until: Timestamp },
     /// Somebody else changed it at the same time.
@@ -79,7 +82,7 @@ impl SalesError {
             Self::Room(error) => Some(error),
             Self::Pass(error) => Some(error),
             Self::Catalog(error) => Some(error),
-            Self::Inventory(error) => Some(error),
+            Self::Inventory(error) | Self::NotReadyYet { because: error, .. } => Some(error),
             Self::Asking(error) => Some(error),
             Self::Storage(error) => Some(error),
             _ => None,
@@ -132,7 +135,9 @@ impl Fault for SalesError {
     fn details(&self) -> Map<String, Value> {
         let details = match self {
             Self::NotInStatus { status, .. } | Self::NotADraft { status } => json!({ "sale_status": status }),
-            Self::NotValid { findings } | Self::NotReady { findings } => json!({ "findings": findings }),
+            Self::NotValid { findings }
+            | Self::NotReady { findings }
+            | Self::NotReadyYet { findings, .. } => json!({ "findings": findings }),
             Self::OrdersOpen { orders, until } => json!({ "orders": orders, "until": until }),
             Self::Refused(Refusal::LimitReached { limit, .. }) => json!({ "limit": limit }),
             other => return other.inner().map_or_else(Map::new, Fault::details),

@@ -310,12 +310,18 @@ impl Office {
 
     /// Sets the pieces of every SKU apart, which starts its actor and loads its figures; all SKUs or none.
     async fn make_ready(&self, sale: &Sale) -> Result<(), SalesError> {
+        let is_broken = |error: &InventoryError| error.kind().http_status() >= 500;
         let skus: Vec<Sku> = sale.draft.items.iter().map(|item| item.sku.clone()).collect();
         self.ports.quote_skus.ask(QuoteSkus { skus }).await?;
         let asked = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| async move {
             let allot = AllotStock { sale: sale.id, sku: item.sku.clone(), pieces: item.allotment };
             let allotted = self.ports.allot_stock.ask(allot).await;
-            allotted.err().map(|error| (Finding::new(format!("items[{index}]"), error.to_string()), error))
+            // Why something is broken is for the log.
+            let told = |error: &InventoryError| match is_broken(error) {
+                true => format!("{} cannot be made ready at this moment", item.sku),
+                false => error.to_string(),
+            };
+            allotted.err().map(|error| (Finding::new(format!("items[{index}]"), told(&error)), error))
         });
         let failed: Vec<(Finding, InventoryError)> =
             asked.buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
@@ -324,8 +330,8 @@ impl Office {
         }
         let (findings, errors): (Vec<_>, Vec<_>) = failed.into_iter().unzip();
         // What failed without being refused may be tried again, and will find what was set apart.
-        if let Some(error) = errors.into_iter().find(|error| error.kind().http_status() >= 500) {
-            return Err(error.into());
+        if let Some(because) = errors.into_iter().find(is_broken) {
+            return Err(SalesError::NotReadyYet { findings, because });
         }
         self.give_back(sale).await?;
         Err(SalesError::NotReady { findings })

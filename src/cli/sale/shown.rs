@@ -239,14 +239,18 @@ struct HoldAgesShown {
 #[derive(Debug, Deserialize)]
 struct SkuLoadShown {
     sku: String,
+    ready: bool,
     waiting: u32,
     restarts: u32,
 }
 
 impl VitalsShown {
-    fn load(&self, sku: &str) -> (u32, u32) {
+    /// Whether the SKU's actor is ready, what waits for it, and how often another took over.
+    fn load(&self, sku: &str) -> (&'static str, u32, u32) {
         let actor = self.actors.iter().find(|actor| actor.sku == sku);
-        actor.map_or((0, 0), |actor| (actor.waiting, actor.restarts))
+        actor.map_or(("no", 0, 0), |actor| {
+            (if actor.ready { "yes" } else { "no" }, actor.waiting, actor.restarts)
+        })
     }
 }
 
@@ -421,8 +425,17 @@ impl LiveShown {
         let mut text = format!("{}  {}\n{}\n\n", in_japan(self.at), sale.name, self.heading());
         let _ = writeln!(
             text,
-            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>9} {:>9}",
-            "SKU", "allotment", "remaining", "held", "paid", "expired", "returned", "waiting", "restarts"
+            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>5} {:>9} {:>9}",
+            "SKU",
+            "allotment",
+            "remaining",
+            "held",
+            "paid",
+            "expired",
+            "returned",
+            "ready",
+            "waiting",
+            "restarts"
         );
         for part in &self.items {
             let PartShown { sku, allotment, remaining, held, sold, expired, returned } = part;
@@ -430,11 +443,11 @@ impl LiveShown {
             let [allotment, remaining, held, sold, expired, returned] =
                 [*allotment, *remaining, *held, *sold, *expired, *returned].map(grouped);
             let stopped = if stopped { "  STOPPED" } else { "" };
-            let (waiting, restarts) = vitals.load(sku);
+            let (ready, waiting, restarts) = vitals.load(sku);
             let _ = writeln!(
                 text,
                 "{sku:<24} {allotment:>12} {remaining:>12} {held:>12} {sold:>12} {expired:>12} {returned:>12} \
-                 {waiting:>9} {restarts:>9}{stopped}"
+                 {ready:>5} {waiting:>9} {restarts:>9}{stopped}"
             );
         }
         let _ = writeln!(text, "\n{:<24} {:>12} {:>12}", "orders", "per second", "in all");
@@ -514,7 +527,7 @@ mod tests {
                 "latency": {"orders": 300, "p50_ms": 4.12, "p99_ms": 18.5, "p999_ms": 31.0},
                 "holds": {"oldest_seconds": 95, "median_seconds": 40},
                 "commit_lag_ms": 1.35, "event_lag_ms": 120,
-                "actors": [{"sku": "LAMP", "waiting": 17, "restarts": 3}],
+                "actors": [{"sku": "LAMP", "ready": true, "waiting": 17, "restarts": 3}],
             },
             "sold_out_in_seconds": 40,
             "at": "2026-11-24T15:55:03Z",
@@ -540,7 +553,7 @@ mod tests {
             "limit-reached",
             "closes in 4:57",
             "sold out in 40 s",
-            "17",
+            "yes        17         3",
             "p99.9",
             "GREEN",
             "3 no-shows",

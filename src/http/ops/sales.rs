@@ -226,6 +226,8 @@ struct SkuRow {
     load: [u32; 2],
     sold_share: i64,
     is_stopped: bool,
+    /// Whether its actor is; nothing while the sale does not need it.
+    is_ready: Option<bool>,
     forecast: String,
     controls: Vec<Control>,
 }
@@ -395,12 +397,10 @@ fn controls(words: &Words, sale: &Sale) -> Vec<Control> {
 
 fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
     let may_allot = matches!(sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused);
-    let load = |sku: &str| {
-        let actor = live.vitals.actors.iter().find(|actor| actor.sku == sku);
-        actor.map_or([0; 2], |actor| [actor.waiting, actor.restarts])
-    };
+    let needs_actors = !sale.status.is_planned() && !sale.status.is_over();
     let rows = sale.draft.items.iter().zip(&live.skus).map(|(item, view)| {
         let sku = view.sku.as_str();
+        let actor = live.vitals.actors.iter().find(|actor| actor.sku == sku);
         let is_stopped = sale.stopped_skus.contains(&item.sku);
         let link = |action: &str| format!("{HOME}/sales/{}/confirm?action={action}&sku={sku}", sale.id);
         let mut controls = Vec::new();
@@ -434,9 +434,10 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
                 || std::array::from_fn(|_| words.no_forecast.to_owned()),
                 |it| [it.remaining, it.held, it.sold, it.expired, it.lapsed].map(figure),
             ),
-            load: load(sku),
+            load: actor.map_or([0; 2], |actor| [actor.waiting, actor.restarts]),
             sold_share: view.figures.map_or(0, |it| (it.held + it.sold) * 100 / view.allotment.max(1)),
             is_stopped,
+            is_ready: needs_actors.then(|| actor.is_some_and(|actor| actor.ready)),
             forecast: if sold_out { words.sold_out } else { words.no_forecast }.to_owned(),
             controls,
         }

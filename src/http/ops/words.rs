@@ -329,6 +329,8 @@ words! {
     commit_lag: "Commit lag", "コミット遅延";
     event_lag: "Event lag", "表示遅延";
     actor_waiting: "Waiting", "処理待ち";
+    actor_ready: "Ready", "準備完了";
+    actor_not_ready: "Not ready", "準備中";
     actor_restarts: "Restarts", "再起動";
     milliseconds_unit: "{} ms", "{} ms";
     seconds_unit: "{} s", "{}秒";
