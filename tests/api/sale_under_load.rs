@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::payments::{paid, report};
-use crate::sales::{Operator, expect_no_findings, plan};
+use crate::sales::{Operator, expect_no_findings, plan, soon};
 use crate::support::client::{card_order, konbini_order};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
@@ -237,6 +237,49 @@ async fn a_pause_and_every_kill_are_in_effect_within_a_second_and_so_is_their_en
         })
         .await;
     scene.ends().await;
+}
+
+#[actix::test]
+async fn a_sale_opens_and_ends_to_the_moment_under_load() {
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    let mut plan = plan("LAMP", 100_000);
+    plan["items"].as_array_mut().unwrap().push(json!({"sku": "CHAIR", "price": PRICE, "allotment": 100_000}));
+    plan["limit_per_customer"] = Value::Null;
+    for sku in ["LAMP", "CHAIR"] {
+        engine.sells(sku, 100_000).await;
+    }
+    let crowd = Crowd::of(&engine).await;
+    // The moments of the plan are read between two of the test's clock.
+    let opens = Instant::now() + Duration::from_secs(3);
+    (plan["opens_at"], plan["closes_at"]) = (json!(soon(3_000)), json!(soon(6_000)));
+    let closes = Instant::now() + Duration::from_secs(6);
+    let sale = operator.plans(plan).await;
+    for action in ["schedule", "arm"] {
+        operator.tells(&sale, action).await.expect(200);
+    }
+
+    crowd
+        .orders_during(async {
+            let is_after = |told: &Told| told.sent > closes + WITHIN;
+            eventually("it has ended", async || (crowd.count(is_after) > 64).then_some(())).await;
+        })
+        .await;
+
+    let is_taken = |told: &Told| told.refused.is_none();
+    let before = crowd.count(|told| told.answered < opens);
+    let within = crowd.count(|told| is_taken(told) && told.answered >= opens && told.sent <= closes);
+    println!("{before} answers before the opening, {within} orders taken, {} in all", crowd.count(|_| true));
+    assert!(before > 0 && within > 0);
+    assert_eq!(crowd.count(|told| is_taken(told) && told.answered < opens), 0, "taken before the opening");
+    assert_eq!(crowd.count(|told| is_taken(told) && told.sent > closes), 0, "taken after the end");
+    let gates = ["sale-not-open", "sold as always"];
+    for told in crowd.told.borrow().iter().filter(|told| told.answered < opens || told.sent > closes) {
+        let gate = told.refused.as_deref().unwrap_or_default();
+        assert!(gates.contains(&gate) && (gate == gates[0] || told.sent > closes), "{gate}");
+    }
+    expect_no_findings(&engine).await;
+    engine.stop().await;
 }
 
 #[actix::test]
