@@ -423,13 +423,15 @@ impl Handler<MoveSale> for SalesActor {
         let MoveSale { sale, action, by, reason } = message;
         // In effect before it is written: a database that hangs keeps nobody from stopping a sale.
         let bar = match action {
-            Action::Kill if !self.is_agreed(&Wish::KillSale { sale }, by) => 0,
-            Action::Kill => self.gates.bar(sale, Refusal::Stopped("the sale".to_owned())),
-            Action::Pause => self.gates.bar(sale, Refusal::Paused),
-            action if action.keeps_out() => self.gates.bar(sale, Refusal::NotOpen { opens_in: None }),
-            // What resumes a sale lifts what was set before it.
-            Action::Resume => self.gates.last_bar(),
-            _ => 0,
+            Action::Kill if !self.is_agreed(&Wish::KillSale { sale }, by) => None,
+            Action::Kill => Some(self.gates.bar(sale, Refusal::Stopped("the sale".to_owned()))),
+            Action::Pause => Some(self.gates.bar(sale, Refusal::Paused)),
+            action if action.keeps_out() => Some(self.gates.bar(sale, Refusal::NotOpen { opens_in: None })),
+            _ => None,
+        };
+        let bars = match action {
+            Action::Resume => Bars::UpTo(None, self.gates.last_bar()),
+            _ => Bars::One(bar),
         };
         let (office, actor) = (self.office.clone(), context.address());
         Box::pin(async move {
@@ -437,13 +439,13 @@ impl Handler<MoveSale> for SalesActor {
             match &moved {
                 Ok(Steered::Done(moved)) => {
                     let _ = actor.send(Enter { sale: moved.clone() }).await;
-                    actor.do_send(Lift { sale, bar });
+                    actor.do_send(Lift { sale, bars });
                 }
-                Ok(Steered::Proposed(_)) => actor.do_send(Lift { sale, bar }),
+                Ok(Steered::Proposed(_)) => actor.do_send(Lift { sale, bars }),
                 // It is as it was, and whoever was kept out may come in again. After a failure nobody may: who wanted
                 // it stopped does not know that it is not.
                 Err(error) if is_refusal(error) && action != Action::Resume => {
-                    actor.do_send(Lift { sale, bar })
+                    actor.do_send(Lift { sale, bars })
                 }
                 Err(_) => {}
             }
@@ -467,21 +469,20 @@ impl Handler<SwitchItem> for SalesActor {
         // In effect before it is written, as above.
         let (id, sku) = (message.sale, message.sku.clone());
         let wish = message.stopped.then(|| Wish::KillItem { sale: id, sku: sku.clone() });
-        let is_barred = wish.as_ref().is_some_and(|wish| self.is_agreed(wish, message.by));
-        if is_barred {
-            self.gates.bar_sku(id, &sku);
-        }
+        let bars = match &wish {
+            Some(wish) => Bars::One(self.is_agreed(wish, message.by).then(|| self.gates.bar_sku(id, &sku))),
+            None => Bars::UpTo(Some(sku), self.gates.last_bar()),
+        };
         let (office, actor) = (self.office.clone(), context.address());
         Box::pin(async move {
             let switched = office.switch_item(message).await;
             match &switched {
                 Ok(Steered::Done(sale)) => {
                     let _ = actor.send(Enter { sale: sale.clone() }).await;
-                    actor.do_send(LiftSku { sale: id, sku });
+                    actor.do_send(Lift { sale: id, bars });
                 }
-                Ok(Steered::Proposed(_)) if is_barred => actor.do_send(LiftSku { sale: id, sku }),
-                Ok(Steered::Proposed(_)) => {}
-                Err(error) if is_refusal(error) => actor.do_send(LiftSku { sale: id, sku }),
+                Ok(Steered::Proposed(_)) => actor.do_send(Lift { sale: id, bars }),
+                Err(error) if is_refusal(error) => actor.do_send(Lift { sale: id, bars }),
                 Err(_) => {}
             }
             if let Some(wish) = wish {
@@ -497,14 +498,24 @@ impl Handler<SwitchItem> for SalesActor {
 #[rtype(result = "()")]
 struct Lift {
     sale: SaleId,
-    bar: u64,
+    bars: Bars,
+}
+
+enum Bars {
+    /// The one that was set for a change, if one was.
+    One(Option<u64>),
+    /// Those of a SKU, or of the sale as a whole, that were set before it was resumed.
+    UpTo(Option<Sku>, u64),
 }
 
 impl Handler<Lift> for SalesActor {
     type Result = ();
 
-    fn handle(&mut self, Lift { sale, bar }: Lift, _: &mut Context<Self>) {
-        self.gates.lift(sale, bar);
+    fn handle(&mut self, Lift { sale, bars }: Lift, _: &mut Context<Self>) {
+        match bars {
+            Bars::One(bar) => bar.into_iter().for_each(|bar| self.gates.lift(sale, bar)),
+            Bars::UpTo(sku, last) => self.gates.lift_up_to(sale, sku.as_ref(), last),
+        }
     }
 }
 
@@ -522,22 +533,6 @@ impl Handler<LiftEverything> for SalesActor {
         if turn == self.switch_turn {
             self.gates.lift_everything();
         }
-    }
-}
-
-/// The same for one SKU.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct LiftSku {
-    sale: SaleId,
-    sku: Sku,
-}
-
-impl Handler<LiftSku> for SalesActor {
-    type Result = ();
-
-    fn handle(&mut self, LiftSku { sale, sku }: LiftSku, _: &mut Context<Self>) {
-        self.gates.lift_sku(sale, &sku);
     }
 }
 

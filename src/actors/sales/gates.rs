@@ -4,7 +4,7 @@
 //! of the sale and of the SKU, how it is paid, the limits, the orders that are not paid yet, the admission. What passes is
 //! counted for its customer until its order has come to nothing.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,7 +212,7 @@ pub struct Gates {
     by_sku: HashMap<Sku, SaleId>,
     sales: HashMap<SaleId, Gate>,
     /// Counts the bars that were set.
-    bars: u64,
+    last_bar: u64,
     /// Uses and returns of admissions that the doorkeeper has yet to hear of.
     admissions: VecDeque<AdmissionUse>,
     /// How many there were before those.
@@ -254,10 +254,8 @@ impl Paces {
 
 struct Gate {
     sale: Arc<Sale>,
-    /// Set before a change that keeps buyers out is written, with the number by which it is lifted.
-    barred: Option<(u64, Refusal)>,
-    /// SKUs that are stopped before that is written.
-    barred_skus: HashSet<Sku>,
+    /// What keeps buyers out before it is written, the first one first.
+    bars: Vec<Bar>,
     /// Pieces that count for each claimant.
     pieces: HashMap<Arc<str>, i64>,
     claims: HashMap<OrderId, Claim>,
@@ -268,6 +266,15 @@ struct Gate {
     tally: Tally,
     /// The tally at the end of each of the last seconds.
     seconds: VecDeque<Tally>,
+}
+
+/// Keeps buyers out of a sale from the moment when that is wished for.
+struct Bar {
+    /// By which it is lifted; a later one has a higher number.
+    number: u64,
+    /// The one that it is about; nothing: the whole sale.
+    sku: Option<Sku>,
+    refusal: Refusal,
 }
 
 struct Claim {
@@ -308,7 +315,7 @@ impl Gates {
             is_barred: false,
             by_sku: HashMap::new(),
             sales: HashMap::new(),
-            bars: 0,
+            last_bar: 0,
             admissions: VecDeque::new(),
             admissions_heard: 0,
             on_their_way: 0,
@@ -375,40 +382,42 @@ impl Gates {
 
     /// Keeps buyers out from this moment on, until it is lifted by the number that is answered.
     pub fn bar(&mut self, sale: SaleId, refusal: Refusal) -> u64 {
-        self.bars += 1;
-        if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.barred = Some((self.bars, refusal));
-        }
-        self.bars
+        self.set_bar(sale, None, refusal)
     }
 
-    /// Lets buyers in again, as far as the sale does; a bar that was set since stays.
-    pub fn lift(&mut self, sale: SaleId, bar: u64) {
+    /// Keeps buyers of one SKU out from this moment on; what is not in the sale changes nothing.
+    pub fn bar_sku(&mut self, sale: SaleId, sku: &Sku) -> u64 {
+        self.set_bar(sale, Some(sku), Refusal::Stopped(sku.to_string()))
+    }
+
+    fn set_bar(&mut self, sale: SaleId, sku: Option<&Sku>, refusal: Refusal) -> u64 {
+        self.last_bar += 1;
+        let number = self.last_bar;
         if let Some(gate) = self.sales.get_mut(&sale)
-            && gate.barred.as_ref().is_some_and(|(number, _)| *number <= bar)
+            && sku.is_none_or(|sku| gate.sale.item(sku).is_some())
         {
-            gate.barred = None;
+            gate.bars.push(Bar { number, sku: sku.cloned(), refusal });
+        }
+        number
+    }
+
+    /// Lets buyers in again whom that bar kept out, as far as the sale and the other bars do.
+    pub fn lift(&mut self, sale: SaleId, bar: u64) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            gate.bars.retain(|set| set.number != bar);
+        }
+    }
+
+    /// Lifts every bar of a SKU, or of the sale as a whole, up to that one: they belong to what has been resumed.
+    pub fn lift_up_to(&mut self, sale: SaleId, sku: Option<&Sku>, last: u64) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            gate.bars.retain(|set| set.number > last || set.sku.as_ref() != sku);
         }
     }
 
     /// The number of the last bar that was set anywhere.
     pub fn last_bar(&self) -> u64 {
-        self.bars
-    }
-
-    /// Keeps buyers of one SKU out from this moment on; what is not in the sale changes nothing.
-    pub fn bar_sku(&mut self, sale: SaleId, sku: &Sku) {
-        if let Some(gate) = self.sales.get_mut(&sale)
-            && gate.sale.item(sku).is_some()
-        {
-            gate.barred_skus.insert(sku.clone());
-        }
-    }
-
-    pub fn lift_sku(&mut self, sale: SaleId, sku: &Sku) {
-        if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.barred_skus.remove(sku);
-        }
+        self.last_bar
     }
 
     /// Whether a customer's order of a sale that arrives at this moment would find its gates open.
@@ -626,8 +635,7 @@ impl Gate {
     fn of(sale: Arc<Sale>) -> Self {
         Self {
             sale,
-            barred: None,
-            barred_skus: HashSet::new(),
+            bars: Vec::new(),
             pieces: HashMap::new(),
             claims: HashMap::new(),
             unpaid: HashMap::new(),
@@ -658,10 +666,10 @@ impl Gate {
     /// Whether anybody may order anything of the sale at a moment.
     fn check_sale(&self, at: Timestamp, is_staff: bool) -> Result<(), Refusal> {
         self.check_window(at)?;
-        if let Some((_, refusal)) = &self.barred
-            && !(is_staff && matches!(refusal, Refusal::Stopped(_)))
-        {
-            return Err(refusal.clone());
+        let holds_up =
+            |bar: &&Bar| bar.sku.is_none() && !(is_staff && matches!(bar.refusal, Refusal::Stopped(_)));
+        if let Some(bar) = self.bars.iter().find(holds_up) {
+            return Err(bar.refusal.clone());
         }
         if self.sale.status == SaleStatus::Paused {
             return Err(Refusal::Paused);
@@ -686,7 +694,7 @@ impl Gate {
     }
 
     fn is_sku_stopped(&self, sku: &Sku) -> bool {
-        self.sale.stopped_skus.contains(sku) || self.barred_skus.contains(sku)
+        self.sale.stopped_skus.contains(sku) || self.bars.iter().any(|bar| bar.sku.as_ref() == Some(sku))
     }
 
     fn check_skus(&self, arrival: &Arrival) -> Result<(), Refusal> {
@@ -905,7 +913,9 @@ mod tests {
             &|gates, id| {
                 gates.bar(id, Refusal::Stopped("the sale".to_owned()));
             },
-            &|gates, id| gates.bar_sku(id, &lamp),
+            &|gates, id| {
+                gates.bar_sku(id, &lamp);
+            },
             &|gates, id| {
                 let stopped = Sale { is_stopped: true, ..Sale::clone(gates.sale(id).unwrap()) };
                 gates.enter(stopped);
@@ -1110,15 +1120,38 @@ mod tests {
     #[test]
     fn a_bar_stays_whatever_else_changes_and_is_lifted_by_who_set_it() {
         let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
-        let bar = gates.bar(id, Refusal::Paused);
+        let (lamp, ghost): (Sku, Sku) = ("LAMP".parse().unwrap(), "GHOST".parse().unwrap());
+        let paused = gates.bar(id, Refusal::Paused);
         let changed = Sale { version: 9, ..Sale::clone(gates.sale(id).unwrap()) };
         gates.enter(changed);
-        gates.bar_sku(id, &"GHOST".parse().unwrap());
+        gates.bar_sku(id, &ghost);
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "sale-paused");
-        let later = gates.bar(id, Refusal::Paused);
-        gates.lift(id, bar);
-        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "sale-paused");
-        gates.lift(id, later);
+        let killed = gates.bar(id, Refusal::Stopped("the sale".to_owned()));
+        gates.lift(id, paused);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
+        let of_sku = gates.bar_sku(id, &lamp);
+        gates.lift(id, killed);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
+        gates.lift(id, of_sku);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
+    }
+
+    #[test]
+    fn what_is_resumed_lifts_the_bars_before_it_and_no_other() {
+        let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
+        let lamp: Sku = "LAMP".parse().unwrap();
+        gates.bar_sku(id, &lamp);
+        gates.bar(id, Refusal::Paused);
+        gates.bar(id, Refusal::Stopped("the sale".to_owned()));
+        let last = gates.last_bar();
+        gates.lift_up_to(id, None, last);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
+        // Killed once more while that is resumed.
+        gates.bar_sku(id, &lamp);
+        gates.lift_up_to(id, Some(&lamp), last);
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
+        let last = gates.last_bar();
+        gates.lift_up_to(id, Some(&lamp), last);
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
     }
 
