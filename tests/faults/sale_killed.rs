@@ -5,123 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use shobai::actors::runtime::faults;
 use tokio::time::timeout;
 
 use crate::buyers::{PATIENCE, buyers, expect_clean_audit, expect_try_again, id_of};
-use crate::support::client::{card_order, konbini_order};
+use crate::operator::{LIMIT, Operator, PIECES, PRICE, Pieces, buys, held_order, plan, skus, soon};
+use crate::support::client::card_order;
 use crate::support::shop::Shop;
 use crate::support::{Answer, Client, TestEngine, eventually, give_orphans_back_soon};
-
-/// Pieces of each SKU of a sale.
-const PIECES: i64 = 40;
-const LIMIT: i64 = 2;
-const PRICE: i64 = 500;
-
-/// From now, in milliseconds.
-fn soon(milliseconds: i64) -> Timestamp {
-    Timestamp::now() + SignedDuration::from_millis(milliseconds)
-}
-
-fn plan(skus: &[String], opens_at: Timestamp) -> Value {
-    let item = |sku: &String| json!({"sku": sku, "price": PRICE, "allotment": PIECES});
-    json!({
-        "name": "Midnight", "opens_at": opens_at, "closes_at": soon(600_000), "limit_per_customer": LIMIT,
-        "items": skus.iter().map(item).collect::<Vec<_>>(),
-    })
-}
-
-/// Remaining, held, sold and returned pieces.
-type Pieces = [i64; 4];
-
-/// Who runs sales, at whichever engine serves at the moment.
-struct Operator {
-    staff: Client,
-}
-
-impl Operator {
-    async fn at(shop: &Shop) -> Self {
-        let signed_in = shop.anybody().post("/v1/auth/login", shop.demo()["admin"].clone()).await.expect(200);
-        let token = signed_in.body["access_token"].as_str().expect("a token");
-        Self { staff: shop.anybody().with_token(token) }
-    }
-
-    /// Goes on at the engine that was started again.
-    fn again_at(&mut self, shop: &Shop) {
-        self.staff = shop.anybody().with_token(self.staff.token.clone().expect("a token"));
-    }
-
-    async fn schedules(&self, skus: &[String], opens_at: Timestamp) -> String {
-        let planned = self.staff.post("/v1/admin/sales", plan(skus, opens_at)).await.expect(201);
-        self.tells(planned.id(), "schedule").await.expect(200);
-        planned.id().to_owned()
-    }
-
-    async fn opens(&self, skus: &[String]) -> String {
-        let sale = self.schedules(skus, soon(-1_000)).await;
-        self.sees(&sale, "open").await;
-        sale
-    }
-
-    async fn tells(&self, sale: &str, action: &str) -> Answer {
-        self.staff.post(&format!("/v1/admin/sales/{sale}/{action}"), json!({"reason": "a test"})).await
-    }
-
-    async fn sale(&self, sale: &str) -> Value {
-        self.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200).body
-    }
-
-    async fn sees(&self, sale: &str, status: &str) {
-        eventually(&format!("the sale is {status}"), async || {
-            (self.sale(sale).await["status"] == status).then_some(())
-        })
-        .await;
-    }
-
-    async fn pieces(&self, sale: &str) -> Vec<Pieces> {
-        let live = self.staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
-        let parts = live["items"].as_array().expect("items").iter().map(|part| {
-            let figure = |name: &str| part[name].as_i64().expect("a figure");
-            let pieces = ["remaining", "held", "sold", "returned"].map(figure);
-            assert_eq!(pieces.iter().sum::<i64>(), figure("allotment"), "{part}");
-            assert!(pieces.iter().all(|pieces| *pieces >= 0), "{part}");
-            pieces
-        });
-        parts.collect()
-    }
-
-    async fn sees_pieces(&self, sale: &str, expected: &[Pieces]) {
-        let found = RefCell::new(Vec::new());
-        let seen = eventually("the pieces are where they belong", async || {
-            found.replace(self.pieces(sale).await);
-            (*found.borrow() == expected).then_some(())
-        });
-        if timeout(Duration::from_secs(15), seen).await.is_err() {
-            panic!("{:?} and not {expected:?}", found.borrow());
-        }
-    }
-}
-
-/// The demo's SKUs that have some hundred pieces each.
-async fn skus(shop: &Shop) -> Vec<String> {
-    let products = shop.anybody().all_pages("/v1/products", 50).await;
-    let variants = products.iter().flat_map(|product| product["variants"].as_array().expect("variants"));
-    let skus = variants.map(|variant| variant["sku"].as_str().expect("a sku").to_owned());
-    skus.filter(|sku| sku != "SHOBAI-HOT-1").collect()
-}
-
-/// An order whose pieces stay held, on a phone of the customer's own: the limit knows a phone again.
-fn held_order(sku: &str, quantity: i64, customer: usize) -> Value {
-    let mut order = konbini_order(sku, quantity);
-    order["payment"]["konbini"]["phone"] = json!(format!("0901111{customer:04}"));
-    order
-}
-
-async fn buys(shop: &Shop, token: &str, order: Value) -> Answer {
-    shop.anybody().with_token(token).orders_with(&uuid::Uuid::now_v7().to_string(), order).await
-}
 
 #[actix_web::test]
 async fn a_kill_changes_no_sale_whatever_its_status() {
@@ -224,6 +117,124 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
 }
 
 #[actix_web::test]
+async fn what_staff_did_before_a_kill_holds_after_it() {
+    let settings =
+        [("SHOBAI_SALES__ARM_BEFORE_SECONDS", "1"), ("SHOBAI_SALES__SECOND_OPERATOR", r#"["lower"]"#)];
+    let mut shop = Shop::open(&settings).await;
+    let mut operator = Operator::at(&shop).await;
+    let mut second = shop.staff().await;
+    let tokens = shop.customers(2).await;
+    let [first, other] = &tokens[..] else { panic!("two customers") };
+    let skus = skus(&shop).await;
+    let (of_each, of_cancelled) = skus.split_at(6);
+    let of_cancelled: Vec<&[String]> = of_cancelled.chunks(8).take(3).collect();
+    let sku = |index: usize| &*of_each[index];
+    let one = |index: usize| &of_each[index..=index];
+    let mut before = BTreeMap::new();
+    for sku in of_cancelled.iter().copied().flatten() {
+        before.insert(sku.clone(), shop.anybody().available(sku).await);
+    }
+
+    let draft = operator.plans(plan(one(0), soon(300_000))).await;
+    let drafted = operator.sale(&draft).await;
+    let settled = operator.opens(one(1)).await;
+    buys(&shop, first, card_order(sku(1), 2, "tok_ok")).await.expect(201);
+    operator.tells(&settled, "close").await.expect(200);
+    eventually("nothing of the sale is open", async || {
+        (operator.tells(&settled, "settle").await.status == 200).then_some(())
+    })
+    .await;
+    let report = operator.report(&settled).await;
+    let half_stopped = operator.opens(&of_each[2..4]).await;
+    operator.switches(&format!("sales/{half_stopped}/items/{}/kill", sku(2))).await;
+    let changed = operator.opens(&of_each[4..6]).await;
+    allots(&operator.staff, &changed, sku(4), PIECES, PIECES + 5).await.expect(200);
+    allots(&operator.staff, &changed, sku(5), PIECES, PIECES - 10).await.expect(202);
+    let proposals = second.get("/v1/admin/proposals").await.expect(200).body;
+    let mut cancelled = Vec::new();
+    for skus in &of_cancelled {
+        let sale = operator.schedules(skus, soon(300_000)).await;
+        operator.tells(&sale, "arm").await.expect(200);
+        cancelled.push(sale);
+    }
+    operator.switches("kill").await;
+    // Into the middle of giving back what was set aside for three sales.
+    let staff = operator.staff.clone();
+    let cancelling = join_all(cancelled.iter().map(|sale| {
+        let path = format!("/v1/admin/sales/{sale}/cancel");
+        staff.try_send(staff.request(reqwest::Method::POST, &path).json(&json!({"reason": "a test"})))
+    }));
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        shop.kill_engine().await;
+    };
+    let (_unclear, ()) = tokio::join!(cancelling, kill);
+
+    shop.start().await;
+    operator.again_at(&shop);
+    second = shop.anybody().with_token(second.token.expect("a token"));
+
+    // Everything is stopped for customers; all can be read, and staff may try it.
+    for sku in [sku(2), sku(3), sku(5)] {
+        buys(&shop, other, card_order(sku, 1, "tok_ok")).await.expect_problem(409, "stopped");
+        assert!(shop.anybody().available(sku).await > 0);
+    }
+    operator.staff.orders_by_card(sku(3), 1).await.expect(201);
+    for sale in &cancelled {
+        for _ in 0..2 {
+            operator.tells(sale, "cancel").await.expect(200);
+            assert_eq!(operator.sale(sale).await["status"], "cancelled");
+        }
+    }
+    for (sku, expected) in &before {
+        eventually(&format!("{expected} pieces of {sku} in general stock"), async || {
+            (shop.anybody().available(sku).await == *expected).then_some(())
+        })
+        .await;
+    }
+    operator.switches("resume").await;
+    // The switch of the one SKU is not that of everything.
+    buys(&shop, other, card_order(sku(2), 1, "tok_ok")).await.expect_problem(409, "stopped");
+    buys(&shop, other, card_order(sku(3), 1, "tok_ok")).await.expect(201);
+    operator.switches(&format!("sales/{half_stopped}/items/{}/resume", sku(2))).await;
+    buys(&shop, other, card_order(sku(2), 1, "tok_ok")).await.expect(201);
+    let pieces = [(sku(2), [PIECES - 1, 0, 1, 0]), (sku(3), [PIECES - 2, 0, 2, 0])];
+    operator.sees_pieces(&half_stopped, &by_sku(pieces)).await;
+
+    assert_eq!(operator.sale(&draft).await, drafted);
+    operator.tells(&draft, "schedule").await.expect(200);
+    assert_eq!(operator.sale(&settled).await["status"], "settled");
+    assert_eq!(operator.report(&settled).await, report);
+
+    assert_eq!(second.get("/v1/admin/proposals").await.expect(200).body, proposals);
+    for _ in 0..2 {
+        allots(&second, &changed, sku(5), PIECES, PIECES - 10).await.expect(200);
+        let changed = operator.sale(&changed).await;
+        let allotments = changed["items"].as_array().expect("items").iter().map(|item| &item["allotment"]);
+        assert_eq!(allotments.collect::<Vec<_>>(), [PIECES + 5, PIECES - 10]);
+    }
+    assert!(second.get("/v1/admin/proposals").await.expect(200).items().is_empty());
+    let changes = operator.staff.get(&format!("/v1/admin/sales/{changed}/changes")).await.expect(200);
+    let lowered = changes.items().iter().filter(|change| !change["proposed_by"].is_null());
+    assert_eq!(lowered.count(), 1, "{changes:?}");
+    let pieces = [(sku(4), [PIECES + 5, 0, 0, 0]), (sku(5), [PIECES - 10, 0, 0, 0])];
+    operator.sees_pieces(&changed, &by_sku(pieces)).await;
+    shop.expect_clean_audit().await;
+}
+
+/// In the order in which they are seen live.
+fn by_sku(mut pieces: [(&str, Pieces); 2]) -> [Pieces; 2] {
+    pieces.sort_unstable();
+    pieces.map(|(_, pieces)| pieces)
+}
+
+async fn allots(staff: &Client, sale: &str, sku: &str, expected: i64, allotment: i64) -> Answer {
+    let path = format!("/v1/admin/sales/{sale}/items/{sku}");
+    let change = json!({"allotment": allotment, "expected": expected, "reason": "a test"});
+    staff.send(staff.request(reqwest::Method::PATCH, &path).json(&change)).await
+}
+
+#[actix_web::test]
 async fn kills_under_load_let_nobody_have_more_than_the_limit() {
     let mut shop = Shop::open(&[]).await;
     let mut operator = Operator::at(&shop).await;
@@ -283,7 +294,7 @@ async fn panics_of_the_sales_actor_let_nobody_have_more_than_the_limit() {
     let operator = Operator { staff: engine.staff().await };
     let mut wide = plan(std::slice::from_ref(&sku), soon(-1_000));
     wide["items"][0]["allotment"] = json!(1_000);
-    let sale = operator.staff.post("/v1/admin/sales", wide).await.expect(201).id().to_owned();
+    let sale = operator.plans(wide).await;
     operator.tells(&sale, "schedule").await.expect(200);
     operator.sees(&sale, "open").await;
     let customers = buyers(&engine, 32).await;

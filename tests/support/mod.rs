@@ -231,13 +231,10 @@ impl TestEngine {
         examine(&connection, Duration::from_secs(120)).await.expect("an audit")
     }
 
-    /// Runs SQL by hand, as somebody at the database's own prompt would: without the engine's settings.
+    /// Runs SQL by hand in the engine's database.
     pub async fn by_hand(&self, sql: &str) -> Vec<tokio_postgres::SimpleQueryMessage> {
         use secrecy::ExposeSecret as _;
-        let config: tokio_postgres::Config = self.config.postgres.url.expose_secret().parse().expect("a url");
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await.expect("a connection");
-        actix_rt::spawn(async move { drop(connection.await) });
-        client.simple_query(sql).await.expect("the statement")
+        by_hand(self.config.postgres.url.expose_secret(), sql).await
     }
 
     /// Waits until somebody has locked the table of stock by hand.
@@ -249,6 +246,14 @@ impl TestEngine {
         })
         .await;
     }
+}
+
+/// Runs SQL as somebody at the database's own prompt would: without the engine's settings.
+pub async fn by_hand(url: &str, sql: &str) -> Vec<tokio_postgres::SimpleQueryMessage> {
+    let config: tokio_postgres::Config = url.parse().expect("a url");
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.expect("a connection");
+    actix_rt::spawn(async move { drop(connection.await) });
+    client.simple_query(sql).await.expect("the statement")
 }
 
 /// Gives stock back that is held for no order as soon as the deadlines of an order allow it.

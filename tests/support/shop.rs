@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::{Client, eventually};
+use super::{Client, by_hand, eventually};
 
 /// Stock that is held for no order is given back as soon as these deadlines of an order allow it.
 const ORPHANS_COME_BACK_SOON: [(&str, &str); 3] = [
@@ -151,6 +151,18 @@ impl Shop {
     pub fn postmaster(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).ok()?;
         text.lines().next()?.parse().ok().map(Pid::from_raw)
+    }
+
+    /// Another member of staff, signed in; the demo has one.
+    pub async fn staff(&self) -> Client {
+        let email = "second@example.jp";
+        self.anybody().registered(email).await;
+        let pid_file =
+            fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).expect("a cluster");
+        let [port, socket] = [3, 4].map(|line| pid_file.lines().nth(line).expect("an address"));
+        let url = format!("host={socket} port={port} user=shobai dbname=shobai");
+        by_hand(&url, &format!("update users.users set role = 'staff' where email = '{email}'")).await;
+        self.anybody().signed_in(email).await
     }
 
     /// All that work in the cluster.

@@ -1,0 +1,223 @@
+//! The engine is killed while people wait for a flash sale: tickets, draw and admissions are as they were told.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shobai::actors::sales::PublishedDraw;
+
+use crate::operator::{Operator, PIECES, buys, held_order, plan, skus, soon};
+use crate::support::client::card_order;
+use crate::support::shop::Shop;
+use crate::support::{Answer, Client, eventually};
+
+/// Somebody who waits, with the ticket that was handed out.
+struct Waiting<'a> {
+    token: &'a str,
+    sale: &'a str,
+    ticket: String,
+    number: u64,
+}
+
+impl<'a> Waiting<'a> {
+    async fn join(shop: &Shop, token: &'a str, sale: &'a str) -> Self {
+        let client = shop.anybody().with_token(token);
+        let joined = eventually("the room is there", async || {
+            let answer = client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+            (!matches!(answer.code(), "no-waiting-room" | "busy")).then_some(answer)
+        })
+        .await
+        .expect(201);
+        let ticket = joined.body["ticket"].as_str().expect("a ticket").to_owned();
+        Self { token, sale, ticket, number: joined.body["number"].as_u64().expect("a number") }
+    }
+
+    /// Once the room is there.
+    async fn place(&self, shop: &Shop) -> Value {
+        let client = shop.anybody().with_token(self.token);
+        eventually("the room is there", async || {
+            let look = client.request(reqwest::Method::GET, &format!("/v1/sales/{}/queue", self.sale));
+            let answer = client.send(look.header("Queue-Ticket", &self.ticket)).await;
+            (!matches!(answer.code(), "no-waiting-room" | "busy")).then_some(answer)
+        })
+        .await
+        .expect(200)
+        .body
+    }
+
+    async fn sees(&self, shop: &Shop, state: &str) -> Value {
+        eventually(&format!("ticket {} is {state}", self.number), async || {
+            let place = self.place(shop).await;
+            (place["state"] == state).then_some(place)
+        })
+        .await
+    }
+
+    async fn admission(&self, shop: &Shop) -> String {
+        self.sees(shop, "admitted").await["admission"].as_str().expect("an admission").to_owned()
+    }
+
+    async fn orders(&self, shop: &Shop, admission: &str, order: Value) -> Answer {
+        let client: Client = shop.anybody().with_token(self.token);
+        let request = client.request(reqwest::Method::POST, "/v1/orders");
+        let request = request.header("Idempotency-Key", uuid::Uuid::now_v7().to_string());
+        client.send(request.header("Sale-Admission", admission).json(&order)).await
+    }
+}
+
+async fn everybody<'a>(shop: &Shop, tokens: &'a [String], sale: &'a str) -> Vec<Waiting<'a>> {
+    join_all(tokens.iter().map(|token| Waiting::join(shop, token, sale))).await
+}
+
+async fn armed(operator: &Operator, sku: &str, opens_at: Timestamp, admission: Value) -> String {
+    let mut queued = plan(&[sku.to_owned()], opens_at);
+    if admission["mode"] == "lottery" {
+        queued["items"][0]["allotment"] = json!(2);
+    }
+    queued["admission"] = admission;
+    let sale = operator.plans(queued).await;
+    for action in ["schedule", "arm"] {
+        operator.tells(&sale, action).await.expect(200);
+    }
+    sale
+}
+
+/// As it was published: by the seed that was committed to before anybody came.
+async fn draw(shop: &Shop, sale: &str) -> Value {
+    let draw = eventually("it is drawn", async || {
+        let draw = shop.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        (draw.status == 200).then_some(draw.body)
+    })
+    .await;
+    serde_json::from_value::<PublishedDraw>(draw.clone()).expect("a draw").verify().expect("a fair draw");
+    draw
+}
+
+async fn commitment(shop: &Shop, sale: &str) -> Value {
+    let sale = shop.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    assert!(sale["commitment"].is_string(), "{sale}");
+    sale["commitment"].clone()
+}
+
+/// Those who wait in the order of the draw.
+fn in_order<'a, 'b>(waiting: &'b [Waiting<'a>], draw: &Value) -> Vec<&'b Waiting<'a>> {
+    let order: Vec<u64> =
+        draw["order"].as_array().expect("an order").iter().filter_map(Value::as_u64).collect();
+    let mut waiting: Vec<&Waiting<'_>> = waiting.iter().collect();
+    waiting.sort_by_key(|waiting| order.iter().position(|number| *number == waiting.number));
+    assert_eq!(order, waiting.iter().map(|waiting| waiting.number).collect::<Vec<_>>());
+    waiting
+}
+
+#[actix_web::test]
+async fn a_kill_takes_nothing_from_those_who_wait() {
+    let mut shop = Shop::open(&[]).await;
+    let mut operator = Operator::at(&shop).await;
+    let tokens = shop.customers(8).await;
+    let skus = skus(&shop).await;
+    let queue = |per_second: u32| json!({"mode": "queue", "per_second": per_second});
+
+    // One is paused before anybody comes, one is drawn and lets people in, one each is drawn while nobody is there.
+    let paused = armed(&operator, &skus[0], soon(-1_000), queue(100)).await;
+    operator.sees(&paused, "open").await;
+    operator.tells(&paused, "pause").await.expect(200);
+    let in_paused = everybody(&shop, &tokens[..2], &paused).await;
+    let open = armed(&operator, &skus[1], soon(2_000), queue(1)).await;
+    let in_open = everybody(&shop, &tokens, &open).await;
+    let drawn = draw(&shop, &open).await;
+    let in_open = in_order(&in_open, &drawn);
+    let [used, holds, unused, behind @ ..] = &in_open[..] else { panic!("eight people") };
+    let sku = &*skus[1];
+    let spent = used.admission(&shop).await;
+    used.orders(&shop, &spent, card_order(sku, 1, "tok_ok")).await.expect(201);
+    let opens_at = soon(6_000);
+    let early = armed(&operator, &skus[2], opens_at, queue(1)).await;
+    let lottery = armed(&operator, &skus[3], opens_at, json!({"mode": "lottery"})).await;
+    let in_early = everybody(&shop, &tokens[..5], &early).await;
+    let in_lottery = everybody(&shop, &tokens[..5], &lottery).await;
+    let committed = [commitment(&shop, &early).await, commitment(&shop, &lottery).await];
+    let held_with = holds.admission(&shop).await;
+    let held = holds.orders(&shop, &held_with, held_order(sku, 1, 1)).await.expect(201);
+    let good = unused.admission(&shop).await;
+    let mut places = Vec::new();
+    for waiting in behind {
+        places.push(waiting.place(&shop).await["position"].as_u64().unwrap_or(0));
+    }
+    assert!(places.last().is_some_and(|last| *last > 0), "all are in, so this shows little: {places:?}");
+    for waiting in [&in_early[0], &in_lottery[0]] {
+        assert_eq!(waiting.place(&shop).await["state"], "pre_queue", "too late, so this shows little");
+    }
+
+    // The opening of two of them passes while nobody is there.
+    shop.kill_engine().await;
+    let wait = opens_at.duration_since(Timestamp::now());
+    if wait.is_positive() {
+        tokio::time::sleep(wait.unsigned_abs().min(Duration::from_secs(6))).await;
+    }
+    shop.start().await;
+    operator.again_at(&shop);
+
+    for (waiting, before) in behind.iter().zip(places) {
+        // Some may be let in meanwhile; nobody falls back.
+        let now = waiting.place(&shop).await["position"].as_u64().unwrap_or(0);
+        assert!(now <= before, "ticket {}: {before}, then {now}", waiting.number);
+    }
+    assert_eq!(draw(&shop, &open).await, drawn);
+    for waiting in in_open.iter().copied().chain(&in_early).chain(&in_lottery).chain(&in_paused) {
+        let place = waiting.place(&shop).await;
+        assert_ne!(place["state"], "no_show", "{place}");
+        if waiting.sale != lottery {
+            let again = Waiting::join(&shop, waiting.token, waiting.sale).await;
+            assert_eq!(again.ticket, waiting.ticket);
+        }
+    }
+
+    // An admission is good for one live order, and for one only, however often somebody is let in with it.
+    for (waiting, admission) in [(used, &spent), (holds, &held_with)] {
+        let again = waiting.orders(&shop, admission, card_order(sku, 1, "tok_ok")).await;
+        again.expect_problem(403, "not-admitted");
+        waiting.sees(&shop, "ordered").await;
+    }
+    unused.orders(&shop, &good, card_order(sku, 1, "tok_ok")).await.expect(201);
+    unused.orders(&shop, &good, card_order(sku, 1, "tok_ok")).await.expect_problem(403, "not-admitted");
+    unused.sees(&shop, "ordered").await;
+    // What is given up makes room again, up to the limit.
+    shop.anybody().with_token(holds.token).cancels(held.id()).await.expect(200);
+    holds.orders(&shop, &held_with, card_order(sku, 3, "tok_ok")).await.expect_problem(409, "limit-reached");
+    holds.orders(&shop, &held_with, card_order(sku, 2, "tok_ok")).await.expect(201);
+    operator.sees_pieces(&open, &[[PIECES - 4, 0, 4, 0]]).await;
+
+    let [in_queue, in_draw] = &committed;
+    let drawn = draw(&shop, &early).await;
+    assert_eq!(&drawn["commitment"], in_queue);
+    let line = in_order(&in_early, &drawn);
+    assert_eq!(line.len(), 5);
+    eventually("all are let in, as they were drawn", async || {
+        // Backwards, so that nobody comes in between two looks.
+        let mut is_in = Vec::new();
+        for waiting in line.iter().rev() {
+            is_in.push(waiting.place(&shop).await["state"] == "admitted");
+        }
+        assert!(is_in.is_sorted(), "{is_in:?}");
+        is_in.iter().all(|is_in| *is_in).then_some(())
+    })
+    .await;
+    let drawn = draw(&shop, &lottery).await;
+    assert_eq!(&drawn["commitment"], in_draw);
+    let line = in_order(&in_lottery, &drawn);
+    for (index, waiting) in line.iter().enumerate() {
+        waiting.sees(&shop, if index < 2 { "admitted" } else { "waiting" }).await;
+    }
+
+    buys(&shop, &tokens[0], card_order(&skus[0], 1, "tok_ok")).await.expect_problem(409, "sale-paused");
+    for waiting in &in_paused {
+        assert_eq!(waiting.place(&shop).await["state"], "waiting");
+    }
+    operator.tells(&paused, "resume").await.expect(200);
+    for waiting in &in_paused {
+        let admission = waiting.admission(&shop).await;
+        waiting.orders(&shop, &admission, card_order(&skus[0], 1, "tok_ok")).await.expect(201);
+    }
+    shop.expect_clean_audit().await;
+}
