@@ -214,6 +214,52 @@ async fn a_sale_that_cannot_be_wound_up_is_tried_again_after_longer_and_longer()
 }
 
 #[actix::test]
+async fn refusals_are_written_once_they_can_be() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    let sale = operator.opens(plan("LAMP", 10)).await;
+    operator.tells(&sale, "pause").await.expect(200);
+    engine
+        .by_hand(
+            "create sequence public.tries;
+             create function public.refuse() returns trigger language plpgsql as $$ begin
+                 perform nextval('public.tries');
+                 raise exception 'not now';
+             end $$;
+             create trigger refuse before insert on sales.refusals for each row execute function public.refuse()",
+        )
+        .await;
+    let buyer = engine.customer().await;
+    let tried = async |times: i64| {
+        eventually("it is tried to write them", async || {
+            let tries: i64 =
+                told(&engine, "select last_value from public.tries where is_called").await?.parse().ok()?;
+            (tries >= times).then_some(())
+        })
+        .await;
+    };
+
+    buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "sale-paused");
+    tried(1).await;
+    buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "sale-paused");
+    tried(3).await;
+    assert_eq!(told(&engine, "select count(*) from sales.refusals").await.as_deref(), Some("0"));
+
+    engine.by_hand("drop trigger refuse on sales.refusals").await;
+
+    let customer = buyer.get("/v1/users/me").await.expect(200).id().to_owned();
+    let why = format!("/v1/admin/sales/{sale}/why?customer={customer}");
+    eventually("both are explained", async || {
+        let why = operator.staff.get(&why).await.expect(200);
+        let mut told = why.items().iter().filter_map(|decision| decision["what"].as_str());
+        told.any(|what| what.starts_with("refused 2 times by sale-paused")).then_some(())
+    })
+    .await;
+    engine.stop().await;
+}
+
+#[actix::test]
 async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;

@@ -10,7 +10,7 @@ use actix::{
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{Gates, Passage, Refusal};
+use super::gates::{Gates, Passage, Refusal, Refused};
 use super::messages::*;
 use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
@@ -18,7 +18,7 @@ use super::proposals::{Proposal, Steered, Wish};
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::faults;
 use crate::storage::StorageError;
-use crate::types::{OrderId, SaleId, Sku};
+use crate::types::{CustomerId, OrderId, SaleId, Sku};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
@@ -208,7 +208,8 @@ impl SalesActor {
         });
     }
 
-    /// Behind the answers: what is lost with the engine was told to whoever asked all the same.
+    /// Behind the answers: what is lost with the engine was told to whoever asked all the same. What cannot be written is
+    /// written with the next second's; if it was written and nobody knows, it counts twice.
     fn write_refusals_down(&mut self, context: &mut Context<Self>) {
         if self.is_writing_refusals {
             return;
@@ -222,12 +223,14 @@ impl SalesActor {
         self.is_writing_refusals = true;
         let (store, actor) = (self.office.store.clone(), context.address());
         actix_rt::spawn(async move {
+            let mut unwritten = Vec::new();
             for some in refusals.chunks(REFUSALS_AT_ONCE) {
                 if let Err(error) = store.count_refusals(some).await {
-                    tracing::warn!(%error, count = some.len(), "refusals could not be written down");
+                    tracing::warn!(%error, count = some.len(), "refusals are written down later");
+                    unwritten.extend_from_slice(some);
                 }
             }
-            actor.do_send(Done { work: Work::Refusals });
+            actor.do_send(RefusalsWritten { unwritten });
         });
     }
 
@@ -873,7 +876,6 @@ impl Handler<EnterParts> for SalesActor {
 enum Work {
     Parts,
     LookingAgain,
-    Refusals,
 }
 
 /// Tells the actor itself that something is done.
@@ -890,8 +892,23 @@ impl Handler<Done> for SalesActor {
         match work {
             Work::Parts => self.is_reading_parts = false,
             Work::LookingAgain => self.is_looking_again = false,
-            Work::Refusals => self.is_writing_refusals = false,
         }
+    }
+}
+
+/// Tells the actor itself that refusals are written down, but for these.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct RefusalsWritten {
+    unwritten: Vec<(SaleId, CustomerId, Refused)>,
+}
+
+impl Handler<RefusalsWritten> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, RefusalsWritten { unwritten }: RefusalsWritten, _: &mut Context<Self>) {
+        self.is_writing_refusals = false;
+        self.gates.keep_refusals(unwritten);
     }
 }
 

@@ -562,12 +562,20 @@ impl Gates {
             of_sale.tally.refuse(gate);
         }
         let now = Timestamp::now();
-        if let Some(refused) = self.refusals.get_mut(&(sale, customer, gate)) {
-            refused.count += 1;
-            refused.last_at = now;
-        } else if self.refusals.len() < REFUSALS_MAX {
-            let refused = Refused { gate, count: 1, first_at: now, last_at: now };
-            self.refusals.insert((sale, customer, gate), refused);
+        self.keep_refusals([(sale, customer, Refused { gate, count: 1, first_at: now, last_at: now })]);
+    }
+
+    /// Keeps refusals until they are taken, those of a customer by one gate as one.
+    pub fn keep_refusals(&mut self, refusals: impl IntoIterator<Item = (SaleId, CustomerId, Refused)>) {
+        for (sale, customer, refused) in refusals {
+            let name = (sale, customer, refused.gate);
+            if let Some(known) = self.refusals.get_mut(&name) {
+                known.count += refused.count;
+                known.first_at = known.first_at.min(refused.first_at);
+                known.last_at = known.last_at.max(refused.last_at);
+            } else if self.refusals.len() < REFUSALS_MAX {
+                self.refusals.insert(name, refused);
+            }
         }
     }
 
@@ -1153,6 +1161,25 @@ mod tests {
         let last = gates.last_bar();
         gates.lift_up_to(id, Some(&lamp), last);
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
+    }
+
+    #[test]
+    fn refusals_that_could_not_be_written_join_those_that_came_meanwhile() {
+        let (mut gates, id) = gates(|_| {});
+        gates.refuse(id, customer(1), &Refusal::Paused);
+        gates.refuse(id, customer(1), &Refusal::SoldOut);
+        let unwritten = gates.take_refusals();
+        gates.refuse(id, customer(1), &Refusal::Paused);
+        gates.keep_refusals(unwritten.clone());
+        let again = gates.take_refusals();
+        assert_eq!(again.len(), 2);
+        for (_, _, before) in unwritten {
+            let (_, _, now) = again.iter().find(|(_, _, now)| now.gate == before.gate).unwrap();
+            assert_eq!(now.count, if before.gate == "sale-paused" { 2 } else { 1 });
+            assert_eq!(now.first_at, before.first_at);
+            assert!(now.last_at >= before.last_at);
+        }
+        assert!(gates.take_refusals().is_empty());
     }
 
     #[test]
