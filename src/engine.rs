@@ -649,6 +649,7 @@ impl Domains {
                 get_traces: sales.port(),
                 get_room: self.waiting.port(),
                 get_draw: self.waiting.port(),
+                note_refusal: sales.port(),
             },
             dry_runs: http::DryRunPorts {
                 start_dry_run: dry_runs.actor.port(),

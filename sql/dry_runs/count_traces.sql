@@ -4,6 +4,7 @@
 select (select count(*) from sales.sales where id = any($1))
      + (select count(*) from sales.entries where sale_id = any($1))
      + (select count(*) from sales.entries where customer_id between $2 and $3)
+     + (select count(*) from sales.entry_changes where sale_id = any($1))
      + (select count(*) from sales.refusals where sale_id = any($1))
      + (select count(*) from inventory.allotments where sale_id = any($1))
      + (select count(*) from inventory.reservations where sale_id = any($1))

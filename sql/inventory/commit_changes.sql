@@ -39,7 +39,7 @@ with moved as (
       join moved on moved.sku = hold.sku
 ), ended as (
     update inventory.reservations as reservation
-       set state = change.state_after
+       set state = change.state_after, ended_at = now()
       from unnest($20::uuid[], $21::text[], $22::text[], $23::text[]) as change (id, sku, state_before, state_after)
       join moved on moved.sku = change.sku
      where reservation.id = change.id and reservation.sku = change.sku and reservation.state = change.state_before

@@ -16,10 +16,10 @@ with asked as (
        and orders.payment_status = asked.payment_before
     returning orders.id
 ), remembered as (
-    insert into orders.order_history (order_id, step, status, reason, at)
+    insert into orders.order_history (order_id, step, status, payment_status, reason, at)
     select asked.order_id,
            (select coalesce(max(step), 0) + 1 from orders.order_history as history where history.order_id = asked.order_id),
-           asked.after, asked.reason, asked.at
+           asked.after, asked.payment_status, asked.reason, asked.at
       from asked join moved on moved.id = asked.order_id
 ), told as (
     insert into orders.events (id, name, version, order_id, payload, at)

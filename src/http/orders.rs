@@ -525,7 +525,7 @@ pub async fn list_orders(
     gateway: Data<Gateway>,
 ) -> Answer {
     let FromQuery(ListOrdersQuery { limit, cursor, status }) = query;
-    let question = ListOrders { customer: customer.0.customer, limit, cursor, status };
+    let question = ListOrders { customer: customer.0.customer, limit, cursor, status, sale: None };
     let page = gateway.ports.orders.list_orders.ask(question).await?;
     answer::page(&page, OrderView::of)
 }

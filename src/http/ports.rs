@@ -19,8 +19,8 @@ use crate::actors::payments::WebhookSecret;
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
     Challenge, ChangeItem, CreateSale, GetAnnounced, GetDraw, GetLive, GetPlace, GetRoom, GetSale, GetTraces,
-    JoinQueue, ListAnnounced, ListChanges, ListProposals, ListSales, MoveSale, PassKey, ProofOfWork,
-    ReplanSale, SwitchEverything, SwitchItem, ValidateSale, WithdrawProposal,
+    JoinQueue, ListAnnounced, ListChanges, ListProposals, ListSales, MoveSale, NoteRefusal, PassKey,
+    ProofOfWork, ReplanSale, SwitchEverything, SwitchItem, ValidateSale, WithdrawProposal,
 };
 use crate::actors::users::{
     GetUser, Identity, RefreshSession, RegisterUser, RenewSession, SignIn, SignOut, TokenError,
@@ -74,6 +74,7 @@ pub struct SalesPorts {
     pub get_traces: Port<GetTraces>,
     pub get_room: Port<GetRoom>,
     pub get_draw: Port<GetDraw>,
+    pub note_refusal: Port<NoteRefusal>,
 }
 
 pub struct UsersPorts {

@@ -16,7 +16,8 @@ use super::events::{self, Listener};
 use super::input::FromPath;
 use super::ports::Gateway;
 use super::problem::Problem;
-use crate::actors::sales::{GetDraw, GetPlace, JoinQueue, QueuePlace, Ticket};
+use crate::actors::sales::{GetDraw, GetPlace, JoinQueue, NoteRefusal, QueuePlace, Ticket};
+use crate::error::Fault;
 use crate::types::{CustomerId, SaleId};
 
 const CHALLENGE_ANSWER: HeaderName = HeaderName::from_static("challenge-answer");
@@ -132,9 +133,17 @@ pub async fn join_queue(
     request: HttpRequest,
     gateway: Data<Gateway>,
 ) -> Answer {
-    check_challenge(&gateway, customer.0.customer, &request)?;
-    let join = JoinQueue { sale: id.0, customer: customer.0.customer };
-    let place = gateway.ports.sales.join_queue.ask(join).await?;
+    let (sale, customer) = (id.0, customer.0.customer);
+    check_challenge(&gateway, sale, customer, &request).await?;
+    let place = match gateway.ports.sales.join_queue.ask(JoinQueue { sale, customer }).await {
+        Ok(place) => place,
+        Err(refusal) => {
+            if refusal.turns_away() {
+                note_refusal(&gateway, sale, customer, refusal.code()).await;
+            }
+            return Err(refusal.into());
+        }
+    };
     let ask_again = place.ask_again_in_seconds;
     let mut answer = answer::created(&PlaceView::of(place))?;
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
@@ -186,17 +195,29 @@ pub async fn get_place(
 }
 
 /// Whoever joins has done the work first, where it is asked for.
-fn check_challenge(gateway: &Gateway, customer: CustomerId, request: &HttpRequest) -> Result<(), Problem> {
+async fn check_challenge(
+    gateway: &Gateway,
+    sale: SaleId,
+    customer: CustomerId,
+    request: &HttpRequest,
+) -> Result<(), Problem> {
     let Some(challenge) = &gateway.challenge else { return Ok(()) };
     let now = Timestamp::now();
-    match request.headers().get(CHALLENGE_ANSWER).map(|answer| answer.to_str().unwrap_or_default()) {
-        Some(answer) => Ok(challenge.check(customer, answer, now)?),
-        None => {
-            let details = serde_json::json!({ "challenge": challenge.issue(customer, now) });
-            let problem = Problem::new(403, "challenge-required", "joining needs a Challenge-Answer header");
-            Err(problem.with_details(details.as_object().cloned().unwrap_or_default()))
-        }
+    let Some(answer) = request.headers().get(CHALLENGE_ANSWER) else {
+        let details = serde_json::json!({ "challenge": challenge.issue(customer, now) });
+        let problem = Problem::new(403, "challenge-required", "joining needs a Challenge-Answer header");
+        return Err(problem.with_details(details.as_object().cloned().unwrap_or_default()));
+    };
+    let checked = challenge.check(customer, answer.to_str().unwrap_or_default(), now);
+    if let Err(wrong) = &checked {
+        note_refusal(gateway, sale, customer, wrong.code()).await;
     }
+    Ok(checked?)
+}
+
+/// Has it remembered, for those who ask why, that somebody was turned away; if it cannot be, that changes nothing for them.
+async fn note_refusal(gateway: &Gateway, sale: SaleId, customer: CustomerId, door: &'static str) {
+    let _ = gateway.ports.sales.note_refusal.ask(NoteRefusal { sale, customer, door }).await;
 }
 
 /// The draw of a sale, its seed revealed, for everybody to check.

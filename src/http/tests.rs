@@ -147,6 +147,7 @@ fn ports() -> Ports {
             get_traces: fake(|_| Err(SalesError::from(down()))),
             get_room: fake(|_| Err(SalesError::from(down()))),
             get_draw: fake(|_| Err(SalesError::from(down()))),
+            note_refusal: fake(|_| Err(SalesError::from(down()))),
         },
         commit_lag: Box::new(|| std::time::Duration::ZERO),
     }

@@ -27,3 +27,4 @@ mod second_operator;
 mod streams;
 mod users;
 mod vitals;
+mod why;

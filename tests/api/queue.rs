@@ -12,7 +12,7 @@ use crate::payments::{paid, report};
 use crate::support::client::{card_order, konbini_order};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
-fn plan(mode: &str, opens_in_ms: i64, allotment: i64, per_second: u32) -> Value {
+pub fn plan(mode: &str, opens_in_ms: i64, allotment: i64, per_second: u32) -> Value {
     let from_now = |milliseconds| Timestamp::now() + SignedDuration::from_millis(milliseconds);
     json!({
         "name": "Queued", "opens_at": from_now(opens_in_ms), "closes_at": from_now(600_000),
@@ -22,7 +22,7 @@ fn plan(mode: &str, opens_in_ms: i64, allotment: i64, per_second: u32) -> Value 
     })
 }
 
-async fn armed(engine: &TestEngine, plan: Value) -> String {
+pub async fn armed(engine: &TestEngine, plan: Value) -> String {
     let staff = engine.staff().await;
     let sale = staff.post("/v1/admin/sales", plan).await.expect(201).id().to_owned();
     for action in ["schedule", "arm"] {
@@ -35,20 +35,20 @@ async fn armed(engine: &TestEngine, plan: Value) -> String {
 }
 
 /// Customers, before a sale is planned: their passwords take a while.
-async fn customers(engine: &TestEngine, count: usize) -> Vec<Client> {
+pub async fn customers(engine: &TestEngine, count: usize) -> Vec<Client> {
     join_all((0..count).map(|_| engine.customer())).await
 }
 
 /// Somebody who waits.
-struct Waiting {
-    client: Client,
-    sale: String,
-    ticket: String,
-    number: u64,
+pub struct Waiting {
+    pub client: Client,
+    pub sale: String,
+    pub ticket: String,
+    pub number: u64,
 }
 
 impl Waiting {
-    async fn join(client: Client, sale: &str) -> Self {
+    pub async fn join(client: Client, sale: &str) -> Self {
         let joined = eventually("the room is there", async || {
             let answer = client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
             // Just after the opening it is being drawn.
@@ -61,24 +61,24 @@ impl Waiting {
         Self { client, sale: sale.to_owned(), ticket, number }
     }
 
-    async fn place(&self) -> Answer {
+    pub async fn place(&self) -> Answer {
         let request =
             self.client.request(reqwest::Method::GET, &format!("/v1/sales/{sale}/queue", sale = self.sale));
         self.client.send(request.header("Queue-Ticket", &self.ticket)).await.expect(200)
     }
 
-    async fn admission(&self) -> String {
+    pub async fn admission(&self) -> String {
         eventually("they are let in", async || {
             self.place().await.body["admission"].as_str().map(str::to_owned)
         })
         .await
     }
 
-    async fn orders(&self, admission: Option<&str>, key: &str) -> Answer {
+    pub async fn orders(&self, admission: Option<&str>, key: &str) -> Answer {
         self.orders_with(admission, key, &card_order("LAMP", 1, "tok_ok")).await
     }
 
-    async fn orders_with(&self, admission: Option<&str>, key: &str, order: &Value) -> Answer {
+    pub async fn orders_with(&self, admission: Option<&str>, key: &str, order: &Value) -> Answer {
         let mut request = self
             .client
             .request(reqwest::Method::POST, "/v1/orders")
@@ -163,19 +163,6 @@ async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
     let used = one.orders(Some(&admission), "third").await;
     assert!(matches!(used.code(), "limit-reached" | "not-admitted"), "{used:?}");
     let staff = engine.staff().await;
-    let why = eventually("the refusals are written down", async || {
-        let order = order.id();
-        let why = staff.get(&format!("/v1/admin/sales/{sale}/why?order={order}")).await.expect(200);
-        why.items().iter().any(|decision| decision["part"] == "gate").then_some(why)
-    })
-    .await;
-    let parts: BTreeSet<&str> = why.items().iter().filter_map(|decision| decision["part"].as_str()).collect();
-    assert_eq!(parts, BTreeSet::from(["gate", "hold", "order", "queue"]), "{why:?}");
-    assert!(why.text.contains("not-admitted") && why.text.contains("cancelled"), "{why:?}");
-    let customer = why.body["customer"].as_str().expect("a customer");
-    let all = staff.get(&format!("/v1/admin/sales/{sale}/why?customer={customer}")).await.expect(200);
-    assert!(all.items().len() > why.items().len());
-    staff.get(&format!("/v1/admin/sales/{sale}/why")).await.expect_problem(422, "invalid-query");
     let live = staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
     assert_eq!(live["queue"]["entries"], 2, "{live}");
 

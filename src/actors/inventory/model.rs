@@ -54,12 +54,16 @@ pub struct SaleClaim {
     pub claimants: Arc<str>,
 }
 
-/// A line of a reservation, and when it was made.
+/// A line of a reservation, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldRecord {
     pub sku: Sku,
     pub hold: Hold,
     pub made_at: Timestamp,
+    /// When it was sold, given back or had lapsed.
+    pub ended_at: Option<Timestamp>,
+    /// Whom the pieces of a sale count for.
+    pub claimants: Vec<String>,
 }
 
 /// A line of a live reservation of a sale.

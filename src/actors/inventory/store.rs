@@ -155,7 +155,13 @@ impl InventoryStore {
         let rows = connection.query(&statement, &[&id.uuid()]).await?;
         rows.iter()
             .map(|row| {
-                Ok(HoldRecord { sku: sku_from(row)?, hold: hold_from(row)?, made_at: row.get("created_at") })
+                Ok(HoldRecord {
+                    sku: sku_from(row)?,
+                    hold: hold_from(row)?,
+                    made_at: row.get("created_at"),
+                    ended_at: row.get("ended_at"),
+                    claimants: row.get::<_, Option<Vec<String>>>("claimants").unwrap_or_default(),
+                })
             })
             .collect()
     }

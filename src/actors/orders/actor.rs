@@ -315,8 +315,8 @@ impl Handler<ListOrders> for OrdersActor {
 
     fn handle(&mut self, message: ListOrders, _: &mut Self::Context) -> Self::Result {
         let store = self.desk.store.clone();
-        let ListOrders { customer, limit, cursor, status } = message;
-        Box::pin(async move { store.list_orders(customer, limit, cursor, status).await })
+        let ListOrders { customer, limit, cursor, status, sale } = message;
+        Box::pin(async move { store.list_orders(customer, limit, cursor, status, sale).await })
     }
 }
 

@@ -28,7 +28,7 @@ use crate::actors::catalog::{Quote, QuoteSkus};
 use crate::actors::inventory::{
     InventoryError, Line, Purpose, ReleaseReservation, ReserveStock, SaleClaim, SaleLines,
 };
-use crate::actors::payments::{OpenPayment, Payment, PaymentMethod, VoidPayment};
+use crate::actors::payments::{OpenPayment, Payment, PaymentMethod, PaymentsError, VoidPayment};
 use crate::actors::sales::{
     AbandonOrder, Arrival, EndPassage, PassGates, Passage, PassageOutcome, SalesError,
 };
@@ -126,6 +126,7 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
         // What may be there counts; the sweep gives it back if it never appears.
         Ok(_) | Err(OrdersError::Unknown) => return placed,
         Err(OrdersError::Inventory(InventoryError::SoldOut { .. })) => PassageOutcome::SoldOut,
+        Err(OrdersError::Payments(PaymentsError::Declined)) => PassageOutcome::Declined,
         Err(_) => PassageOutcome::CameToNothing,
     };
     let end = EndPassage { arrival, passage, outcome };

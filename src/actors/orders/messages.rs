@@ -59,6 +59,8 @@ pub struct ListOrders {
     pub limit: Limit,
     pub cursor: Option<Cursor>,
     pub status: Option<OrderStatus>,
+    /// Only those of this sale.
+    pub sale: Option<SaleId>,
 }
 
 /// An order, whoever's it is: for staff.

@@ -177,8 +177,13 @@ impl Order {
 
     /// The beginning of its history, which its own row tells: placed, and paid at once or not.
     pub fn first_history(&self) -> Vec<HistoryEntry> {
-        let entry =
-            |status, reason: &str| HistoryEntry { status, reason: reason.to_owned(), at: self.created_at };
+        let payment = Some(self.payment.status());
+        let entry = |status, reason: &str| HistoryEntry {
+            status,
+            payment,
+            reason: reason.to_owned(),
+            at: self.created_at,
+        };
         let mut history = vec![entry(OrderStatus::AwaitingPayment, "placed")];
         if self.expires_at.is_none() {
             history.push(entry(OrderStatus::Confirmed, "paid when placed"));
@@ -280,6 +285,8 @@ impl Totals {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
     pub status: OrderStatus,
+    /// What the payment was then; nothing where that was not kept.
+    pub payment: Option<PaymentStatus>,
     pub reason: String,
     pub at: Timestamp,
 }

@@ -49,14 +49,15 @@ impl OrdersStore {
         limit: Limit,
         cursor: Option<Cursor>,
         status: Option<OrderStatus>,
+        sale: Option<SaleId>,
     ) -> Result<Page<Order>, OrdersError> {
         let below: Option<Uuid> = cursor.map(|cursor| cursor.key()).transpose()?;
-        let status = status.map(OrderStatus::as_str);
+        let (status, sale) = (status.map(OrderStatus::as_str), sale.map(SaleId::uuid));
         let query = async {
             let connection = self.database.connection().await?;
             let statement = connection.prepare_cached(sql!("list_orders")).await?;
             let rows = connection
-                .query(&statement, &[&customer.uuid(), &below, &status, &(limit.get() + 1)])
+                .query(&statement, &[&customer.uuid(), &below, &status, &(limit.get() + 1), &sale])
                 .await?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
             let mut lines = self.list_lines(&connection, &ids).await?;
@@ -85,7 +86,13 @@ impl OrdersStore {
         let rows = connection.query(&statement, &[&order.uuid()]).await?;
         rows.iter()
             .map(|row| {
-                Ok(HistoryEntry { status: status_from(row)?, reason: row.get("reason"), at: row.get("at") })
+                let payment: Option<&str> = row.get("payment_status");
+                Ok(HistoryEntry {
+                    status: status_from(row)?,
+                    payment: payment.map(payment_status_from).transpose()?,
+                    reason: row.get("reason"),
+                    at: row.get("at"),
+                })
             })
             .collect()
     }
@@ -148,7 +155,7 @@ fn order_from(row: &Row, lines: &mut HashMap<Uuid, Vec<OrderLine>>) -> Result<Or
         lines: lines.remove(&id).unwrap_or_default(),
         totals: Totals { subtotal: total, tax, total },
         payment,
-        payment_status: PaymentStatus::from_name(payment_status).ok_or_else(|| defective(payment_status))?,
+        payment_status: payment_status_from(payment_status)?,
         created_at: row.get("created_at"),
         expires_at: row.get("expires_at"),
     })
@@ -165,6 +172,10 @@ fn line_from(row: &Row) -> Result<OrderLine, StorageError> {
         tax_rate: TaxRate::from_percent(row.get("tax_rate")).map_err(defective)?,
         amount: unit_price.times(quantity).map_err(defective)?,
     })
+}
+
+fn payment_status_from(name: &str) -> Result<PaymentStatus, StorageError> {
+    PaymentStatus::from_name(name).ok_or_else(|| defective(name))
 }
 
 fn status_from(row: &Row) -> Result<OrderStatus, StorageError> {

@@ -10,7 +10,7 @@ use actix::{
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{Gates, Passage, Refusal, Refused};
+use super::gates::{DECLINED, Gates, Passage, Refusal, Refused};
 use super::messages::*;
 use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
@@ -716,9 +716,21 @@ impl Handler<EndPassage> for SalesActor {
         match outcome {
             PassageOutcome::SetAside => return Ok(self.gates.confirm(&arrival, &passage)?),
             PassageOutcome::SoldOut => self.gates.refuse(passage.sale, arrival.customer, &Refusal::SoldOut),
+            PassageOutcome::Declined => self.gates.note(passage.sale, arrival.customer, DECLINED),
             PassageOutcome::CameToNothing => {}
         }
         self.gates.give_back(passage.sale, arrival.order);
+        Ok(())
+    }
+}
+
+impl Handler<NoteRefusal> for SalesActor {
+    type Result = Result<(), SalesError>;
+
+    fn handle(&mut self, message: NoteRefusal, _: &mut Context<Self>) -> Self::Result {
+        let NoteRefusal { sale, customer, door } = message;
+        metrics::counter!("shobai_queue_refusals_total", "door" => door).increment(1);
+        self.gates.note(sale, customer, door);
         Ok(())
     }
 }
@@ -783,6 +795,7 @@ impl Handler<GetTraces> for SalesActor {
             office.sale(sale).await?;
             Ok(Traces {
                 entries: office.store.list_customer_entries(sale, customer).await?,
+                changes: office.store.list_customer_changes(sale, customer).await?,
                 refusals: office.store.list_refusals(sale, customer).await?,
             })
         })

@@ -75,6 +75,12 @@ impl SalesError {
         Refusal::NotOpen { opens_in: None }.into()
     }
 
+    /// Whether it turns a customer away for good, rather than asking for patience.
+    pub fn turns_away(&self) -> bool {
+        use RoomRefusal::{Closed, EntriesClosed, Full};
+        matches!(self, Self::Refused(_) | Self::Room(Closed(_) | EntriesClosed | Full { .. }))
+    }
+
     /// The error of somebody else, which speaks for itself.
     fn inner(&self) -> Option<&dyn Fault> {
         match self {

@@ -200,6 +200,9 @@ impl Tally {
     }
 }
 
+/// The name by which it is remembered that a card was not charged.
+pub const DECLINED: &str = "payment-declined";
+
 /// All gates; one life of the actor has one.
 pub struct Gates {
     epoch: u64,
@@ -557,12 +560,18 @@ impl Gates {
 
     /// Counts an order that was refused, also one that had passed and was refused by the stock.
     pub fn refuse(&mut self, sale: SaleId, customer: CustomerId, refusal: &Refusal) {
-        let gate = refusal.gate();
         if let Some(of_sale) = self.sales.get_mut(&sale) {
-            of_sale.tally.refuse(gate);
+            of_sale.tally.refuse(refusal.gate());
         }
-        let now = Timestamp::now();
-        self.keep_refusals([(sale, customer, Refused { gate, count: 1, first_at: now, last_at: now })]);
+        self.note(sale, customer, refusal.gate());
+    }
+
+    /// Remembers of a customer that something was refused, by whatever name. Sales that are not run are nobody's to fill.
+    pub fn note(&mut self, sale: SaleId, customer: CustomerId, gate: &'static str) {
+        if self.sales.contains_key(&sale) {
+            let now = Timestamp::now();
+            self.keep_refusals([(sale, customer, Refused { gate, count: 1, first_at: now, last_at: now })]);
+        }
     }
 
     /// Keeps refusals until they are taken, those of a customer by one gate as one.

@@ -10,7 +10,9 @@ use super::error::SalesError;
 use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refused, Tally};
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
 use super::proposals::{Proposal, Steered};
-use super::waiting_room::{PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber};
+use super::waiting_room::{
+    DatedChange, PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber,
+};
 use crate::actors::inventory::Allotment;
 use crate::types::{CustomerId, OrderId, ProposalId, Quantity, SaleId, Sku};
 
@@ -188,6 +190,8 @@ pub struct EndPassage {
 pub enum PassageOutcome {
     SetAside,
     SoldOut,
+    /// The card was not charged.
+    Declined,
     /// For a reason that is not the sale's.
     CameToNothing,
 }
@@ -266,6 +270,16 @@ pub struct GetDraw {
     pub sale: SaleId,
 }
 
+/// Somebody was refused at a door before the gates. Of a sale that is not run at this moment nothing is kept.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), SalesError>")]
+pub struct NoteRefusal {
+    pub sale: SaleId,
+    pub customer: CustomerId,
+    /// Its stable name.
+    pub door: &'static str,
+}
+
 /// What a customer met in a sale before they ordered: tickets, and refusals by gate.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Traces, SalesError>")]
@@ -277,6 +291,8 @@ pub struct GetTraces {
 #[derive(Debug, Clone)]
 pub struct Traces {
     pub entries: Vec<StoredEntry>,
+    /// Of each ticket in their order.
+    pub changes: Vec<DatedChange>,
     /// Written down within a second or two.
     pub refusals: Vec<Refused<String>>,
 }

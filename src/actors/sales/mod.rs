@@ -15,7 +15,7 @@ mod waiting_room;
 
 pub use actor::SalesActor;
 pub use error::SalesError;
-pub use gates::{Arrival, DeviceId, GATES, Passage, Refusal, Refused, Tally};
+pub use gates::{Arrival, DECLINED, DeviceId, GATES, Passage, Refusal, Refused, Tally};
 pub use messages::*;
 pub use model::{
     Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, HoldSeconds, KonbiniTerms, Sale,

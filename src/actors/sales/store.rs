@@ -12,7 +12,9 @@ use super::error::SalesError;
 use super::gates::Refused;
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft, SaleItem};
 use super::proposals::{Agreement, Proposal, Wish};
-use super::waiting_room::{EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber};
+use super::waiting_room::{
+    DatedChange, EntryChange, EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber,
+};
 use crate::storage::{Database, PooledConnection, StorageError, Transaction};
 use crate::types::{CustomerId, Money, ProposalId, Quantity, SaleId, Sku};
 
@@ -435,6 +437,22 @@ impl SalesStore {
         rows.iter().map(entry_from).collect()
     }
 
+    pub(super) async fn list_customer_changes(
+        &self,
+        sale: SaleId,
+        customer: CustomerId,
+    ) -> Result<Vec<DatedChange>, StorageError> {
+        let connection = self.database.connection().await?;
+        let statement = prepare(&connection, sql!("list_customer_changes")).await?;
+        let rows = connection.query(&statement, &[&sale.uuid(), &customer.uuid()]).await?;
+        let change = |row: &Row| {
+            let (number, state) = (number_from(row)?, state_from(row)?);
+            let change = EntryChange { number, state, admitted_until: row.get("admitted_until") };
+            Ok(DatedChange { sale, change, at: row.get("at") })
+        };
+        rows.iter().map(change).collect()
+    }
+
     pub(super) async fn count_refusals(
         &self,
         refusals: &[(SaleId, CustomerId, Refused)],
@@ -547,15 +565,23 @@ async fn overlaps(
 }
 
 fn entry_from(row: &Row) -> Result<StoredEntry, StorageError> {
-    let number: i64 = row.get("number");
-    let state: &str = row.get("state");
     Ok(StoredEntry {
-        number: u32::try_from(number).ok().and_then(TicketNumber::new).ok_or_else(|| defective(number))?,
+        number: number_from(row)?,
         customer: CustomerId::from_uuid(row.get("customer_id")),
         joined_at: row.get("joined_at"),
-        state: EntryState::from_name(state).ok_or_else(|| defective(state))?,
+        state: state_from(row)?,
         admitted_until: row.get("admitted_until"),
     })
+}
+
+fn number_from(row: &Row) -> Result<TicketNumber, StorageError> {
+    let number: i64 = row.get("number");
+    u32::try_from(number).ok().and_then(TicketNumber::new).ok_or_else(|| defective(number))
+}
+
+fn state_from(row: &Row) -> Result<EntryState, StorageError> {
+    let state: &str = row.get("state");
+    EntryState::from_name(state).ok_or_else(|| defective(state))
 }
 
 async fn prepare(

@@ -3,18 +3,18 @@
 //! Who is let in is written behind: after a crash somebody may be let in once more under the same ticket, whose admission
 //! is good for one live order all the same.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
-use super::book::{RoomBook, RoomEntry};
+use super::book::{DatedChange, RoomBook, RoomEntry};
 use super::draw::{PublishedDraw, Seed};
-use super::passes::{Ticket, TicketNumber};
-use super::room::{EntryChange, Finish, Joined, RoomMode, WaitingRoom};
+use super::passes::Ticket;
+use super::room::{Finish, Joined, RoomMode, WaitingRoom};
 use super::rooms::{Room, Rooms};
 use crate::actors::runtime::{CommitError, Handle, Journal};
 use crate::actors::sales::actor::SalesActor;
@@ -42,7 +42,7 @@ const AT_ONCE: u32 = 1_000_000;
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Draws of sales that are over; one of a million tickets takes 8 MB.
 const OLD_DRAWS_MAX: usize = 4;
-/// Changes that are on their way into the database at the same time; those who join need places too.
+/// Changes that are written at once.
 const WRITTEN_AT_ONCE: usize = 5_000;
 
 /// Everything that it takes to keep waiting rooms; cheap to clone.
@@ -76,35 +76,18 @@ impl Doorkeeper {
         }
     }
 
-    /// Writes what became of people. Answers with what was perhaps not written, which may be written once more.
-    async fn write(&self, changes: Vec<(SaleId, EntryChange)>) -> Vec<(SaleId, EntryChange)> {
-        let mut written = Vec::with_capacity(changes.len());
-        let mut unwritten = Vec::new();
-        for (sale, change) in changes {
-            match self.journal.place() {
-                Some(place) => {
-                    let entered = place.enter(RoomEntry::Change(sale, change));
-                    written.push(async move { entered.await.map_err(|error| (error, (sale, change))) });
-                }
-                None => unwritten.push((sale, change)),
-            }
-        }
-        let full = unwritten.len();
-        let mut why = (full > 0).then(|| "the journal is full".to_owned());
-        for outcome in futures_util::future::join_all(written).await {
-            if let Err((error, change)) = outcome {
-                why.get_or_insert_with(|| format!("{error:?}"));
-                unwritten.push(change);
-            }
-        }
-        if let Some(why) = why {
-            tracing::warn!(
-                count = unwritten.len(),
-                why,
-                "what became of people in waiting rooms is written later"
-            );
-        }
-        unwritten
+    /// Writes what became of people. Says whether all of it is surely written.
+    async fn write(&self, changes: Arc<[DatedChange]>) -> bool {
+        let count = changes.len();
+        let why = match self.journal.place() {
+            None => "the journal is full".to_owned(),
+            Some(place) => match place.enter(RoomEntry::Changes(changes)).await {
+                Ok(()) => return true,
+                Err(error) => error.to_string(),
+            },
+        };
+        tracing::warn!(count, why, "what became of people in waiting rooms is written later");
+        false
     }
 
     async fn load(&self, sale: &Sale, mode: RoomMode) -> Result<Opened, SalesError> {
@@ -135,11 +118,13 @@ pub struct WaitingActor {
     old_draws: VecDeque<Arc<PublishedDraw>>,
     heard: Heard,
     is_looking: bool,
-    /// What became of people and is not written yet: the last of each ticket, so that there is never more of it than tickets.
-    unwritten: BTreeMap<(SaleId, TicketNumber), EntryChange>,
-    /// The sales of which some is being written; the rest waits for it, as of one ticket a later change must not be written
-    /// first.
-    writing: HashSet<SaleId>,
+    /// What became of people and is not written yet, in its order. While nothing can be written nothing is ordered either,
+    /// so that a ticket is let in and lapses, and there is no more of it than twice the tickets.
+    unwritten: VecDeque<DatedChange>,
+    /// What is being written before that.
+    writing: Arc<[DatedChange]>,
+    /// The time of the last change.
+    last_at: Timestamp,
 }
 
 impl WaitingActor {
@@ -155,8 +140,9 @@ impl WaitingActor {
             old_draws: VecDeque::new(),
             heard: Heard::default(),
             is_looking: false,
-            unwritten: BTreeMap::new(),
-            writing: HashSet::new(),
+            unwritten: VecDeque::new(),
+            writing: Arc::default(),
+            last_at: Timestamp::MIN,
         }
     }
 
@@ -229,7 +215,12 @@ impl WaitingActor {
             show(*id, room);
         }
         drop(rooms);
-        self.unwritten.extend(changes.into_iter().map(|(sale, change)| ((sale, change.number), change)));
+        for (sale, change) in changes {
+            // As fine as the database keeps it.
+            let next = self.last_at.checked_add(SignedDuration::from_micros(1)).unwrap_or(now);
+            self.last_at = now.max(next);
+            self.unwritten.push_back(DatedChange { sale, change, at: self.last_at });
+        }
         self.write_behind(context);
     }
 
@@ -238,17 +229,12 @@ impl WaitingActor {
         if !self.writing.is_empty() || self.unwritten.is_empty() {
             return;
         }
-        let mut changes = Vec::with_capacity(self.unwritten.len().min(WRITTEN_AT_ONCE));
-        while changes.len() < WRITTEN_AT_ONCE
-            && let Some(((sale, _), change)) = self.unwritten.pop_first()
-        {
-            self.writing.insert(sale);
-            changes.push((sale, change));
-        }
-        let (keeper, actor) = (self.keeper.clone(), context.address());
+        let next = self.unwritten.len().min(WRITTEN_AT_ONCE);
+        self.writing = self.unwritten.drain(..next).collect();
+        let (keeper, actor, changes) = (self.keeper.clone(), context.address(), self.writing.clone());
         actix_rt::spawn(async move {
-            let unwritten = keeper.write(changes).await;
-            actor.do_send(Written { unwritten });
+            let is_written = keeper.write(changes.clone()).await;
+            actor.do_send(Written { changes, is_written });
         });
     }
 
@@ -256,7 +242,7 @@ impl WaitingActor {
         let Some(mode) = mode_of(&seen.sale) else { return };
         let id = seen.sale.id;
         // A room is as it was once all of it is written.
-        let is_written = !self.writing.contains(&id) && !self.unwritten.keys().any(|(sale, _)| *sale == id);
+        let is_written = !self.writing.iter().chain(&self.unwritten).any(|dated| dated.sale == id);
         if !is_written || !self.loading.insert(id) {
             return;
         }
@@ -437,26 +423,28 @@ impl Handler<Look> for WaitingActor {
     }
 }
 
-/// Tells the actor itself that it may write again, and what was perhaps not written.
+/// Tells the actor itself whether what it was writing is surely written.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Written {
-    unwritten: Vec<(SaleId, EntryChange)>,
+    changes: Arc<[DatedChange]>,
+    is_written: bool,
 }
 
 impl Handler<Written> for WaitingActor {
     type Result = ();
 
-    fn handle(&mut self, Written { unwritten }: Written, context: &mut Context<Self>) {
-        self.writing.clear();
-        let is_well = unwritten.is_empty();
-        for (sale, change) in unwritten {
-            // What became of them since is what counts.
-            self.unwritten.entry((sale, change.number)).or_insert(change);
+    fn handle(&mut self, Written { changes, is_written }: Written, context: &mut Context<Self>) {
+        if !Arc::ptr_eq(&changes, &self.writing) {
+            // A life before wrote it.
+            return;
         }
-        if is_well {
-            self.write_behind(context);
+        self.writing = Arc::default();
+        if is_written {
+            return self.write_behind(context);
         }
+        // The next round writes it once more, and in its place.
+        changes.iter().rev().for_each(|dated| self.unwritten.push_front(*dated));
     }
 }
 

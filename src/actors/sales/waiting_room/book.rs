@@ -1,7 +1,9 @@
 //! What the waiting rooms' journal writes: who came, and what became of them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::room::{EntryChange, StoredEntry};
@@ -13,7 +15,16 @@ use crate::types::SaleId;
 #[derive(Debug, Clone)]
 pub enum RoomEntry {
     Join(SaleId, StoredEntry),
-    Change(SaleId, EntryChange),
+    /// All of them or none, so that those who come later never stand in the database without those before them.
+    Changes(Arc<[DatedChange]>),
+}
+
+/// What became of a ticket, and when; no two changes of a ticket have the same time.
+#[derive(Debug, Clone, Copy)]
+pub struct DatedChange {
+    pub sale: SaleId,
+    pub change: EntryChange,
+    pub at: Timestamp,
 }
 
 /// Writes many entries of many rooms at once.
@@ -32,8 +43,8 @@ impl Book for RoomBook {
     ) -> Result<Vec<Result<(), ()>>, StorageError> {
         match batch.first() {
             Some(RoomEntry::Join(..)) => insert_entries(connection, batch).await,
-            Some(RoomEntry::Change(..)) => {
-                change_entries(connection, batch).await?;
+            Some(RoomEntry::Changes(changes)) => {
+                change_entries(connection, changes).await?;
                 Ok(vec![Ok(()); batch.len()])
             }
             None => Ok(Vec::new()),
@@ -41,15 +52,7 @@ impl Book for RoomBook {
     }
 
     fn may_join(&self, batch: &[RoomEntry], next: &RoomEntry) -> bool {
-        match (batch.first(), next) {
-            (Some(RoomEntry::Join(..)), RoomEntry::Join(..)) => true,
-            // One row is changed once in a statement.
-            (Some(RoomEntry::Change(..)), RoomEntry::Change(sale, change)) => !batch.iter().any(|entry| {
-                matches!(entry, RoomEntry::Change(other, earlier)
-                    if other == sale && earlier.number == change.number)
-            }),
-            _ => false,
-        }
+        matches!((batch.first(), next), (Some(RoomEntry::Join(..)), RoomEntry::Join(..)))
     }
 
     fn refusal(&self, _entry: &RoomEntry, _constraint: &str) {}
@@ -76,18 +79,15 @@ async fn insert_entries(
     Ok(sales.iter().zip(&numbers).map(is_entered).collect())
 }
 
-async fn change_entries(connection: &Connection, batch: &[RoomEntry]) -> Result<(), StorageError> {
-    let (mut sales, mut numbers, mut states, mut ends): (Vec<Uuid>, Vec<i64>, Vec<&str>, Vec<_>) =
-        (vec![], vec![], vec![], vec![]);
-    for entry in batch {
-        let RoomEntry::Change(sale, change) = entry else { continue };
-        sales.push(sale.uuid());
-        numbers.push(i64::from(change.number.get()));
-        states.push(change.state.as_str());
-        ends.push(change.admitted_until);
-    }
+async fn change_entries(connection: &Connection, changes: &[DatedChange]) -> Result<(), StorageError> {
+    let all = changes.iter();
+    let sales: Vec<Uuid> = all.clone().map(|dated| dated.sale.uuid()).collect();
+    let numbers: Vec<i64> = all.clone().map(|dated| i64::from(dated.change.number.get())).collect();
+    let states: Vec<&str> = all.clone().map(|dated| dated.change.state.as_str()).collect();
+    let ends: Vec<Option<Timestamp>> = all.clone().map(|dated| dated.change.admitted_until).collect();
+    let times: Vec<Timestamp> = all.map(|dated| dated.at).collect();
     let statement =
         connection.prepare_cached(include_str!("../../../../sql/sales/change_entries.sql")).await?;
-    connection.execute(&statement, &[&sales, &numbers, &states, &ends]).await?;
+    connection.execute(&statement, &[&sales, &numbers, &states, &ends, &times]).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ mod rooms;
 
 pub use actor::{Doorkeeper, WaitingActor};
 pub use admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
-pub use book::{RoomBook, RoomEntry};
+pub use book::{DatedChange, RoomBook, RoomEntry};
 pub use challenge::{Challenge, ChallengeError, ProofOfWork};
 pub use draw::{ClosedEntries, Commitment, DrawError, EntriesDigest, PublishedDraw, Seed, draw};
 pub use pacing::{Pacing, RetryAfter};
