@@ -305,6 +305,8 @@ async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
         (told(&engine, "select state from sales.entries").await.as_deref() == Some("ordered")).then_some(())
     })
     .await;
+    let changes = told(&engine, "select string_agg(state, ', ' order by at) from sales.entry_changes").await;
+    assert_eq!(changes.as_deref(), Some("admitted, ordered"), "each once, in its order");
     engine.stop().await;
 }
 

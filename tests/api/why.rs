@@ -31,8 +31,9 @@ async fn complete(staff: &Client, sale: &str, about: &str, count: usize) -> Vec<
     .await
 }
 
-fn about(waiting_room_place: &Value) -> String {
-    format!("customer={}", waiting_room_place["id"].as_str().expect("an id"))
+/// The question about whoever this is.
+async fn about(client: &Client) -> String {
+    format!("customer={}", client.get("/v1/users/me").await.expect(200).id())
 }
 
 /// Each decision is of its part and says all of these words.
@@ -48,14 +49,14 @@ fn assert_told(found: &[(String, String)], expected: &[(&str, &[&str])]) {
 async fn every_decision_is_told_from_the_draw_to_the_refund() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
-    let (crowd, staff) = (customers(&engine, 2).await, engine.staff().await);
+    let (crowd, staff) = (customers(&engine, 3).await, engine.staff().await);
     let mut plan = plan("queue", 2_000, 100, 1_000);
     plan["konbini"] = json!({"allowed": true, "share_max": 1.0});
     let sale = armed(&engine, plan).await;
     let mut crowd = crowd.into_iter();
     let one = Waiting::join(crowd.next().unwrap(), &sale).await;
     let _other = Waiting::join(crowd.next().unwrap(), &sale).await;
-    let about_one = about(&one.client.get("/v1/users/me").await.expect(200).body);
+    let about_one = about(&one.client).await;
     let admission = one.admission().await;
 
     let slip = one.orders_with(Some(&admission), "slip", &konbini_order("LAMP", 1)).await.expect(201);
@@ -131,6 +132,12 @@ async fn every_decision_is_told_from_the_draw_to_the_refund() {
         ],
     );
 
+    // Whoever came after the draw stands behind it.
+    let late = Waiting::join(crowd.next().unwrap(), &sale).await;
+    late.admission().await;
+    let behind = complete(&staff, &sale, &about(&late.client).await, 3).await;
+    assert_eq!(behind[1].1, "ticket 3 stands behind the 2 who were drawn");
+
     // Money that comes after the end goes back, which is told as well, and of one order when one is asked about.
     report(&engine, &paid(slip.id(), 500)).await.expect(200);
     let refunded = complete(&staff, &sale, &format!("order={}", slip.id()), 20).await;
@@ -156,7 +163,7 @@ async fn whoever_came_late_and_did_not_order_is_told_too() {
     let (late, staff) = (engine.customer().await, engine.staff().await);
     let sale = armed(&engine, plan("queue", -1_000, 100, 1_000)).await;
     let late = Waiting::join(late, &sale).await;
-    let about_late = about(&late.client.get("/v1/users/me").await.expect(200).body);
+    let about_late = about(&late.client).await;
 
     let found = complete(&staff, &sale, &about_late, 3).await;
 
@@ -208,11 +215,11 @@ async fn whoever_was_not_let_into_the_waiting_room_is_told_why() {
     eventually("it is sold out", async || (joins(&second, &answer).await.code() == "sold-out").then_some(()))
         .await;
 
-    let me = second.get("/v1/users/me").await.expect(200).body;
+    let about_second = about(&second).await;
     let told = async |gate: &str| {
         let name = format!(" by {gate}, last at ");
         eventually(gate, async || {
-            let found = decisions(&staff, &sale, &about(&me)).await;
+            let found = decisions(&staff, &sale, &about_second).await;
             found.iter().any(|(part, what)| part == "gate" && what.contains(&name)).then_some(())
         })
         .await;
@@ -236,10 +243,10 @@ async fn only_orders_of_the_sale_are_told() {
 
     staff.get(&format!("{path}?order={}", elsewhere.id())).await.expect_problem(404, "unknown-order");
     staff.get(&path).await.expect_problem(422, "invalid-query");
-    let me = customer.get("/v1/users/me").await.expect(200).body;
-    assert_eq!(decisions(&staff, &sale, &about(&me)).await, []);
+    let about_customer = about(&customer).await;
+    assert_eq!(decisions(&staff, &sale, &about_customer).await, []);
     let mine = customer.orders_by_card("LAMP", 1).await.expect(201);
-    let found = decisions(&staff, &sale, &about(&me)).await;
+    let found = decisions(&staff, &sale, &about_customer).await;
     assert!(!found.is_empty() && found == decisions(&staff, &sale, &format!("order={}", mine.id())).await);
     engine.stop().await;
 }
