@@ -158,20 +158,19 @@ async fn what_staff_did_before_a_kill_holds_after_it() {
         cancelled.push(sale);
     }
     operator.switches("kill").await;
-    // Into the middle of giving back what was set aside for three sales.
-    let staff = operator.staff.clone();
-    let cancelling = join_all(cancelled.iter().map(|sale| {
+    // Into the middle of giving back what was set aside for a sale, sooner or later.
+    for (sale, milliseconds) in cancelled.iter().zip([0, 2, 5]) {
+        let staff = operator.staff.clone();
         let path = format!("/v1/admin/sales/{sale}/cancel");
-        staff.try_send(staff.request(reqwest::Method::POST, &path).json(&json!({"reason": "a test"})))
-    }));
-    let kill = async {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        shop.kill_engine().await;
-    };
-    let (_unclear, ()) = tokio::join!(cancelling, kill);
-
-    shop.start().await;
-    operator.again_at(&shop);
+        let cancel = staff.request(reqwest::Method::POST, &path).json(&json!({"reason": "a test"}));
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            shop.kill_engine().await;
+        };
+        let (_unclear, ()) = tokio::join!(staff.try_send(cancel), kill);
+        shop.start().await;
+        operator.again_at(&shop);
+    }
     second = shop.anybody().with_token(second.token.expect("a token"));
 
     // Everything is stopped for customers; all can be read, and staff may try it.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use shobai::actors::runtime::faults;
 use shobai::actors::sales::PublishedDraw;
 
+use crate::buyers::{buyers, expect_clean_audit, expect_try_again, id_of};
 use crate::operator::{Operator, PIECES, buys, held_order, plan, skus, soon};
 use crate::support::client::card_order;
 use crate::support::shop::Shop;
-use crate::support::{Answer, Client, eventually};
+use crate::support::{Answer, Client, TestEngine, eventually};
 
 /// Somebody who waits, with the ticket that was handed out.
 struct Waiting<'a> {
@@ -21,8 +23,8 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    async fn join(shop: &Shop, token: &'a str, sale: &'a str) -> Self {
-        let client = shop.anybody().with_token(token);
+    async fn join(door: &Client, token: &'a str, sale: &'a str) -> Self {
+        let client = door.with_token(token);
         let joined = eventually("the room is there", async || {
             let answer = client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
             (!matches!(answer.code(), "no-waiting-room" | "busy")).then_some(answer)
@@ -34,8 +36,8 @@ impl<'a> Waiting<'a> {
     }
 
     /// Once the room is there.
-    async fn place(&self, shop: &Shop) -> Value {
-        let client = shop.anybody().with_token(self.token);
+    async fn place(&self, door: &Client) -> Value {
+        let client = door.with_token(self.token);
         eventually("the room is there", async || {
             let look = client.request(reqwest::Method::GET, &format!("/v1/sales/{}/queue", self.sale));
             let answer = client.send(look.header("Queue-Ticket", &self.ticket)).await;
@@ -46,28 +48,28 @@ impl<'a> Waiting<'a> {
         .body
     }
 
-    async fn sees(&self, shop: &Shop, state: &str) -> Value {
+    async fn sees(&self, door: &Client, state: &str) -> Value {
         eventually(&format!("ticket {} is {state}", self.number), async || {
-            let place = self.place(shop).await;
+            let place = self.place(door).await;
             (place["state"] == state).then_some(place)
         })
         .await
     }
 
-    async fn admission(&self, shop: &Shop) -> String {
-        self.sees(shop, "admitted").await["admission"].as_str().expect("an admission").to_owned()
+    async fn admission(&self, door: &Client) -> String {
+        self.sees(door, "admitted").await["admission"].as_str().expect("an admission").to_owned()
     }
 
-    async fn orders(&self, shop: &Shop, admission: &str, order: Value) -> Answer {
-        let client: Client = shop.anybody().with_token(self.token);
+    async fn orders(&self, door: &Client, admission: &str, order: Value) -> Answer {
+        let client: Client = door.with_token(self.token);
         let request = client.request(reqwest::Method::POST, "/v1/orders");
         let request = request.header("Idempotency-Key", uuid::Uuid::now_v7().to_string());
         client.send(request.header("Sale-Admission", admission).json(&order)).await
     }
 }
 
-async fn everybody<'a>(shop: &Shop, tokens: &'a [String], sale: &'a str) -> Vec<Waiting<'a>> {
-    join_all(tokens.iter().map(|token| Waiting::join(shop, token, sale))).await
+async fn everybody<'a>(door: &Client, tokens: &'a [String], sale: &'a str) -> Vec<Waiting<'a>> {
+    join_all(tokens.iter().map(|token| Waiting::join(door, token, sale))).await
 }
 
 async fn armed(operator: &Operator, sku: &str, opens_at: Timestamp, admission: Value) -> String {
@@ -84,9 +86,9 @@ async fn armed(operator: &Operator, sku: &str, opens_at: Timestamp, admission: V
 }
 
 /// As it was published: by the seed that was committed to before anybody came.
-async fn draw(shop: &Shop, sale: &str) -> Value {
+async fn draw(door: &Client, sale: &str) -> Value {
     let draw = eventually("it is drawn", async || {
-        let draw = shop.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        let draw = door.get(&format!("/v1/sales/{sale}/draw")).await;
         (draw.status == 200).then_some(draw.body)
     })
     .await;
@@ -94,8 +96,8 @@ async fn draw(shop: &Shop, sale: &str) -> Value {
     draw
 }
 
-async fn commitment(shop: &Shop, sale: &str) -> Value {
-    let sale = shop.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+async fn commitment(door: &Client, sale: &str) -> Value {
+    let sale = door.get(&format!("/v1/sales/{sale}")).await.expect(200).body;
     assert!(sale["commitment"].is_string(), "{sale}");
     sale["commitment"].clone()
 }
@@ -113,7 +115,7 @@ fn in_order<'a, 'b>(waiting: &'b [Waiting<'a>], draw: &Value) -> Vec<&'b Waiting
 #[actix_web::test]
 async fn a_kill_takes_nothing_from_those_who_wait() {
     let mut shop = Shop::open(&[]).await;
-    let mut operator = Operator::at(&shop).await;
+    let (mut door, mut operator) = (shop.anybody(), Operator::at(&shop).await);
     let tokens = shop.customers(8).await;
     let skus = skus(&shop).await;
     let queue = |per_second: u32| json!({"mode": "queue", "per_second": per_second});
@@ -122,31 +124,31 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
     let paused = armed(&operator, &skus[0], soon(-1_000), queue(100)).await;
     operator.sees(&paused, "open").await;
     operator.tells(&paused, "pause").await.expect(200);
-    let in_paused = everybody(&shop, &tokens[..2], &paused).await;
+    let in_paused = everybody(&door, &tokens[..2], &paused).await;
     let open = armed(&operator, &skus[1], soon(2_000), queue(1)).await;
-    let in_open = everybody(&shop, &tokens, &open).await;
-    let drawn = draw(&shop, &open).await;
+    let in_open = everybody(&door, &tokens, &open).await;
+    let drawn = draw(&door, &open).await;
     let in_open = in_order(&in_open, &drawn);
     let [used, holds, unused, behind @ ..] = &in_open[..] else { panic!("eight people") };
     let sku = &*skus[1];
-    let spent = used.admission(&shop).await;
-    used.orders(&shop, &spent, card_order(sku, 1, "tok_ok")).await.expect(201);
+    let spent = used.admission(&door).await;
+    used.orders(&door, &spent, card_order(sku, 1, "tok_ok")).await.expect(201);
     let opens_at = soon(6_000);
     let early = armed(&operator, &skus[2], opens_at, queue(1)).await;
     let lottery = armed(&operator, &skus[3], opens_at, json!({"mode": "lottery"})).await;
-    let in_early = everybody(&shop, &tokens[..5], &early).await;
-    let in_lottery = everybody(&shop, &tokens[..5], &lottery).await;
-    let committed = [commitment(&shop, &early).await, commitment(&shop, &lottery).await];
-    let held_with = holds.admission(&shop).await;
-    let held = holds.orders(&shop, &held_with, held_order(sku, 1, 1)).await.expect(201);
-    let good = unused.admission(&shop).await;
+    let in_early = everybody(&door, &tokens[..5], &early).await;
+    let in_lottery = everybody(&door, &tokens[..5], &lottery).await;
+    let committed = [commitment(&door, &early).await, commitment(&door, &lottery).await];
+    let held_with = holds.admission(&door).await;
+    let held = holds.orders(&door, &held_with, held_order(sku, 1, 1)).await.expect(201);
+    let good = unused.admission(&door).await;
     let mut places = Vec::new();
     for waiting in behind {
-        places.push(waiting.place(&shop).await["position"].as_u64().unwrap_or(0));
+        places.push(waiting.place(&door).await["position"].as_u64().unwrap_or(0));
     }
     assert!(places.last().is_some_and(|last| *last > 0), "all are in, so this shows little: {places:?}");
     for waiting in [&in_early[0], &in_lottery[0]] {
-        assert_eq!(waiting.place(&shop).await["state"], "pre_queue", "too late, so this shows little");
+        assert_eq!(waiting.place(&door).await["state"], "pre_queue", "too late, so this shows little");
     }
 
     // The opening of two of them passes while nobody is there.
@@ -156,40 +158,41 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
         tokio::time::sleep(wait.unsigned_abs().min(Duration::from_secs(6))).await;
     }
     shop.start().await;
+    door = shop.anybody();
     operator.again_at(&shop);
 
     for (waiting, before) in behind.iter().zip(places) {
         // Some may be let in meanwhile; nobody falls back.
-        let now = waiting.place(&shop).await["position"].as_u64().unwrap_or(0);
+        let now = waiting.place(&door).await["position"].as_u64().unwrap_or(0);
         assert!(now <= before, "ticket {}: {before}, then {now}", waiting.number);
     }
-    assert_eq!(draw(&shop, &open).await, drawn);
+    assert_eq!(draw(&door, &open).await, drawn);
     for waiting in in_open.iter().copied().chain(&in_early).chain(&in_lottery).chain(&in_paused) {
-        let place = waiting.place(&shop).await;
+        let place = waiting.place(&door).await;
         assert_ne!(place["state"], "no_show", "{place}");
         if waiting.sale != lottery {
-            let again = Waiting::join(&shop, waiting.token, waiting.sale).await;
+            let again = Waiting::join(&door, waiting.token, waiting.sale).await;
             assert_eq!(again.ticket, waiting.ticket);
         }
     }
 
     // An admission is good for one live order, and for one only, however often somebody is let in with it.
     for (waiting, admission) in [(used, &spent), (holds, &held_with)] {
-        let again = waiting.orders(&shop, admission, card_order(sku, 1, "tok_ok")).await;
+        let again = waiting.orders(&door, admission, card_order(sku, 1, "tok_ok")).await;
         again.expect_problem(403, "not-admitted");
-        waiting.sees(&shop, "ordered").await;
+        waiting.sees(&door, "ordered").await;
     }
-    unused.orders(&shop, &good, card_order(sku, 1, "tok_ok")).await.expect(201);
-    unused.orders(&shop, &good, card_order(sku, 1, "tok_ok")).await.expect_problem(403, "not-admitted");
-    unused.sees(&shop, "ordered").await;
+    unused.orders(&door, &good, card_order(sku, 1, "tok_ok")).await.expect(201);
+    unused.orders(&door, &good, card_order(sku, 1, "tok_ok")).await.expect_problem(403, "not-admitted");
+    unused.sees(&door, "ordered").await;
     // What is given up makes room again, up to the limit.
-    shop.anybody().with_token(holds.token).cancels(held.id()).await.expect(200);
-    holds.orders(&shop, &held_with, card_order(sku, 3, "tok_ok")).await.expect_problem(409, "limit-reached");
-    holds.orders(&shop, &held_with, card_order(sku, 2, "tok_ok")).await.expect(201);
+    door.with_token(holds.token).cancels(held.id()).await.expect(200);
+    holds.orders(&door, &held_with, card_order(sku, 3, "tok_ok")).await.expect_problem(409, "limit-reached");
+    holds.orders(&door, &held_with, card_order(sku, 2, "tok_ok")).await.expect(201);
     operator.sees_pieces(&open, &[[PIECES - 4, 0, 4, 0]]).await;
 
     let [in_queue, in_draw] = &committed;
-    let drawn = draw(&shop, &early).await;
+    let drawn = draw(&door, &early).await;
     assert_eq!(&drawn["commitment"], in_queue);
     let line = in_order(&in_early, &drawn);
     assert_eq!(line.len(), 5);
@@ -197,27 +200,86 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
         // Backwards, so that nobody comes in between two looks.
         let mut is_in = Vec::new();
         for waiting in line.iter().rev() {
-            is_in.push(waiting.place(&shop).await["state"] == "admitted");
+            is_in.push(waiting.place(&door).await["state"] == "admitted");
         }
         assert!(is_in.is_sorted(), "{is_in:?}");
         is_in.iter().all(|is_in| *is_in).then_some(())
     })
     .await;
-    let drawn = draw(&shop, &lottery).await;
+    let drawn = draw(&door, &lottery).await;
     assert_eq!(&drawn["commitment"], in_draw);
     let line = in_order(&in_lottery, &drawn);
     for (index, waiting) in line.iter().enumerate() {
-        waiting.sees(&shop, if index < 2 { "admitted" } else { "waiting" }).await;
+        waiting.sees(&door, if index < 2 { "admitted" } else { "waiting" }).await;
+    }
+
+    // Once more, with a lottery that has its winners.
+    let [won, also_won, lost @ ..] = &line[..] else { panic!("five people") };
+    let prize = won.admission(&door).await;
+    shop.kill_engine().await;
+    shop.start().await;
+    door = shop.anybody();
+    operator.again_at(&shop);
+    assert_eq!(draw(&door, &lottery).await, drawn);
+    also_won.sees(&door, "admitted").await;
+    won.orders(&door, &prize, card_order(&skus[3], 1, "tok_ok")).await.expect(201);
+    won.orders(&door, &prize, card_order(&skus[3], 1, "tok_ok")).await.expect_problem(403, "not-admitted");
+    won.sees(&door, "ordered").await;
+    for waiting in lost {
+        waiting.sees(&door, "waiting").await;
     }
 
     buys(&shop, &tokens[0], card_order(&skus[0], 1, "tok_ok")).await.expect_problem(409, "sale-paused");
     for waiting in &in_paused {
-        assert_eq!(waiting.place(&shop).await["state"], "waiting");
+        assert_eq!(waiting.place(&door).await["state"], "waiting");
     }
     operator.tells(&paused, "resume").await.expect(200);
     for waiting in &in_paused {
-        let admission = waiting.admission(&shop).await;
-        waiting.orders(&shop, &admission, card_order(&skus[0], 1, "tok_ok")).await.expect(201);
+        let admission = waiting.admission(&door).await;
+        waiting.orders(&door, &admission, card_order(&skus[0], 1, "tok_ok")).await.expect(201);
     }
     shop.expect_clean_audit().await;
+}
+
+#[actix_web::test]
+async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
+    let engine = TestEngine::start().await;
+    let sku = engine.sells("PANIC-ROOM", 100).await.to_string();
+    let operator = Operator { staff: engine.staff().await };
+    let (door, crowd) = (engine.anybody(), buyers(&engine, 3).await);
+    let tokens: Vec<String> = crowd.iter().map(|buyer| buyer.token.clone().expect("a token")).collect();
+    let sale = armed(&operator, &sku, soon(-1_000), json!({"mode": "queue", "per_second": 100})).await;
+    engine
+        .by_hand(
+            "create function public.refuse() returns trigger language plpgsql as $$
+             begin raise exception 'not now'; end $$;
+             create trigger refuse before update on sales.entries for each row
+                 when (old.state is distinct from new.state) execute function public.refuse()",
+        )
+        .await;
+    let waiting = everybody(&door, &tokens[..2], &sale).await;
+    let [used, unused] = &waiting[..] else { panic!("two people") };
+    let spent = used.admission(&door).await;
+    used.orders(&door, &spent, card_order(&sku, 1, "tok_ok")).await.expect(201);
+    used.sees(&door, "ordered").await;
+    let good = unused.admission(&door).await;
+
+    let place = format!("waiting rooms {}", id_of(&crowd[2]).await);
+    faults::arm(&place);
+    let struck = crowd[2].post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+    assert!(!faults::is_armed(&place), "nothing panicked, so this shows nothing");
+    expect_try_again(&struck);
+
+    // What is written is that both wait. Whoever has an order is known by that; the other is let in again.
+    used.sees(&door, "ordered").await;
+    used.orders(&door, &spent, card_order(&sku, 1, "tok_ok")).await.expect_problem(403, "not-admitted");
+    let again = unused.admission(&door).await;
+    unused.orders(&door, &good, card_order(&sku, 1, "tok_ok")).await.expect(201);
+    unused.orders(&door, &again, card_order(&sku, 1, "tok_ok")).await.expect_problem(403, "not-admitted");
+    engine.by_hand("drop trigger refuse on sales.entries").await;
+    unused.sees(&door, "ordered").await;
+    let late = Waiting::join(&door, &tokens[2], &sale).await;
+    late.orders(&door, &late.admission(&door).await, card_order(&sku, 1, "tok_ok")).await.expect(201);
+    expect_clean_audit(&engine).await;
+    engine.stop().await;
 }

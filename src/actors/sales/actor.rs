@@ -15,6 +15,7 @@ use super::messages::*;
 use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
+use super::waiting_room::TicketNumber;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::faults;
 use crate::storage::StorageError;
@@ -799,6 +800,14 @@ impl Handler<GetTraces> for SalesActor {
                 refusals: office.store.list_refusals(sale, customer).await?,
             })
         })
+    }
+}
+
+impl Handler<ListUses> for SalesActor {
+    type Result = Result<HashSet<TicketNumber>, SalesError>;
+
+    fn handle(&mut self, ListUses { sale }: ListUses, _: &mut Context<Self>) -> Self::Result {
+        self.gates.used_admissions(sale).ok_or(SalesError::UnknownSale(sale))
     }
 }
 

@@ -4,7 +4,7 @@
 //! of the sale and of the SKU, how it is paid, the limits, the orders that are not paid yet, the admission. What passes is
 //! counted for its customer until its order has come to nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -308,6 +308,11 @@ const ADMISSION: &str = "admission:";
 /// The word that marks pieces that are held for a slip.
 const KONBINI: &str = "konbini";
 
+/// Whose admission a claimant is, if it is one.
+fn ticket_of(claimant: &str) -> Option<TicketNumber> {
+    claimant.strip_prefix(ADMISSION)?.parse().ok().and_then(TicketNumber::new)
+}
+
 impl Gates {
     pub fn new(epoch: u64, rules: GateRules, paces: Paces) -> Self {
         Self {
@@ -433,6 +438,12 @@ impl Gates {
         self.sales.get(&sale).is_some_and(|gate| gate.is_sku_stopped(sku))
     }
 
+    /// The tickets whose admissions have a live order; nothing when the sale is not known.
+    pub fn used_admissions(&self, sale: SaleId) -> Option<HashSet<TicketNumber>> {
+        let claimants = self.sales.get(&sale)?.pieces.iter().filter(|(_, pieces)| **pieces > 0);
+        Some(claimants.filter_map(|(claimant, _)| ticket_of(claimant)).collect())
+    }
+
     /// Whether a paid order of a sale is one that does not count: its hold had lapsed when this life of the gates began.
     pub fn is_missing(&self, sale: SaleId, order: OrderId) -> bool {
         self.sales.get(&sale).is_some_and(|gate| !gate.claims.contains_key(&order))
@@ -445,8 +456,7 @@ impl Gates {
             let is_konbini = claimants.iter().any(|claimant| claimant == KONBINI);
             let held = (*is_held && is_konbini).then(|| (line.sku.clone(), line.quantity.get()));
             // The doorkeeper may not have heard of it in the life before.
-            let admission = claimants.iter().find_map(|claimant| claimant.strip_prefix(ADMISSION));
-            let number = admission.and_then(|number| number.parse().ok()).and_then(TicketNumber::new);
+            let number = claimants.iter().find_map(|claimant| ticket_of(claimant));
             let at = Timestamp::now();
             self.admissions.extend(number.map(|number| AdmissionUse { sale, number, is_used: true, at }));
             let claimants = claimants.iter().filter(|claimant| *claimant != KONBINI);
@@ -809,8 +819,7 @@ impl Gate {
     fn give_back(&mut self, order: OrderId) -> Option<TicketNumber> {
         self.end_waiting(order);
         let claim = self.claims.remove(&order)?;
-        let ticket = claim.claimants.iter().find_map(|claimant| claimant.strip_prefix(ADMISSION));
-        let ticket = ticket.and_then(|number| number.parse().ok()).and_then(TicketNumber::new);
+        let ticket = claim.claimants.iter().find_map(|claimant| ticket_of(claimant));
         for claimant in claim.claimants {
             if let Some(pieces) = self.pieces.get_mut(&claimant) {
                 *pieces -= claim.pieces;

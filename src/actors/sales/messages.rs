@@ -1,5 +1,6 @@
 //! What sales can be asked: first what operators do, then what orders ask on their way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -295,6 +296,13 @@ pub struct Traces {
     pub changes: Vec<DatedChange>,
     /// Written down within a second or two.
     pub refusals: Vec<Refused<String>>,
+}
+
+/// The tickets whose admissions are used for an order at this moment.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<HashSet<TicketNumber>, SalesError>")]
+pub(super) struct ListUses {
+    pub sale: SaleId,
 }
 
 /// What the doorkeeper of the waiting rooms goes by.

@@ -13,15 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
 use super::book::{DatedChange, RoomBook, RoomEntry};
 use super::draw::{PublishedDraw, Seed};
-use super::passes::Ticket;
-use super::room::{Finish, Joined, RoomMode, WaitingRoom};
+use super::passes::{Ticket, TicketNumber};
+use super::room::{EntryChange, EntryState, Finish, Joined, RoomMode, StoredEntry, WaitingRoom};
 use super::rooms::{Room, Rooms};
-use crate::actors::runtime::{CommitError, Handle, Journal};
+use crate::actors::runtime::{CommitError, Handle, Journal, faults};
 use crate::actors::sales::actor::SalesActor;
 use crate::actors::sales::error::SalesError;
 use crate::actors::sales::gates::{AdmissionUse, Heard, Refusal};
 use crate::actors::sales::messages::{
-    GetDraw, GetRoom, JoinQueue, LookAtSales, QueuePlace, RoomFigures, SaleSeen, SalesSeen,
+    GetDraw, GetRoom, JoinQueue, ListUses, LookAtSales, QueuePlace, RoomFigures, SaleSeen, SalesSeen,
 };
 use crate::actors::sales::model::{AdmissionMode, Sale, SaleStatus};
 use crate::actors::sales::store::SalesStore;
@@ -96,10 +96,32 @@ impl Doorkeeper {
         let seed: Seed = seed.parse().map_err(|error| broken(&error))?;
         let draw: Option<PublishedDraw> =
             draw.map(|record| serde_json::from_str(&record).map_err(|error| broken(&error))).transpose()?;
-        let entries = self.store.list_entries(sale.id).await?;
+        let mut entries = self.store.list_entries(sale.id).await?;
+        let used = self.sales.ask(ListUses { sale: sale.id }).await.map_err(SalesError::from).flatten()?;
+        let changes = self.follow_uses(&mut entries, &used);
         let room = WaitingRoom::restore(mode, sale.id, self.entries_max, entries, draw.as_ref(), None)
             .map_err(|error| broken(&error))?;
-        Ok(Opened { room, seed, draw: draw.map(Arc::new) })
+        Ok(Opened { room, seed, draw: draw.map(Arc::new), changes })
+    }
+
+    /// Whoever has an order with their admission was let in, and whoever has none any more has the admission back, whatever was
+    /// written of it in a life before.
+    fn follow_uses(&self, entries: &mut [StoredEntry], used: &HashSet<TicketNumber>) -> Vec<EntryChange> {
+        let lapses_at = SignedDuration::from_secs(self.admission_seconds.into());
+        let lapses_at = Timestamp::now().checked_add(lapses_at).unwrap_or(Timestamp::MAX);
+        let mut changes = Vec::new();
+        for entry in entries {
+            entry.state = match (entry.state, used.contains(&entry.number)) {
+                (EntryState::Ordered, false) => EntryState::Admitted,
+                (EntryState::Waiting | EntryState::Admitted | EntryState::NoShow, true) => {
+                    EntryState::Ordered
+                }
+                _ => continue,
+            };
+            let admitted_until = Some(*entry.admitted_until.get_or_insert(lapses_at));
+            changes.push(EntryChange { number: entry.number, state: entry.state, admitted_until });
+        }
+        changes
     }
 }
 
@@ -108,12 +130,16 @@ struct Opened {
     room: WaitingRoom,
     seed: Seed,
     draw: Option<Arc<PublishedDraw>>,
+    /// What is to be written of it now.
+    changes: Vec<EntryChange>,
 }
 
 pub struct WaitingActor {
     keeper: Doorkeeper,
     rooms: Rooms,
     loading: HashSet<SaleId>,
+    /// Heard of while their rooms were being loaded.
+    uses: Vec<AdmissionUse>,
     /// Of sales that are over, asked for last.
     old_draws: VecDeque<Arc<PublishedDraw>>,
     heard: Heard,
@@ -137,6 +163,7 @@ impl WaitingActor {
             keeper,
             rooms,
             loading: HashSet::new(),
+            uses: Vec::new(),
             old_draws: VecDeque::new(),
             heard: Heard::default(),
             is_looking: false,
@@ -184,13 +211,12 @@ impl WaitingActor {
         }
         self.rooms.mark(are_all);
         let mut changes = Vec::new();
-        for AdmissionUse { sale, number, is_used, .. } in seen.admissions {
-            let Some(room) = rooms.get_mut(&sale) else { continue };
-            let change = match is_used {
-                true => room.room.ordered(number),
-                false => room.room.given_back(number),
-            };
-            changes.extend(change.ok().map(|change| (sale, change)));
+        for heard in seen.admissions {
+            match rooms.get_mut(&heard.sale) {
+                Some(room) => changes.extend(hear(room, heard).map(|change| (heard.sale, change))),
+                None if self.loading.contains(&heard.sale) => self.uses.push(heard),
+                None => {}
+            }
         }
         let observed = Observed { latency_p99: seen.latency_p99, depth: seen.depth };
         for (id, room) in rooms.iter_mut().filter(|(_, room)| room.ended_at.is_none()) {
@@ -216,12 +242,16 @@ impl WaitingActor {
         }
         drop(rooms);
         for (sale, change) in changes {
-            // As fine as the database keeps it.
-            let next = self.last_at.checked_add(SignedDuration::from_micros(1)).unwrap_or(now);
-            self.last_at = now.max(next);
-            self.unwritten.push_back(DatedChange { sale, change, at: self.last_at });
+            self.remember(sale, change, now);
         }
         self.write_behind(context);
+    }
+
+    fn remember(&mut self, sale: SaleId, change: EntryChange, now: Timestamp) {
+        // Later than the one before, as far as the database can tell.
+        let next = self.last_at.checked_add(SignedDuration::from_micros(1)).unwrap_or(now);
+        self.last_at = now.max(next);
+        self.unwritten.push_back(DatedChange { sale, change, at: self.last_at });
     }
 
     /// Writes what became of people, in as many rounds as it takes.
@@ -259,6 +289,14 @@ fn mode_of(sale: &Sale) -> Option<RoomMode> {
         AdmissionMode::None => None,
         AdmissionMode::Queue => Some(RoomMode::Queue),
         AdmissionMode::Lottery => Some(RoomMode::Lottery),
+    }
+}
+
+/// An admission was used or came back. What the room knows already changes nothing.
+fn hear(room: &mut Room, heard: AdmissionUse) -> Option<EntryChange> {
+    match heard.is_used {
+        true => room.room.ordered(heard.number).ok(),
+        false => room.room.given_back(heard.number).ok(),
     }
 }
 
@@ -302,6 +340,7 @@ impl Handler<JoinQueue> for WaitingActor {
 
     fn handle(&mut self, message: JoinQueue, context: &mut Context<Self>) -> Self::Result {
         let JoinQueue { sale, customer } = message;
+        faults::strike("waiting rooms", customer);
         let mut rooms = self.rooms.write();
         let joined = rooms.get_mut(&sale).ok_or_else(|| self.rooms.missing(sale)).and_then(|room| {
             // Who comes between the opening and the draw stands behind those who are drawn.
@@ -462,7 +501,8 @@ impl Handler<Enter> for WaitingActor {
     fn handle(&mut self, Enter { seen, opened }: Enter, _: &mut Context<Self>) {
         let id = seen.sale.id;
         self.loading.remove(&id);
-        let Opened { room, seed, draw } = match opened {
+        let uses: Vec<_> = self.uses.extract_if(.., |heard| heard.sale == id).collect();
+        let Opened { room, seed, draw, changes } = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(sale = %id, %error, "a waiting room cannot be loaded");
@@ -485,10 +525,14 @@ impl Handler<Enter> for WaitingActor {
             depth_max: DEPTH_MAX,
             admissions_per_piece,
         };
-        let control = AdmissionControl::new(policy, Timestamp::now());
-        self.rooms
-            .write()
-            .insert(id, Room { room, seed, draw, control, seen, is_drawing: false, ended_at: None });
+        let now = Timestamp::now();
+        let control = AdmissionControl::new(policy, now);
+        let mut room = Room { room, seed, draw, control, seen, is_drawing: false, ended_at: None };
+        let heard = uses.into_iter().filter_map(|heard| hear(&mut room, heard));
+        for change in changes.into_iter().chain(heard.collect::<Vec<_>>()) {
+            self.remember(id, change, now);
+        }
+        self.rooms.write().insert(id, room);
     }
 }
 
