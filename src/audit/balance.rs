@@ -161,6 +161,10 @@ impl Cut {
         let part = self.part();
         match self.part {
             None => found.push(self.against(PART_ADDS_UP, "the sale has no part of it".to_owned())),
+            // A sale that is watched is not over, and has yet to give it back.
+            Some(row) if row.is_closed => {
+                found.push(self.against(PART_ADDS_UP, "the sale's part of it was given back".to_owned()));
+            }
             Some(row) => {
                 if part.accounted() != part.allotment || (row.held, row.sold) != (self.held, self.sold) {
                     found.push(self.against(

@@ -24,12 +24,15 @@ use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, Announced, ChangeItem, Changed, CreateSale, Finding, GATES,
     GetAnnounced, GetSale, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges, ListProposals, ListSales,
-    MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus, SwitchEverything, SwitchItem,
-    Tally, Terms, Turn, ValidateSale,
+    MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus, SalesError, SwitchEverything,
+    SwitchItem, Tally, Terms, Turn, ValidateSale,
 };
 use crate::audit::Light;
 use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
+/// How often a change is put onto a plan that somebody else changed in between, and what passes before that.
+const REPLANNED_AGAIN: u32 = 4;
+const BREATH: std::time::Duration = std::time::Duration::from_millis(20);
 /// Sales on the list of operators.
 const LISTED_MAX: i64 = 200;
 
@@ -67,7 +70,7 @@ pub struct CreateSaleBody {
 }
 
 /// What is missing stays as it is.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplanSaleBody {
     #[serde(default)]
@@ -97,7 +100,7 @@ pub struct ReplanSaleBody {
     admission: Option<AdmissionTermsBody>,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaleItemBody {
     #[serde(deserialize_with = "input::text")]
@@ -720,11 +723,18 @@ pub async fn replan_sale(
     body: FromJson<ReplanSaleBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
-    let draft = body.0.onto(sale.draft)?;
-    let replan = ReplanSale { sale: id.0, draft, by: Some(staff.0.customer) };
-    let sale = gateway.ports.sales.replan_sale.ask(replan).await?;
-    answer::ok(&SaleView::of(&sale))
+    let (body, by) = (body.0, Some(staff.0.customer));
+    let mut attempts = 1..=REPLANNED_AGAIN;
+    loop {
+        let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
+        let draft = body.clone().onto(sale.draft)?;
+        let replan = ReplanSale { sale: id.0, version: sale.version, draft, by };
+        match gateway.ports.sales.replan_sale.ask(replan).await {
+            // Onto what somebody else planned meanwhile, which is seen a moment after it is written.
+            Err(SalesError::Overtaken) if attempts.next().is_some() => tokio::time::sleep(BREATH).await,
+            replanned => return answer::ok(&SaleView::of(&replanned?)),
+        }
+    }
 }
 
 /// Explains at once everything that keeps a sale from being run as it is planned.

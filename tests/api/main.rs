@@ -19,6 +19,7 @@ mod queue;
 mod reservations;
 mod routes;
 mod sale_audit;
+mod sale_changes;
 mod sale_report;
 mod sale_rules;
 mod sale_under_load;

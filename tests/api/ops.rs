@@ -138,6 +138,12 @@ fn plan<'a>(name: &'a str, sku: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
+/// The version that an editor was shown with.
+fn version_of(editor: &Answer) -> String {
+    let (_, rest) = editor.text.split_once(r#"name="version" value=""#).expect("a version");
+    rest.split('"').next().expect("a version").to_owned()
+}
+
 fn status_of(page: &Answer) -> &str {
     let (_, rest) = page.text.split_once(r#"<p class="badges">"#).expect("badges");
     let (_, rest) = rest.split_once("<span class=\"badge ").expect("a badge");
@@ -420,8 +426,10 @@ async fn a_sale_is_planned_and_planned_anew() {
     for value in [r#"value="2020-01-01T10:00""#, r#"value="LAMP""#, r#"value="1500""#, r#"value="100""#] {
         assert!(editor.text.contains(value), "{value}");
     }
+    let version = version_of(&editor);
     let mut fields = plan("Day", "LAMP");
     fields.extend([
+        ("version", &*version),
         ("sku", "VASE"),
         ("price", "700"),
         ("allotment", "3"),
@@ -437,7 +445,15 @@ async fn a_sale_is_planned_and_planned_anew() {
     let refused = browser.moves(&sale, "schedule").await.expect(422);
     assert!(refused.text.contains("outcome refused"), "{}", refused.text);
 
-    browser.post(&format!("/ops/sales/{sale}/edit"), &plan("Day", "LAMP")).await.expect(303);
+    // A form that was shown before that does not undo it.
+    let mut stale = plan("Dusk", "LAMP");
+    stale.push(("version", &*version));
+    let overtaken = browser.post(&format!("/ops/sales/{sale}/edit"), &stale).await.expect(409);
+    assert!(overtaken.text.contains("Somebody else changed"), "{}", overtaken.text);
+    let version = version_of(&browser.get(&format!("/ops/sales/{sale}/edit")).await.expect(200));
+    let mut fields = plan("Day", "LAMP");
+    fields.push(("version", &*version));
+    browser.post(&format!("/ops/sales/{sale}/edit"), &fields).await.expect(303);
     browser.moves(&sale, "schedule").await.expect(200);
     browser.get(&format!("/ops/sales/{sale}/edit")).await.expect(409);
     browser.post(&format!("/ops/sales/{sale}/edit"), &plan("Night", "LAMP")).await.expect(409);

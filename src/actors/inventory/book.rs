@@ -89,7 +89,9 @@ impl Book for StockBook {
     /// part of a sale.
     fn may_join(&self, batch: &[Entry], next: &Entry) -> bool {
         let makes_part = |entry: &Entry| entry.change.allotment.is_some_and(|change| change.makes);
-        if batch.iter().any(|entry| makes_part(entry) && entry.sku == next.sku) {
+        let has_part = |entry: &Entry| entry.change.allotment.is_some();
+        let mut of_sku = batch.iter().filter(|entry| entry.sku == next.sku);
+        if of_sku.any(|entry| makes_part(entry) || makes_part(next) && has_part(entry)) {
             return false;
         }
         let holds = |entry: &Entry, id| entry.change.hold.as_ref().is_some_and(|hold| hold.id == id);

@@ -54,6 +54,8 @@ pub struct SalesActor {
     is_reading_parts: bool,
     is_looking_again: bool,
     is_writing_refusals: bool,
+    /// Counts the sales that took their leave.
+    forgotten: u64,
 }
 
 /// The parts of a sale, and when they were asked for.
@@ -82,6 +84,7 @@ impl SalesActor {
             switch_turn: 0,
             is_reading_parts: false,
             is_looking_again: false,
+            forgotten: 0,
             is_writing_refusals: false,
         }
     }
@@ -190,7 +193,7 @@ impl SalesActor {
         }
         self.is_looking_again = true;
         let (store, actor, turn) = (self.office.store.clone(), context.address(), self.switch_turn);
-        let proposals_turn = self.proposals_turn;
+        let (proposals_turn, forgotten) = (self.proposals_turn, self.forgotten);
         actix_rt::spawn(async move {
             let read = async {
                 let sales = store.list_sales(true, i64::MAX).await?;
@@ -199,7 +202,7 @@ impl SalesActor {
             };
             match read.await {
                 Ok((sales, proposals, stopped)) => {
-                    sales.into_iter().for_each(|sale| actor.do_send(Enter { sale }));
+                    sales.into_iter().for_each(|sale| actor.do_send(Enter { sale, forgotten }));
                     actor.do_send(EnterProposals { proposals, turn: proposals_turn });
                     actor.do_send(EnterSwitch { stopped, turn });
                 }
@@ -235,13 +238,14 @@ impl SalesActor {
         });
     }
 
-    /// A sale that is over and has returned its stock takes no more memory.
+    /// A sale that is over and has returned its stock takes no more memory. What was read of it before does not bring it back.
     fn forget_if_done(&mut self, sale: SaleId) {
         let is_done = |sale: &&Arc<Sale>| {
             matches!(sale.status, SaleStatus::Settled | SaleStatus::Cancelled) && sale.is_stock_returned
         };
         let Some(done) = self.gates.sale(sale).filter(is_done).cloned() else { return };
         self.gates.forget(sale);
+        self.forgotten += 1;
         if done.status == SaleStatus::Settled {
             self.settled.retain(|other| other.id != sale);
             self.settled.push(done);
@@ -278,11 +282,11 @@ impl SalesActor {
     where
         F: Future<Output = Result<Sale, SalesError>> + 'static,
     {
-        let actor = context.address();
+        let (actor, forgotten) = (context.address(), self.forgotten);
         Box::pin(async move {
             let sale = work.await?;
             // Gone only when the actor is; the next one loads the sale as it is.
-            let _ = actor.send(Enter { sale: sale.clone() }).await;
+            let _ = actor.send(Enter { sale: sale.clone(), forgotten }).await;
             Ok(sale)
         })
     }
@@ -312,6 +316,7 @@ async fn load(office: &Office) -> Result<Loaded, SalesError> {
             false => Vec::new(),
         };
         let parts = if is_gated { office.parts(sale.id).await? } else { Parts::new() };
+        let sale = if is_gated { office.follow_parts(sale.id, &parts).await? } else { sale };
         unfinished.push(Unfinished { sale, claimed, read: PartsRead { at, parts: Arc::new(parts) } });
     }
     let settled = office.store.list_settled_sales(ANNOUNCED_MAX).await?;
@@ -348,8 +353,7 @@ impl Handler<ReplanSale> for SalesActor {
 
     fn handle(&mut self, message: ReplanSale, context: &mut Context<Self>) -> Self::Result {
         let office = self.office.clone();
-        let ReplanSale { sale, draft, by } = message;
-        self.carry_out(context, async move { office.replan(sale, draft, by).await })
+        self.carry_out(context, async move { office.replan(message).await })
     }
 }
 
@@ -437,12 +441,12 @@ impl Handler<MoveSale> for SalesActor {
             Action::Resume => Bars::UpTo(None, self.gates.last_bar()),
             _ => Bars::One(bar),
         };
-        let (office, actor) = (self.office.clone(), context.address());
+        let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
         Box::pin(async move {
             let moved = office.carry_out(sale, action, by, &reason).await;
             match &moved {
                 Ok(Steered::Done(moved)) => {
-                    let _ = actor.send(Enter { sale: moved.clone() }).await;
+                    let _ = actor.send(Enter { sale: moved.clone(), forgotten }).await;
                     actor.do_send(Lift { sale, bars });
                 }
                 Ok(Steered::Proposed(_)) => actor.do_send(Lift { sale, bars }),
@@ -477,16 +481,16 @@ impl Handler<SwitchItem> for SalesActor {
             Some(wish) => Bars::One(self.is_agreed(wish, message.by).then(|| self.gates.bar_sku(id, &sku))),
             None => Bars::UpTo(Some(sku), self.gates.last_bar()),
         };
-        let (office, actor) = (self.office.clone(), context.address());
+        let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
         Box::pin(async move {
             let switched = office.switch_item(message).await;
             match &switched {
                 Ok(Steered::Done(sale)) => {
-                    let _ = actor.send(Enter { sale: sale.clone() }).await;
+                    let _ = actor.send(Enter { sale: sale.clone(), forgotten }).await;
                     actor.do_send(Lift { sale: id, bars });
                 }
                 Ok(Steered::Proposed(_)) => actor.do_send(Lift { sale: id, bars }),
-                Err(error) if is_refusal(error) => actor.do_send(Lift { sale: id, bars }),
+                Err(error) if is_refusal(error) && wish.is_some() => actor.do_send(Lift { sale: id, bars }),
                 Err(_) => {}
             }
             if let Some(wish) = wish {
@@ -560,14 +564,15 @@ impl Handler<SwitchEverything> for SalesActor {
             if stopped {
                 tell_proposal(&actor, Wish::KillEverything, &switched).await;
             }
-            let switched = switched?;
-            if let Steered::Done(stopped) = switched {
+            if let Ok(Steered::Done(stopped)) = switched {
                 let _ = actor.send(EnterSwitch { stopped, turn }).await;
             }
-            if is_agreed {
+            // As with a sale: after a failure nobody may come in.
+            let is_settled = switched.as_ref().map_or_else(|error| stopped && is_refusal(error), |_| true);
+            if is_agreed && is_settled {
                 actor.do_send(LiftEverything { turn });
             }
-            Ok(switched)
+            switched
         })
     }
 }
@@ -576,12 +581,12 @@ impl Handler<ChangeItem> for SalesActor {
     type Result = ResponseFuture<Result<Steered<Sale>, SalesError>>;
 
     fn handle(&mut self, message: ChangeItem, context: &mut Context<Self>) -> Self::Result {
-        let (office, actor) = (self.office.clone(), context.address());
+        let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
         let ChangeItem { sale, sku, allotment, expected, .. } = message.clone();
         Box::pin(async move {
             let changed = office.change_item(message).await;
             if let Ok(Steered::Done(sale)) = &changed {
-                let _ = actor.send(Enter { sale: sale.clone() }).await;
+                let _ = actor.send(Enter { sale: sale.clone(), forgotten }).await;
             }
             tell_proposal(&actor, Wish::Lower { sale, sku, allotment, expected }, &changed).await;
             changed
@@ -847,13 +852,19 @@ impl Handler<LookAtSales> for SalesActor {
 #[rtype(result = "()")]
 struct Enter {
     sale: Sale,
+    /// How many had been forgotten when it was read.
+    forgotten: u64,
 }
 
 impl Handler<Enter> for SalesActor {
     type Result = ();
 
-    fn handle(&mut self, Enter { sale }: Enter, _: &mut Context<Self>) {
+    fn handle(&mut self, Enter { sale, forgotten }: Enter, _: &mut Context<Self>) {
         let id = sale.id;
+        if forgotten != self.forgotten && self.gates.sale(id).is_none() {
+            // It may be one that was forgotten meanwhile; if it is not, it is read again within a second.
+            return;
+        }
         self.gates.enter(sale);
         self.forget_if_done(id);
     }

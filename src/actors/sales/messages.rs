@@ -27,11 +27,13 @@ pub struct CreateSale {
     pub by: Actor,
 }
 
-/// Plans a sale anew. Refuses with `NotADraft` once it is scheduled.
+/// Plans a sale anew. Refuses with `NotADraft` once it is scheduled, and with `Overtaken` when it has another version by now.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Sale, SalesError>")]
 pub struct ReplanSale {
     pub sale: SaleId,
+    /// That was seen.
+    pub version: i64,
     pub draft: SaleDraft,
     pub by: Actor,
 }

@@ -11,6 +11,7 @@ mod model;
 mod moves;
 mod proposals;
 mod store;
+mod turns;
 mod waiting_room;
 
 pub use actor::SalesActor;

@@ -340,8 +340,12 @@ impl SaleDraft {
 
     /// The pieces of a SKU that may be held for slips that are not paid; nothing: as many as there are.
     pub fn konbini_pieces_max(&self, allotment: i64) -> Option<i64> {
+        /// The share as it was written, in so many parts: 0.29 of 100 pieces are 29, which it is not in binary.
+        const PARTS: f64 = 1e9;
         let share = self.terms.konbini.share_max;
-        (share < 1.0).then_some((share * allotment as f64) as i64)
+        let parts = (share * PARTS).round() as i128;
+        let most = i128::from(allotment) * parts / PARTS as i128;
+        (share < 1.0).then(|| i64::try_from(most).unwrap_or(i64::MAX))
     }
 }
 
@@ -385,7 +389,8 @@ impl Sale {
         };
         match action {
             Action::Kill => next.is_stopped = true,
-            Action::Resume => next.is_stopped = false,
+            // One at a time: whoever ends a pause does not undo a kill with it.
+            Action::Resume => next.is_stopped = self.is_stopped && self.status == Paused,
             _ => {}
         }
         Ok(Some(next))

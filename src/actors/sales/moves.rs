@@ -13,10 +13,11 @@ use jiff::Timestamp;
 
 use super::error::SalesError;
 use super::gates::{GateRules, Paces};
-use super::messages::{ChangeItem, SwitchItem};
+use super::messages::{ChangeItem, ReplanSale, SwitchItem};
 use super::model::{Action, Actor, Finding, Sale, SaleDraft, SaleStatus};
 use super::proposals::{Agreement, Proposal, Steered, Wish};
 use super::store::{Act, SalesStore};
+use super::turns::Turns;
 use super::waiting_room::{Pacing, PassKey, Seed};
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{
@@ -26,7 +27,7 @@ use crate::actors::inventory::{
 use crate::actors::runtime::Port;
 use crate::config::SecondOperator;
 use crate::error::Fault as _;
-use crate::types::{CustomerId, ProposalId, SaleId, Sku};
+use crate::types::{CustomerId, ProposalId, Quantity, SaleId, Sku};
 
 /// SKUs of one sale that are looked after at the same time.
 const AT_ONCE: usize = 16;
@@ -55,6 +56,7 @@ pub struct Office {
     pub(super) store: SalesStore,
     pub(super) ports: SalesPorts,
     pub(super) key: PassKey,
+    turns: Turns,
     pub(super) arm_before: Duration,
     pub(super) schedule_every: Duration,
     drain_within: Duration,
@@ -76,6 +78,7 @@ impl Office {
             store,
             ports,
             key,
+            turns: Turns::default(),
             arm_before: Duration::from_secs(config.sales.arm_before_seconds),
             schedule_every: Duration::from_millis(config.sales.schedule_every_ms),
             drain_within: Duration::from_secs(config.sales.drain_within_seconds),
@@ -118,19 +121,20 @@ impl Office {
         if findings.is_empty() { Ok(()) } else { Err(SalesError::NotValid { findings }) }
     }
 
-    pub(super) async fn replan(&self, id: SaleId, draft: SaleDraft, by: Actor) -> Result<Sale, SalesError> {
+    pub(super) async fn replan(&self, wanted: ReplanSale) -> Result<Sale, SalesError> {
+        let ReplanSale { sale: id, version, draft, by } = wanted;
         self.check_plan(&draft)?;
-        for _ in 0..ATTEMPTS {
-            let sale = self.sale(id).await?;
-            if sale.status != SaleStatus::Draft {
-                return Err(SalesError::NotADraft { status: sale.status });
-            }
-            let act = Act { by, proposed_by: None, reason: "planned anew", at: Timestamp::now() };
-            if self.store.replan_sale(&sale, &draft, &act).await? {
-                return self.sale(id).await;
-            }
+        let _turn = self.turns.take(Some(id)).await;
+        let sale = self.sale(id).await?;
+        if sale.status != SaleStatus::Draft {
+            return Err(SalesError::NotADraft { status: sale.status });
         }
-        Err(SalesError::Overtaken)
+        let act = Act { by, proposed_by: None, reason: "planned anew", at: Timestamp::now() };
+        // What somebody else planned meanwhile is not undone unseen.
+        if sale.version != version || !self.store.replan_sale(&sale, &draft, &act).await? {
+            return Err(SalesError::Overtaken);
+        }
+        self.sale(id).await
     }
 
     /// Everything that keeps a sale from being run as it is planned.
@@ -210,6 +214,7 @@ impl Office {
         by: Actor,
         reason: &str,
     ) -> Result<Steered<Sale>, SalesError> {
+        let _turn = self.turns.take(Some(id)).await;
         let mut was_made_ready = false;
         let mut agreed = None;
         for _ in 0..ATTEMPTS {
@@ -304,6 +309,29 @@ impl Office {
         Ok(Sale { is_stock_returned: true, ..sale.clone() })
     }
 
+    /// Writes down what the stock's owner has of a sale where the plan says something else: the engine was killed between the
+    /// two. Answers with the sale as it is then.
+    pub(super) async fn follow_parts(
+        &self,
+        id: SaleId,
+        parts: &[(Sku, Allotment)],
+    ) -> Result<Sale, SalesError> {
+        let _turn = self.turns.take(Some(id)).await;
+        let mut sale = self.sale(id).await?;
+        let is_open = |sku: &Sku| parts.iter().find(|(of, part)| of == sku && !part.is_closed);
+        for item in sale.draft.items.clone() {
+            let Some((_, part)) = is_open(&item.sku) else { continue };
+            let pieces = Quantity::new(part.allotment)?;
+            if pieces != item.allotment {
+                let reason = "as many as are set apart";
+                let act = Act { by: None, proposed_by: None, reason, at: Timestamp::now() };
+                self.store.change_item(&sale, &item, pieces, &act).await?;
+                sale = self.sale(id).await?;
+            }
+        }
+        Ok(sale)
+    }
+
     pub(super) async fn parts(&self, sale: SaleId) -> Result<Vec<(Sku, Allotment)>, SalesError> {
         Ok(self.ports.list_allotments.ask(ListAllotments { sale }).await?)
     }
@@ -354,6 +382,7 @@ impl Office {
 
     pub(super) async fn switch_item(&self, wanted: SwitchItem) -> Result<Steered<Sale>, SalesError> {
         let SwitchItem { sale: id, sku, stopped, by, reason } = wanted;
+        let _turn = self.turns.take(Some(id)).await;
         let mut agreed = None;
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;
@@ -384,6 +413,7 @@ impl Office {
         by: Actor,
         reason: &str,
     ) -> Result<Steered<bool>, SalesError> {
+        let _turn = self.turns.take(None).await;
         let mut agreed = None;
         if stopped && !self.store.find_switch().await? {
             match self.agree(Wish::KillEverything, by, reason).await? {
@@ -405,6 +435,7 @@ impl Office {
     /// The stock's owner decides; the plan follows.
     pub(super) async fn change_item(&self, wanted: ChangeItem) -> Result<Steered<Sale>, SalesError> {
         let ChangeItem { sale: id, sku, allotment, expected, by, reason } = wanted;
+        let _turn = self.turns.take(Some(id)).await;
         let mut agreed = None;
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;

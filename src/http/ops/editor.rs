@@ -27,6 +27,8 @@ const MODES: [AdmissionMode; 3] = [AdmissionMode::None, AdmissionMode::Queue, Ad
 /// A plan as it was typed.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Typed {
+    /// Of the sale when its plan was shown; nothing for a new one.
+    version: String,
     name: String,
     opens_at: String,
     closes_at: String,
@@ -49,8 +51,9 @@ struct TypedRow {
 }
 
 impl Typed {
-    const ONCE: [&str; 12] = [
+    const ONCE: [&str; 13] = [
         "token",
+        "version",
         "name",
         "opens_at",
         "closes_at",
@@ -79,9 +82,10 @@ impl Typed {
         }
     }
 
-    fn of(draft: &SaleDraft) -> Self {
+    fn of(draft: &SaleDraft, version: i64) -> Self {
         let Terms { limit_per_customer, hold_seconds, konbini, admission } = &draft.terms;
         Self {
+            version: version.to_string(),
             name: draft.name.clone(),
             opens_at: japan::input(draft.opens_at),
             closes_at: japan::input(draft.closes_at),
@@ -115,6 +119,7 @@ impl Typed {
         let rows = rows.map(|((sku, price), allotment)| TypedRow { sku, price, allotment });
         let text = |name: &str| form.text(name).to_owned();
         Ok(Self {
+            version: text("version"),
             name: text("name"),
             opens_at: text("opens_at"),
             closes_at: text("closes_at"),
@@ -298,7 +303,15 @@ pub async fn plan_again(sale: FromPath<SaleId>, operator: Operator, gateway: Dat
     if known.status != SaleStatus::Draft {
         return Err(SalesError::NotADraft { status: known.status }.into());
     }
-    show(&operator, &gateway, Some(sale.0), &Typed::of(&known.draft), Vec::new(), StatusCode::OK).await
+    show(
+        &operator,
+        &gateway,
+        Some(sale.0),
+        &Typed::of(&known.draft, known.version),
+        Vec::new(),
+        StatusCode::OK,
+    )
+    .await
 }
 
 /// Plans a sale.
@@ -319,7 +332,10 @@ async fn save(submitted: Submitted, gateway: &Gateway, sale: Option<SaleId>) -> 
         return show(&operator, gateway, sale, &typed, Vec::new(), StatusCode::OK).await;
     }
     let saved = match typed.draft(operator.words(), gateway.limits.hold_seconds_max) {
-        Ok(draft) => plan(&operator, gateway, sale, draft).await,
+        Ok(draft) => match sale {
+            None => plan(&operator, gateway, draft).await,
+            Some(sale) => plan_anew(&operator, gateway, sale, &typed.version, draft).await,
+        },
         Err(findings) => Err(SalesError::NotValid { findings }),
     };
     match saved {
@@ -337,18 +353,22 @@ async fn save(submitted: Submitted, gateway: &Gateway, sale: Option<SaleId>) -> 
     }
 }
 
-async fn plan(
+async fn plan(operator: &Operator, gateway: &Gateway, draft: SaleDraft) -> Result<Sale, SalesError> {
+    let by = Some(operator.identity.customer);
+    gateway.ports.sales.create_sale.ask(CreateSale { draft, by }).await
+}
+
+/// Onto the plan that was shown alone: what somebody else planned meanwhile is not undone by a form that does not show it.
+async fn plan_anew(
     operator: &Operator,
     gateway: &Gateway,
-    sale: Option<SaleId>,
+    sale: SaleId,
+    version: &str,
     draft: SaleDraft,
 ) -> Result<Sale, SalesError> {
+    let version = version.parse().map_err(|_| SalesError::Overtaken)?;
     let by = Some(operator.identity.customer);
-    let sales = &gateway.ports.sales;
-    match sale {
-        None => sales.create_sale.ask(CreateSale { draft, by }).await,
-        Some(sale) => sales.replan_sale.ask(ReplanSale { sale, draft, by }).await,
-    }
+    gateway.ports.sales.replan_sale.ask(ReplanSale { sale, version, draft, by }).await
 }
 
 #[cfg(test)]
@@ -380,7 +400,7 @@ mod tests {
         assert_eq!((draft.items[0].price.amount(), draft.items[0].allotment.get()), (1_980, 1_000));
         assert_eq!(draft.terms.konbini.share_max, 0.3);
         // And typed again as it was read.
-        let again = Typed::of(&draft).draft(words, MAX).unwrap();
+        let again = Typed::of(&draft, 1).draft(words, MAX).unwrap();
         assert_eq!(again, draft);
     }
 

@@ -38,8 +38,11 @@ pub fn window(from: Timestamp, to: Timestamp, between: &str) -> String {
     format!("{} {between} {end}", shown(from))
 }
 
-/// As an `<input type="datetime-local">` has it.
+/// As an `<input type="datetime-local">` has it, which goes to the millisecond.
 pub fn input(time: Timestamp) -> String {
+    if time.subsec_millisecond() != 0 {
+        return civil(time).strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string();
+    }
     shown(time).replace(' ', "T")
 }
 
@@ -78,6 +81,8 @@ mod tests {
         assert_eq!(shown(time("2026-11-24T15:00:00Z")), "2026-11-25 00:00");
         assert_eq!(shown(time("2026-11-24T15:00:07Z")), "2026-11-25 00:00:07");
         assert_eq!(input(time("2026-11-24T15:00:00Z")), "2026-11-25T00:00");
+        assert_eq!(input(time("2026-11-24T15:00:00.5Z")), "2026-11-25T00:00:00.500");
+        assert_eq!(from_input("2026-11-25T00:00:00.500"), Some(time("2026-11-24T15:00:00.5Z")));
         assert_eq!(from_input("2026-11-25T00:00"), Some(time("2026-11-24T15:00:00Z")));
         assert_eq!(from_input("2026-11-25 00:00:07"), Some(time("2026-11-24T15:00:07Z")));
         for text in ["", "tomorrow", "2026-13-01T00:00", "9999-12-31T23:59"] {

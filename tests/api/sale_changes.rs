@@ -1,0 +1,189 @@
+//! Changes of a sale that meet: each is whole, the one that was asked for last counts, and none is lost.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::sales::{Operator, expect_no_findings, plan, soon};
+use crate::support::{Answer, TestEngine, eventually};
+
+/// How long writes are held up, and after what time of it the first change is surely waiting for that.
+const HELD_UP: &str = "1.5";
+const MOMENT: Duration = Duration::from_millis(400);
+
+impl Operator {
+    async fn replans(&self, sale: &str, change: Value) -> Answer {
+        let request = self.staff.request(reqwest::Method::PATCH, &format!("/v1/admin/sales/{sale}"));
+        self.staff.send(request.json(&change)).await
+    }
+
+    async fn asks(&self, path: &str) -> Answer {
+        self.staff.post(&format!("/v1/admin/{path}"), json!({"reason": "a test"})).await
+    }
+}
+
+#[actix::test]
+async fn of_two_who_plan_at_the_same_time_both_are_heard() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 5).await;
+    let sale = operator.plans(plan("LAMP", 5)).await;
+    for round in 1..=10 {
+        let name = format!("Round {round}");
+        let answers = tokio::join!(
+            operator.replans(&sale, json!({"name": name})),
+            operator.replans(&sale, json!({"limit_per_customer": round})),
+        );
+        answers.0.expect(200);
+        answers.1.expect(200);
+        let planned = operator.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200).body;
+        assert_eq!((&planned["name"], &planned["limit_per_customer"]), (&json!(name), &json!(round)));
+    }
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_kill_that_meets_a_resume_on_its_way_holds() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 50).await;
+    let sale = operator.opens(plan("LAMP", 50)).await;
+    let buyer = engine.customer().await;
+    let controls = [
+        ("sales.switch", String::new()),
+        ("sales.sales", format!("sales/{sale}/")),
+        ("sales.sales", format!("sales/{sale}/items/LAMP/")),
+    ];
+    for (table, of) in controls {
+        operator.asks(&format!("{of}kill")).await.expect(200);
+        let hold_up =
+            format!("begin; lock table {table} in exclusive mode; select pg_sleep({HELD_UP}); commit");
+        let resume_then_kill = async {
+            tokio::time::sleep(MOMENT).await;
+            let resume = format!("{of}resume");
+            let resumed = operator.asks(&resume);
+            let killed = async {
+                tokio::time::sleep(MOMENT).await;
+                operator.asks(&format!("{of}kill")).await
+            };
+            tokio::join!(resumed, killed)
+        };
+        let (_, (resumed, killed)) = tokio::join!(engine.by_hand(&hold_up), resume_then_kill);
+        resumed.expect(200);
+        let killed = killed.expect(200);
+        if !of.contains("items") {
+            assert_eq!(killed.body["stopped"], true, "{killed:?}");
+        }
+        // Also after the sales were read again.
+        for _ in 0..15 {
+            buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        operator.asks(&format!("{of}resume")).await.expect(200);
+    }
+    buyer.orders_by_card("LAMP", 1).await.expect(201);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn whoever_ends_a_pause_does_not_undo_a_kill() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 50).await;
+    let sale = operator.opens(plan("LAMP", 50)).await;
+    let buyer = engine.customer().await;
+    operator.tells(&sale, "pause").await.expect(200);
+    operator.tells(&sale, "kill").await.expect(200);
+
+    let resumed = operator.tells(&sale, "resume").await.expect(200).body;
+
+    assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
+    buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
+    let resumed = operator.tells(&sale, "resume").await.expect(200).body;
+    assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(false)));
+    buyer.orders_by_card("LAMP", 1).await.expect(201);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_allotment_that_was_changed_and_not_written_down_is_written_at_the_next_start() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 50).await;
+    let sale = operator.opens(plan("LAMP", 10)).await;
+    let path = format!("/v1/admin/sales/{sale}/items/LAMP");
+    let allot = async |operator: &Operator, allotment: i64, expected: i64| {
+        let change = json!({"allotment": allotment, "expected": expected, "reason": "a test"});
+        let request = operator.staff.request(reqwest::Method::PATCH, &path);
+        operator.staff.send(request.json(&change)).await.expect(200).body["items"][0]["allotment"].clone()
+    };
+    assert_eq!(allot(&operator, 15, 10).await, 15);
+    // As a kill leaves it between the stock's owner and the plan.
+    engine.by_hand("update sales.items set allotment = 10").await;
+
+    let engine = engine.restart().await;
+
+    let operator = Operator::of(&engine).await;
+    let found = operator.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200).body;
+    assert_eq!(found["items"][0]["allotment"], 15);
+    let changes = operator.staff.get(&format!("/v1/admin/sales/{sale}/changes")).await.expect(200);
+    let last = changes.items().last().expect("a change");
+    assert_eq!((&last["action"], &last["actor"]), (&json!("allot"), &Value::Null), "{last}");
+    assert_eq!(allot(&operator, 20, 15).await, 20);
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn arms_of_one_sale_that_overlap_leave_it_all_of_its_pieces() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    for round in 0..8 {
+        let skus: Vec<String> = (0..6).map(|index| format!("LAMP-{round}-{index}")).collect();
+        for sku in &skus {
+            engine.sells(sku, 10).await;
+        }
+        let mut planned = plan(&skus[0], 10);
+        planned["opens_at"] = json!(soon(3_600_000));
+        planned["closes_at"] = json!(soon(7_200_000));
+        planned["items"] =
+            skus.iter().map(|sku| json!({"sku": sku, "price": 500, "allotment": 10})).collect();
+        let sale = operator.plans(planned).await;
+        operator.tells(&sale, "schedule").await.expect(200);
+        // Of the last one there is too little, until it comes in while the sale is armed again and again.
+        let last = &skus[5];
+        let adjust = async |delta: i64| {
+            let path = format!("/v1/admin/inventory/{last}/adjustments");
+            let change = json!({"delta": delta, "reason": "a test"});
+            operator.staff.post(&path, change).await
+        };
+        adjust(-1).await.expect(201);
+        let arming = async {
+            join_all((0..6).map(async |turn| {
+                tokio::time::sleep(Duration::from_millis(turn * 3)).await;
+                operator.tells(&sale, "arm").await
+            }))
+            .await
+        };
+        let receiving = async {
+            tokio::time::sleep(Duration::from_millis(8)).await;
+            adjust(1).await.expect(201);
+        };
+        let (answers, ()) = tokio::join!(arming, receiving);
+        for answer in &answers {
+            assert!(answer.status == 200 || answer.code() == "sale-not-ready", "{answer:?}");
+        }
+        eventually("it can be armed", async || {
+            (operator.tells(&sale, "arm").await.status == 200).then_some(())
+        })
+        .await;
+        let live = operator.live(&sale).await;
+        for item in live["items"].as_array().expect("items") {
+            assert_eq!((&item["remaining"], &item["returned"]), (&json!(10), &json!(0)), "{item}");
+        }
+        operator.tells(&sale, "cancel").await.expect(200);
+    }
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
