@@ -49,12 +49,22 @@ impl AuditActor {
         let (watch, began) = (self.watch.clone(), Instant::now());
         let round = async move { watch.look(memory).await };
         context.spawn(round.into_actor(self).map(move |(memory, seen), actor, context| {
-            if let Some(seen) = seen {
-                actor.show(seen);
-            }
-            let pause = pause(actor.watch.every, began.elapsed(), memory.is_suspicious());
-            actor.look_after(pause, memory, context);
+            let Some(seen) = seen else {
+                return actor.rest(began, memory, context);
+            };
+            // What was seen is shown at once, however long it takes to stop something for it.
+            actor.show(seen);
+            let (watch, lights) = (actor.watch.clone(), actor.lights.clone());
+            let acting = async move { watch.act_on(memory, &lights).await };
+            context.spawn(acting.into_actor(actor).map(move |memory, actor, context| {
+                actor.rest(began, memory, context);
+            }));
         }));
+    }
+
+    fn rest(&self, began: Instant, memory: Memory, context: &mut Context<Self>) {
+        let pause = pause(self.watch.every, began.elapsed(), memory.is_suspicious());
+        self.look_after(pause, memory, context);
     }
 
     fn look_after(&self, pause: Duration, memory: Memory, context: &mut Context<Self>) {

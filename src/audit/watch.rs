@@ -5,6 +5,7 @@
 //! only newer ones are read. Now and then, and after every finding, they are read from the first one on.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
@@ -118,7 +119,6 @@ impl Watch {
         if !seen.is_empty() {
             metrics::histogram!("shobai_sale_audit_seconds").record(began.elapsed().as_secs_f64());
         }
-        self.act_on(&mut memory, &seen).await;
         (memory, Some(seen))
     }
 
@@ -282,7 +282,7 @@ impl Watch {
     }
 
     /// Says once what does not hold, and has the SKU stopped.
-    async fn act_on(&self, memory: &mut Memory, seen: &HashMap<SaleId, Light>) {
+    pub(super) async fn act_on(&self, mut memory: Memory, seen: &HashMap<SaleId, Arc<Light>>) -> Memory {
         let mut standing = HashSet::new();
         for (sale, light) in seen {
             for Finding { claim, subject, finding } in &light.breaches {
@@ -320,6 +320,7 @@ impl Watch {
             }
         }
         memory.to_stop = left;
+        memory
     }
 }
 

@@ -267,6 +267,7 @@ pub struct SalesView {
 /// Something that was done to a sale.
 #[derive(Serialize, ToSchema)]
 pub struct ChangeView {
+    /// What ends in `-everything` was done to the switch for everything.
     #[schema(example = "pause")]
     action: String,
     #[schema(required)]

@@ -88,7 +88,7 @@ pub async fn explain(
         _ => return Err(Problem::invalid_query("either an order or a customer is asked about")),
     };
     let traces = gateway.ports.sales.get_traces.ask(GetTraces { sale, customer }).await?;
-    let mut items: Vec<DecisionView> = traces.refusals.iter().map(of_refusal).collect();
+    let mut items: Vec<DecisionView> = traces.refusals.iter().flat_map(of_refusals).collect();
     if !traces.entries.is_empty() {
         let draw = match gateway.ports.sales.get_draw.ask(GetDraw { sale }).await {
             Ok(draw) => Some(draw),
@@ -105,11 +105,15 @@ pub async fn explain(
     answer::ok(&WhyView { customer: customer.uuid(), items })
 }
 
-fn of_refusal(refused: &Refused<String>) -> DecisionView {
-    let times = if refused.count == 1 { "once".to_owned() } else { format!("{} times", refused.count) };
-    let what = format!("refused {times} by {}, last at {}", refused.gate, refused.last_at);
-    let part = if refused.gate == DECLINED { "payment" } else { "gate" };
-    DecisionView { at: refused.first_at, part, what, order: None }
+/// The first one, with how many there were, and the last one.
+fn of_refusals(refused: &Refused<String>) -> impl Iterator<Item = DecisionView> {
+    let Refused { gate, count, first_at, last_at } = refused;
+    let part = if gate == DECLINED { "payment" } else { "gate" };
+    let decision = |at, what| DecisionView { at, part, what, order: None };
+    let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let first = decision(*first_at, format!("refused {times} by {gate}, last at {last_at}"));
+    let last = (*count > 1).then(|| decision(*last_at, format!("refused by {gate} for the last time")));
+    std::iter::once(first).chain(last)
 }
 
 fn of_ticket(entry: &StoredEntry, draw: Option<&PublishedDraw>) -> Vec<DecisionView> {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    ClientWrapper, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
@@ -71,6 +73,23 @@ impl Database {
     /// A connection from the pool; prepare with `prepare_cached`.
     pub async fn connection(&self) -> Result<PooledConnection, StorageError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Opens every connection that the pool may have, so that nobody waits for one to be opened later.
+    pub async fn open_pool(&self) -> Result<(), StorageError> {
+        /// Those that others have at the moment are open.
+        const FREE_WITHIN: Duration = Duration::from_millis(100);
+        let status = self.pool.status();
+        let in_use = status.size.saturating_sub(status.available);
+        let timeouts = Timeouts { wait: Some(FREE_WITHIN), ..self.pool.timeouts() };
+        let all = (in_use..status.max_size).map(|_| self.pool.timeout_get(&timeouts));
+        for opened in futures_util::future::join_all(all).await {
+            match opened {
+                Ok(_) | Err(PoolError::Timeout(TimeoutType::Wait)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// A connection of its own for a journal lane, whose statements PostgreSQL ends after `statement_within`.

@@ -92,3 +92,26 @@ async fn a_running_engine_lives_and_is_ready() {
     }
     engine.stop().await;
 }
+
+#[actix::test]
+async fn arming_a_sale_opens_every_connection_of_the_pool() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 5).await;
+    let operator = crate::sales::Operator::of(&engine).await;
+    let mut later = crate::sales::plan("LAMP", 5);
+    later["opens_at"] = serde_json::json!(crate::sales::soon(300_000));
+    let sale = operator.plans(later).await;
+    operator.tells(&sale, "schedule").await.expect(200);
+    let machines = Client::new(engine.metrics_base(), None);
+    let open = async || -> f64 {
+        let page = machines.get("/metrics").await.expect(200);
+        let line = page.text.lines().find(|line| line.starts_with("shobai_pool_connections "));
+        line.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0.0)
+    };
+    let most = engine.config.postgres.connections_max as f64;
+
+    operator.tells(&sale, "arm").await.expect(200);
+
+    crate::support::eventually("all are open", async || (open().await >= most).then_some(())).await;
+    engine.stop().await;
+}

@@ -187,3 +187,43 @@ async fn arms_of_one_sale_that_overlap_leave_it_all_of_its_pieces() {
     expect_no_findings(&engine).await;
     engine.stop().await;
 }
+
+#[actix::test]
+async fn what_was_done_to_everything_stands_in_the_history_of_each_sale_that_it_was_done_to() {
+    let engine = TestEngine::start_with(|config| {
+        config.sales.second_operator = vec![shobai::config::SecondOperator::Kill];
+    })
+    .await;
+    let operator = Operator::of(&engine).await;
+    let second = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    engine.sells("VASE", 10).await;
+    let sale = operator.opens(plan("LAMP", 5)).await;
+    operator.asks("kill").await.expect(202);
+    second.asks("kill").await.expect(200);
+    operator.asks("resume").await.expect(200);
+    operator.tells(&sale, "close").await.expect(200);
+    operator.tells(&sale, "settle").await.expect(200);
+    let later = operator.opens(plan("VASE", 5)).await;
+    operator.asks("kill").await.expect(202);
+    second.asks("kill").await.expect(200);
+    operator.asks("resume").await.expect(200);
+
+    let of_everything = async |sale: &str| -> Vec<Value> {
+        let changes = operator.staff.get(&format!("/v1/admin/sales/{sale}/changes")).await.expect(200);
+        let is_of_it =
+            |change: &&Value| change["action"].as_str().expect("an action").ends_with("-everything");
+        changes.items().iter().filter(is_of_it).cloned().collect()
+    };
+    for sale in [&sale, &later] {
+        let changes = of_everything(sale).await;
+        let actions: Vec<&Value> = changes.iter().map(|change| &change["action"]).collect();
+        assert_eq!(actions, ["propose-everything", "kill-everything", "resume-everything"], "{changes:?}");
+        assert!(changes[1]["actor"].is_string() && changes[1]["proposed_by"].is_string(), "{changes:?}");
+        assert_ne!(changes[1]["actor"], changes[1]["proposed_by"]);
+        assert_eq!(changes[1]["after"], json!({"stopped": true}));
+    }
+    let settled = operator.staff.get(&format!("/v1/admin/sales/{sale}/report")).await.expect(200);
+    assert!(settled.text.contains("kill-everything"), "{}", settled.text);
+    engine.stop().await;
+}

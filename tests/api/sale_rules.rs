@@ -375,3 +375,74 @@ async fn an_account_has_few_orders_in_a_sale_that_are_not_paid() {
     expect_no_findings(&engine).await;
     engine.stop().await;
 }
+
+#[actix::test]
+async fn every_attempt_is_accepted_or_refused_by_a_name() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 100).await;
+    engine.sells("VASE", 100).await;
+    let sale = operator.opens(plan("LAMP", 3)).await;
+    let other_sale = operator.opens(plan("VASE", 3)).await;
+    let (buyer, late) = (engine.customer().await, engine.customer().await);
+    let with = |key: &'static str, lines: Value, token: &str| {
+        let mut order = card_order("LAMP", 1, token);
+        order["lines"] = lines;
+        let buyer = &buyer;
+        async move { buyer.orders_with(key, order).await }
+    };
+    let lamps = |quantity: i64| json!([{"sku": "LAMP", "quantity": quantity}]);
+
+    with("declined", lamps(1), "tok_declined").await.expect_problem(402, "payment-declined");
+    let both = json!([{"sku": "LAMP", "quantity": 1}, {"sku": "VASE", "quantity": 1}]);
+    with("both", both, "tok_ok").await.expect_problem(409, "two-sales");
+    with("bought", lamps(2), "tok_ok").await.expect(201);
+    with("more", lamps(1), "tok_ok").await.expect_problem(409, "limit-reached");
+    late.orders_by_card("LAMP", 2).await.expect_problem(409, "sold-out");
+    operator.tells(&sale, "pause").await.expect(200);
+    let paused = late.orders_by_card("LAMP", 1).await.expect_problem(409, "sale-paused");
+    assert!(paused.header("retry-after").is_some(), "{paused:?}");
+    operator.tells(&sale, "resume").await.expect(200);
+    operator.tells(&sale, "kill").await.expect(200);
+    let stopped = late.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
+    assert!(stopped.header("retry-after").is_some(), "{stopped:?}");
+
+    let decisions = operator.live(&sale).await["decisions"].clone();
+    let refused: serde_json::Map<String, Value> = decisions["refused"]
+        .as_object()
+        .expect("gates")
+        .iter()
+        .filter(|(_, count)| **count != 0)
+        .map(|(gate, count)| (gate.clone(), count.clone()))
+        .collect();
+    let expected = json!({"payment-declined": 1, "two-sales": 1, "limit-reached": 1, "sold-out": 1, "sale-paused": 1,
+        "stopped": 1});
+    assert_eq!(Value::Object(refused), expected);
+    assert_eq!((&decisions["attempts"], &decisions["accepted"]), (&json!(7), &json!(1)), "{decisions}");
+    let elsewhere = operator.live(&other_sale).await["decisions"].clone();
+    assert_eq!((&elsewhere["attempts"], &elsewhere["refused"]["two-sales"]), (&json!(1), &json!(1)));
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_that_drains_ends_at_its_deadline_though_pieces_are_held() {
+    let engine = TestEngine::start_with(|config| config.sales.drain_within_seconds = 2).await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 10).await;
+    let sale = operator.opens(plan("LAMP", 5)).await;
+    let (buyer, late) = (engine.customer().await, engine.customer().await);
+    let held = buyer.orders("LAMP", 2).await.expect(201);
+
+    operator.tells(&sale, "drain").await.expect(200);
+
+    let draining = operator.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200).body;
+    assert_eq!(draining["status"], "draining", "{draining}");
+    late.orders_by_card("LAMP", 1).await.expect_problem(409, "sale-not-open");
+    operator.sees(&sale, "closed").await;
+    operator.sees_pieces(&sale, 0, 2, 0, 3).await;
+    // What was held can be paid all the same.
+    report(&engine, &paid(held.id(), 1_000)).await.expect(200);
+    operator.sees_pieces(&sale, 0, 0, 2, 3).await;
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}

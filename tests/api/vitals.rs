@@ -181,7 +181,7 @@ async fn a_sale_is_not_armed_while_an_actor_cannot_set_its_pieces_apart() {
     let hold_up =
         engine.by_hand("begin; lock table inventory.stock in exclusive mode; select pg_sleep(4); commit");
     let arming = async {
-        engine.sees_locked_stock().await;
+        engine.sees_locked("inventory.stock").await;
         let refused = tells("arm").await;
         assert_eq!(refused.status, 503, "{refused:?}");
         let finding = &refused.body["findings"][0];

@@ -237,12 +237,14 @@ impl TestEngine {
         by_hand(self.config.postgres.url.expose_secret(), sql).await
     }
 
-    /// Waits until somebody has locked the table of stock by hand.
-    pub async fn sees_locked_stock(&self) {
-        let locks = "select 1 from pg_locks where relation = 'inventory.stock'::regclass and mode = 'ExclusiveLock' and granted";
+    /// Waits until somebody has locked a table by hand.
+    pub async fn sees_locked(&self, table: &str) {
+        let locks = format!(
+            "select 1 from pg_locks where relation = '{table}'::regclass and mode = 'ExclusiveLock' and granted"
+        );
         let is_row = |message: &_| matches!(message, tokio_postgres::SimpleQueryMessage::Row(_));
-        eventually("the stock is locked", async || {
-            self.by_hand(locks).await.iter().any(is_row).then_some(())
+        eventually("the table is locked", async || {
+            self.by_hand(&locks).await.iter().any(is_row).then_some(())
         })
         .await;
     }

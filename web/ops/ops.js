@@ -77,7 +77,7 @@
   const number = new Intl.NumberFormat("en");
   const link = document.getElementById("link");
   let ahead = 0; // How many milliseconds the server's clock is ahead of this one.
-  let asked = null; // The version of the sale that was last asked for.
+  let asked = null; // The state of the sale that was last asked for.
 
   const setText = (element, text) => {
     if (element && element.textContent !== text) element.textContent = text;
@@ -246,9 +246,11 @@
       { label: gateLabel(gate), values, colour: COLOURS[gate % COLOURS.length] })));
 
     // Somebody, or the schedule, changed the sale: what depends on it is loaded once for each version.
-    const shown = Number(document.getElementById("state").dataset.version);
-    if (view.version > shown && asked !== view.version) {
-      asked = view.version;
+    const shown = document.getElementById("state").dataset;
+    const state = `${view.version} ${view.is_everything_stopped}`;
+    const isNews = view.version > Number(shown.version) || String(view.is_everything_stopped) !== shown.stopped;
+    if (isNews && asked !== state) {
+      asked = state;
       htmx.trigger("#again", "again");
     }
   };

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Message;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -29,8 +30,9 @@ use crate::actors::inventory::{
     InventoryError, Line, Purpose, ReleaseReservation, ReserveStock, SaleClaim, SaleLines,
 };
 use crate::actors::payments::{OpenPayment, Payment, PaymentMethod, PaymentsError, VoidPayment};
+use crate::actors::runtime::Port;
 use crate::actors::sales::{
-    AbandonOrder, Arrival, EndPassage, PassGates, Passage, PassageOutcome, SalesError,
+    self, AbandonOrder, Arrival, EndPassage, PassGates, Passage, PassageOutcome, SalesError,
 };
 use crate::storage::StorageError;
 use crate::types::{Money, OrderId, Quantity, ReservationId, Sku};
@@ -124,29 +126,42 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
     }
     let outcome = match &placed {
         // What may be there counts; the sweep gives it back if it never appears.
-        Ok(_) | Err(OrdersError::Unknown) => return placed,
-        Err(OrdersError::Inventory(InventoryError::SoldOut { .. })) => PassageOutcome::SoldOut,
+        Ok(_) | Err(OrdersError::Unknown) => PassageOutcome::Placed,
+        Err(OrdersError::Inventory(InventoryError::SoldOut { .. })) => {
+            PassageOutcome::Refused(sales::Refusal::SoldOut)
+        }
+        Err(OrdersError::Sales(SalesError::Refused(refusal))) => PassageOutcome::Refused(refusal.clone()),
         Err(OrdersError::Payments(PaymentsError::Declined)) => PassageOutcome::Declined,
         Err(_) => PassageOutcome::CameToNothing,
     };
     let end = EndPassage { arrival, passage, outcome };
-    if desk.ports.end_passage.ask(end).await.is_err() {
-        give_up_passage(desk, id);
+    if desk.ports.end_passage.ask(end.clone()).await.is_err() {
+        match end.outcome {
+            PassageOutcome::Placed => tell(id, desk.ports.end_passage.clone(), end),
+            _ => give_up_passage(desk, id),
+        }
     }
     placed
 }
 
 /// Tells sales until it hears it that an order came to nothing, so that it does not count for its customer for ever.
 fn give_up_passage(desk: &Desk, order: OrderId) {
-    let abandon = desk.ports.abandon_order.clone();
+    tell(order, desk.ports.abandon_order.clone(), AbandonOrder { order });
+}
+
+/// Tells sales until it hears it what became of an order.
+pub(super) fn tell<M>(order: OrderId, port: Port<M>, message: M)
+where
+    M: Message<Result = Result<(), SalesError>> + Clone + 'static,
+{
     actix_rt::spawn(async move {
         for _ in 0..TELLS_MAX {
-            if abandon.ask(AbandonOrder { order }).await.is_ok() {
+            if port.ask(message.clone()).await.is_ok() {
                 return;
             }
             tokio::time::sleep(TELLS_EVERY).await;
         }
-        tracing::warn!(%order, "sales was not told that an order came to nothing; it counts until sales starts again");
+        tracing::warn!(%order, "sales was not told what became of an order; it counts as it did until sales starts again");
     });
 }
 

@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::actor::{Desk, current_payment};
+use super::checkout;
 use super::error::OrdersError;
 use super::events;
 use super::model::OrderStatus;
@@ -122,15 +123,17 @@ impl Sweep {
                 even_if_committed: false,
                 has_expired: false,
             };
-            let released = async {
-                desk.ports.release_reservation.ask(release).await?;
-                if let Some(sale) = sale {
-                    let follow = FollowOrder { sale, order: id.into(), is_paid: false };
-                    desk.ports.follow_order.ask(follow).await?;
+            let released = desk.ports.release_reservation.ask(release).await;
+            if released.is_ok()
+                && let Some(sale) = sale
+            {
+                // No list has it any more, so that sales is told until it hears it.
+                let follow = FollowOrder { sale, order: id.into(), is_paid: false };
+                if desk.ports.follow_order.ask(follow.clone()).await.is_err() {
+                    checkout::tell(id.into(), desk.ports.follow_order.clone(), follow);
                 }
-                Ok::<_, OrdersError>(())
-            };
-            if let Err(error) = released.await {
+            }
+            if let Err(error) = released {
                 tracing::warn!(reservation = %id, %error, "what was held for no order is given back later");
                 self.anew_at = self.anew_at.min(Instant::now() + TRIES_AGAIN_AFTER);
             }

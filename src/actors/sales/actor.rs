@@ -721,8 +721,12 @@ impl Handler<EndPassage> for SalesActor {
         let EndPassage { arrival, passage, outcome } = message;
         match outcome {
             PassageOutcome::SetAside => return Ok(self.gates.confirm(&arrival, &passage)?),
-            PassageOutcome::SoldOut => self.gates.refuse(passage.sale, arrival.customer, &Refusal::SoldOut),
-            PassageOutcome::Declined => self.gates.note(passage.sale, arrival.customer, DECLINED),
+            PassageOutcome::Placed => {
+                self.gates.placed(&arrival, passage.sale);
+                return Ok(());
+            }
+            PassageOutcome::Refused(by) => self.gates.refuse(passage.sale, arrival.customer, by.gate()),
+            PassageOutcome::Declined => self.gates.refuse(passage.sale, arrival.customer, DECLINED),
             PassageOutcome::CameToNothing => {}
         }
         self.gates.give_back(passage.sale, arrival.order);

@@ -161,13 +161,13 @@ pub struct Heard {
 pub struct Tally {
     pub attempts: u64,
     pub accepted: u64,
-    /// Of the sale, in the orders that were accepted.
+    /// Of the sale, in the orders that were accepted: those that are durable, or may be.
     pub pieces: u64,
     pub refused: [u64; GATES.len()],
 }
 
 /// The names of refusals, in the order in which a [`Tally`] counts them.
-pub const GATES: [&str; 11] = [
+pub const GATES: [&str; 12] = [
     "sale-not-open",
     "sale-paused",
     "stopped",
@@ -179,6 +179,7 @@ pub const GATES: [&str; 11] = [
     "sold-out",
     "too-fast",
     "too-many-unpaid",
+    DECLINED,
 ];
 
 impl Tally {
@@ -200,7 +201,7 @@ impl Tally {
     }
 }
 
-/// The name by which it is remembered that a card was not charged.
+/// The name of the refusal of a card.
 pub const DECLINED: &str = "payment-declined";
 
 /// All gates; one life of the actor has one.
@@ -301,6 +302,7 @@ const SECONDS_KEPT: usize = 120;
 const REFUSALS_MAX: usize = 200_000;
 /// Latencies that are looked at in a second.
 const LATENCIES_MAX: usize = 50_000;
+const SECOND: Duration = Duration::from_secs(1);
 /// The word that begins an account among the claimants.
 const CUSTOMER: &str = "customer:";
 /// The word that begins an admission among the claimants.
@@ -476,13 +478,19 @@ impl Gates {
     ///
     /// What passes is counted at once, and until [`give_back`](Self::give_back).
     pub fn pass(&mut self, arrival: &Arrival) -> Result<Option<Passage>, Refusal> {
-        let sale = self.sale_of(&arrival.lines)?;
+        let sale = match self.sale_of(&arrival.lines) {
+            Ok(sale) => sale,
+            Err(refusal) => {
+                self.refuse_in_all(arrival, refusal.gate());
+                return Err(refusal);
+            }
+        };
         if let Some(gate) = sale.and_then(|sale| self.sales.get_mut(&sale)) {
             gate.tally.attempts += 1;
         }
         let passed = self.pass_through(sale, arrival);
         if let (Err(refusal), Some(sale)) = (&passed, sale) {
-            self.refuse(sale, arrival.customer, refusal);
+            self.refuse(sale, arrival.customer, refusal.gate());
         }
         passed
     }
@@ -498,6 +506,18 @@ impl Gates {
             return Err(Refusal::TwoSales);
         }
         Ok(first.copied())
+    }
+
+    /// Counts an order that is refused for wanting pieces of several sales, in each of them.
+    fn refuse_in_all(&mut self, arrival: &Arrival, gate: &'static str) {
+        let sales: HashSet<SaleId> =
+            arrival.lines.iter().filter_map(|line| self.by_sku.get(&line.sku)).copied().collect();
+        for sale in sales {
+            if let Some(gate) = self.sales.get_mut(&sale) {
+                gate.tally.attempts += 1;
+            }
+            self.refuse(sale, arrival.customer, gate);
+        }
     }
 
     fn pass_through(&mut self, sale: Option<SaleId>, arrival: &Arrival) -> Result<Option<Passage>, Refusal> {
@@ -523,27 +543,35 @@ impl Gates {
         let Some(gate) = self.sales.get_mut(&passage.sale) else { return Ok(()) };
         if passage.epoch != self.epoch && !gate.claims.contains_key(&arrival.order) {
             gate.claim(arrival, &self.rules)?;
-        }
-        gate.tally.accepted += 1;
-        if let Some(claim) = gate.claims.get_mut(&arrival.order) {
-            gate.tally.pieces += claim.pieces.unsigned_abs();
-            if std::mem::take(&mut claim.is_on_its_way) {
-                self.on_their_way = self.on_their_way.saturating_sub(1);
+            if let Some(claim) = gate.claims.get_mut(&arrival.order) {
+                claim.is_on_its_way = true;
+                self.on_their_way += 1;
             }
         }
-        let now = Timestamp::now();
         let admission = arrival.admission.filter(|admission| admission.sale == passage.sale);
         self.admissions.extend(admission.map(|admission| AdmissionUse {
             sale: passage.sale,
             number: admission.number,
             is_used: true,
-            at: now,
+            at: Timestamp::now(),
         }));
+        Ok(())
+    }
+
+    /// An order that passed is durable, or may be, and no longer on its way. Twice is as once.
+    pub fn placed(&mut self, arrival: &Arrival, sale: SaleId) {
+        let Some(gate) = self.sales.get_mut(&sale) else { return };
+        let Some(claim) = gate.claims.get_mut(&arrival.order) else { return };
+        if !std::mem::take(&mut claim.is_on_its_way) {
+            return;
+        }
+        gate.tally.accepted += 1;
+        gate.tally.pieces += claim.pieces.unsigned_abs();
+        self.on_their_way = self.on_their_way.saturating_sub(1);
         if self.latencies.len() < LATENCIES_MAX {
-            let took = now.duration_since(arrival.arrived_at);
+            let took = Timestamp::now().duration_since(arrival.arrived_at);
             self.latencies.push(took.unsigned_abs());
         }
-        Ok(())
     }
 
     /// An order came to nothing: its pieces no longer count. Twice is as once.
@@ -568,12 +596,12 @@ impl Gates {
         }
     }
 
-    /// Counts an order that was refused, also one that had passed and was refused by the stock.
-    pub fn refuse(&mut self, sale: SaleId, customer: CustomerId, refusal: &Refusal) {
+    /// Counts an order that was refused, also one that had passed and was refused by what comes after the gates.
+    pub fn refuse(&mut self, sale: SaleId, customer: CustomerId, gate: &'static str) {
         if let Some(of_sale) = self.sales.get_mut(&sale) {
-            of_sale.tally.refuse(refusal.gate());
+            of_sale.tally.refuse(gate);
         }
-        self.note(sale, customer, refusal.gate());
+        self.note(sale, customer, gate);
     }
 
     /// Remembers of a customer that something was refused, by whatever name. Sales that are not run are nobody's to fill.
@@ -640,7 +668,12 @@ impl Gates {
     /// Called once a second.
     pub fn end_second(&mut self) {
         self.latencies.sort_unstable();
-        self.latency_p99 = self.latencies.get(self.latencies.len() * 99 / 100).copied();
+        self.latency_p99 = match self.latencies.get(self.latencies.len() * 99 / 100) {
+            Some(took) => Some(*took),
+            // None got through in this second, so that they take a second longer than was known.
+            None if self.on_their_way > 0 => Some(self.latency_p99.unwrap_or_default() + SECOND),
+            None => None,
+        };
         self.latencies.clear();
         for gate in self.sales.values_mut() {
             gate.seconds.push_back(gate.tally);
@@ -1078,6 +1111,8 @@ mod tests {
         let passage = gates.pass(&two).unwrap().unwrap();
         gates.end_second();
         gates.confirm(&two, &passage).unwrap();
+        gates.placed(&two, passage.sale);
+        gates.placed(&two, passage.sale);
         gates.end_second();
         let (tally, seconds) = gates.tally(id).unwrap();
         assert_eq!((tally.attempts, tally.accepted, tally.pieces), (1, 1, 2));
@@ -1184,10 +1219,10 @@ mod tests {
     #[test]
     fn refusals_that_could_not_be_written_join_those_that_came_meanwhile() {
         let (mut gates, id) = gates(|_| {});
-        gates.refuse(id, customer(1), &Refusal::Paused);
-        gates.refuse(id, customer(1), &Refusal::SoldOut);
+        gates.refuse(id, customer(1), Refusal::Paused.gate());
+        gates.refuse(id, customer(1), Refusal::SoldOut.gate());
         let unwritten = gates.take_refusals();
-        gates.refuse(id, customer(1), &Refusal::Paused);
+        gates.refuse(id, customer(1), Refusal::Paused.gate());
         gates.keep_refusals(unwritten.clone());
         let again = gates.take_refusals();
         assert_eq!(again.len(), 2);

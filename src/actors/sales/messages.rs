@@ -8,7 +8,7 @@ use actix::Message;
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refused, Tally};
+use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refusal, Refused, Tally};
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
 use super::proposals::{Proposal, Steered};
 use super::waiting_room::{
@@ -178,9 +178,10 @@ pub struct PassGates {
     pub arrival: Arrival,
 }
 
-/// The pieces of an order that passed are set aside, or will not be.
+/// What became of an order that passed.
 ///
-/// After `SetAside` it may still be refused: gates that began anew since it passed count it now.
+/// After `SetAside` it may still be refused: gates that began anew since it passed count it now. Telling anything else twice
+/// changes no more than counts.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<(), SalesError>")]
 pub struct EndPassage {
@@ -189,10 +190,14 @@ pub struct EndPassage {
     pub outcome: PassageOutcome,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PassageOutcome {
+    /// Its pieces are; payment and order are yet to come.
     SetAside,
-    SoldOut,
+    /// It is durable, or may be.
+    Placed,
+    /// By what comes after the gates.
+    Refused(Refusal),
     /// The card was not charged.
     Declined,
     /// For a reason that is not the sale's.

@@ -336,8 +336,10 @@ impl Office {
         Ok(self.ports.list_allotments.ask(ListAllotments { sale }).await?)
     }
 
-    /// Sets the pieces of every SKU apart, which starts its actor and loads its figures; all SKUs or none.
+    /// Opens the connections, then sets the pieces of every SKU apart, which starts its actor and loads its figures; all SKUs or
+    /// none.
     async fn make_ready(&self, sale: &Sale) -> Result<(), SalesError> {
+        self.store.warm_up().await?;
         let is_broken = |error: &InventoryError| error.kind().http_status() >= 500;
         let skus: Vec<Sku> = sale.draft.items.iter().map(|item| item.sku.clone()).collect();
         self.ports.quote_skus.ask(QuoteSkus { skus }).await?;

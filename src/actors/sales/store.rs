@@ -45,6 +45,11 @@ impl SalesStore {
         Self { database }
     }
 
+    /// So that a sale that opens finds its connections open.
+    pub(super) async fn warm_up(&self) -> Result<(), StorageError> {
+        self.database.open_pool().await
+    }
+
     pub(super) async fn insert_sale(
         &self,
         id: SaleId,

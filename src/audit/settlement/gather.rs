@@ -9,6 +9,7 @@ use tokio_postgres::Row as Record;
 use uuid::Uuid;
 
 use super::explain::{Told, ToldLine, explain};
+use super::queue::LetIn;
 use super::sign::{Link, ReportKey, signed_text};
 use super::{
     FORMAT, HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, Row, SalePlan, Sealed, Settlement,
@@ -296,7 +297,12 @@ async fn read_queue(connection: &Connection, sale: SaleId) -> Result<Queue, Audi
         if drawn.binary_search(&number).is_ok() {
             digest = digest.with(number, CustomerId::from_uuid(record.get("customer_id")));
         }
-        entries.push((number, record.get::<_, Option<Timestamp>>("admitted_until")));
+        let turn = match record.get::<_, Option<Timestamp>>("admitted_at") {
+            Some(at) => LetIn::At(at),
+            None if record.get("had_admission") => LetIn::Unwritten,
+            None => LetIn::Never,
+        };
+        entries.push((number, turn));
     }
     let states = states.into_iter().map(|(state, entries)| QueueState { state, entries }).collect();
     let entries_fit = draw.as_ref().is_none_or(|draw| draw.entries_digest == digest);

@@ -26,48 +26,67 @@ pub struct QueueState {
     pub entries: i64,
 }
 
-/// Some who stood behind each other and were let in until the same second.
+/// Some who stood behind each other and were let in within the same second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
-    /// Nothing: nobody let them in.
-    pub admitted_until: Option<Timestamp>,
+    /// Nothing: nobody let them in, as far as was written down.
+    pub admitted_at: Option<Timestamp>,
+    /// They ordered with an admission all the same: the engine was killed before it wrote down that they were let in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unwritten: bool,
     pub tickets: Vec<TicketNumber>,
+}
+
+/// What was written down of somebody's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LetIn {
+    Never,
+    /// It was not, though they had an admission.
+    Unwritten,
+    /// To the second.
+    At(Timestamp),
 }
 
 /// Findings that are told; somebody who was let in too late would make one of everybody behind.
 const TOLD_MAX: usize = 20;
 
 impl Queue {
-    /// `entries` are by ascending number, each with the time until which it was let in.
+    /// `entries` are by ascending number.
     pub(super) fn new(
         states: Vec<QueueState>,
         draw: Option<PublishedDraw>,
         entries_fit: bool,
-        entries: &[(TicketNumber, Option<Timestamp>)],
+        entries: &[(TicketNumber, LetIn)],
     ) -> Self {
-        let until_of = |number: TicketNumber| {
-            let found = entries.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-            entries.get(found).and_then(|(_, until)| *until)
+        let turn_of = |number: TicketNumber| {
+            let found = entries.binary_search_by_key(&number, |(number, _)| *number);
+            found.ok().and_then(|found| entries.get(found)).map_or(LetIn::Never, |(_, turn)| *turn)
         };
         let drawn: &[TicketNumber] = draw.as_ref().map_or(&[], |draw| &draw.order);
         let mut sorted = drawn.to_vec();
         sorted.sort_unstable();
         let tickets = draw.as_ref().map_or(0, |draw| draw.tickets);
         // A number of the draw's that is not in its order is nobody's, unless somebody was let in with it.
-        let late = entries.iter().filter(|(number, until)| {
-            sorted.binary_search(number).is_err() && (number.get() > tickets || until.is_some())
+        let late = entries.iter().filter(|(number, turn)| {
+            sorted.binary_search(number).is_err() && (number.get() > tickets || *turn != LetIn::Never)
         });
-        let stood = drawn.iter().map(|number| (*number, until_of(*number))).chain(late.copied());
-        let mut turns: Vec<Turn> = Vec::new();
-        for (number, admitted_until) in stood {
+        let stood = drawn.iter().map(|number| (*number, turn_of(*number))).chain(late.copied());
+        let mut turns: Vec<(LetIn, Vec<TicketNumber>)> = Vec::new();
+        for (number, turn) in stood {
             match turns.last_mut() {
-                Some(turn) if turn.admitted_until == admitted_until => turn.tickets.push(number),
-                _ => turns.push(Turn { admitted_until, tickets: vec![number] }),
+                Some((last, tickets)) if *last == turn => tickets.push(number),
+                _ => turns.push((turn, vec![number])),
             }
         }
         // They wait in their order still.
-        turns.pop_if(|turn| turn.admitted_until.is_none());
+        turns.pop_if(|(turn, _)| *turn == LetIn::Never);
+        let turns = turns.into_iter().map(|(turn, tickets)| Turn {
+            admitted_at: if let LetIn::At(at) = turn { Some(at) } else { None },
+            is_unwritten: turn == LetIn::Unwritten,
+            tickets,
+        });
+        let turns = turns.collect();
         Self { states, draw, entries_fit, turns }
     }
 
@@ -119,7 +138,10 @@ impl Queue {
                     }
                     None => last = ticket.get(),
                 }
-                let Some(until) = turn.admitted_until else {
+                if turn.is_unwritten {
+                    continue;
+                }
+                let Some(at) = turn.admitted_at else {
                     outside.get_or_insert(ticket);
                     continue;
                 };
@@ -127,14 +149,14 @@ impl Queue {
                     find(&|| {
                         format!("ticket {ticket} was let in, and ticket {outside} in front of it was not")
                     });
-                } else if let Some((earlier, before)) = latest.filter(|(_, before)| *before > until) {
+                } else if let Some((earlier, before)) = latest.filter(|(_, before)| *before > at) {
                     find(&|| {
                         format!(
-                            "ticket {ticket} was let in until {until}, and ticket {earlier} in front of it until {before}"
+                            "ticket {ticket} was let in at {at}, and ticket {earlier} in front of it at {before}"
                         )
                     });
                 } else {
-                    latest = Some((ticket, until));
+                    latest = Some((ticket, at));
                 }
             }
         }

@@ -3,24 +3,22 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::queue::LetIn;
 use super::sign::{Link, ReportKey, signed_text};
 use super::*;
 use crate::actors::sales::{ClosedEntries, Seed, TicketNumber};
 use crate::types::CustomerId;
 
 /// Four were drawn and two came later, and all but the last one were let in, in three rounds.
-fn queue(
-    sale: SaleId,
-    seed: &Seed,
-    change: impl FnOnce(&mut Vec<(TicketNumber, Option<Timestamp>)>),
-) -> Queue {
+fn queue(sale: SaleId, seed: &Seed, change: impl FnOnce(&mut Vec<(TicketNumber, LetIn)>)) -> Queue {
     let number = |number| TicketNumber::new(number).unwrap();
     let entries = (1..=4).map(|it| (number(it), CustomerId::generate())).collect();
     let at = |second: i64| Timestamp::from_second(1_785_600_000 + second).unwrap();
     let draw = ClosedEntries { sale, tickets: 4, entries }.draw(seed, at(0));
     let stood = draw.order.iter().copied().chain([number(5), number(6)]);
-    let mut entries: Vec<_> =
-        stood.zip([Some(at(1)), Some(at(1)), Some(at(2)), Some(at(2)), Some(at(3)), None]).collect();
+    let mut entries: Vec<_> = stood
+        .zip([1, 1, 2, 2, 3].map(|second| LetIn::At(at(second))).into_iter().chain([LetIn::Never]))
+        .collect();
     change(&mut entries);
     entries.sort_unstable();
     let states = vec![QueueState { state: "admitted".to_owned(), entries: 5 }];
@@ -31,20 +29,20 @@ fn queue(
 fn whoever_was_let_in_out_of_turn_is_found() {
     let (settlement, seed) = (settlement(), Seed::from_bytes([3; 32]));
     let plan = &settlement.summary.sale;
-    let found = |change: fn(&mut Vec<(TicketNumber, Option<Timestamp>)>)| {
-        queue(plan.id, &seed, change).findings(plan)
-    };
+    let found = |change: fn(&mut Vec<(TicketNumber, LetIn)>)| queue(plan.id, &seed, change).findings(plan);
     assert_eq!(found(|_| {}), [""; 0]);
     let swapped = found(|entries| (entries[0].1, entries[2].1) = (entries[2].1, entries[0].1));
     assert_eq!(swapped.len(), 2, "{swapped:?}");
-    assert!(swapped.iter().all(|finding| finding.contains("in front of it until")), "{swapped:?}");
-    let passed_over = found(|entries| entries[3].1 = None);
+    assert!(swapped.iter().all(|finding| finding.contains("in front of it at")), "{swapped:?}");
+    let passed_over = found(|entries| entries[3].1 = LetIn::Never);
     assert!(
         passed_over.len() == 1 && passed_over[0].starts_with("ticket 5 was let in, and ticket"),
         "{passed_over:?}"
     );
     let hurried = found(|entries| entries[5].1 = entries[0].1);
-    assert!(hurried.len() == 1 && hurried[0].starts_with("ticket 6 was let in until"), "{hurried:?}");
+    assert!(hurried.len() == 1 && hurried[0].starts_with("ticket 6 was let in at"), "{hurried:?}");
+    // Whoever ordered was let in, though nothing else says so.
+    assert_eq!(found(|entries| entries[3].1 = LetIn::Unwritten), [""; 0]);
     let with = |change: fn(&mut Queue)| {
         let mut queue = queue(plan.id, &seed, |_| {});
         change(&mut queue);

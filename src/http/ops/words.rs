@@ -398,6 +398,11 @@ coded! {
     "action cancel": "Cancel the sale", "中止する";
     "action settle": "Settle", "精算する";
     "action kill": "Kill", "緊急停止";
+    "action kill-everything": "Everything killed", "全体の緊急停止";
+    "action resume-everything": "Everything resumed", "全体の再開";
+    "action propose-everything": "Proposed for everything", "全体への提案";
+    "action withdraw-everything": "Withdrawn for everything", "全体への提案の取り下げ";
+    "action lapse-everything": "Lapsed for everything", "全体への提案の期限切れ";
     "action allot": "Change the allotment", "割当数を変更";
     "action change_item": "Allotment changed", "割当数の変更";
     "action lower": "Lower the allotment", "割当数を減らす";
@@ -436,6 +441,7 @@ coded! {
     "gate sold-out": "Sold out", "完売";
     "gate too-fast": "Too fast", "間隔不足";
     "gate too-many-unpaid": "Too many unpaid", "未払い過多";
+    "gate payment-declined": "Card declined", "カード否認";
 
     "admission none": "Open to all", "制限なし";
     "admission queue": "Queue", "先着順（待機列）";
