@@ -20,7 +20,7 @@ use crate::actors::orders::{self, Desk, KeyBook, OrderBook, OrdersActor, OrdersP
 use crate::actors::payments::{PaymentsActor, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Handle, Journal, JournalLimits, Lane, keep_going, supervise};
 use crate::actors::sales::{
-    Doorkeeper, Office, PassKey, RoomBook, Rooms, SalesActor, SalesPorts, SalesStore, WaitingActor,
+    Challenge, Doorkeeper, Office, PassKey, RoomBook, Rooms, SalesActor, SalesPorts, SalesStore, WaitingActor,
 };
 use crate::actors::users::{
     Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
@@ -32,7 +32,7 @@ use crate::http::{self, Gateway};
 use crate::open_files;
 use crate::seed::{SeedPorts, seed_demo};
 use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings, Lock, lock_data_dir};
-use crate::storage::{Database, DatabaseLimits, migrations};
+use crate::storage::{Database, DatabaseLimits, Sole, migrations};
 
 /// How often the pool's gauges are set and the histograms of the metrics are folded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -76,10 +76,22 @@ impl Server {
     }
 }
 
+/// What a shop brings of its own, in place of what is built in.
+#[derive(Default)]
+pub struct Extensions {
+    /// What is asked of whoever joins a waiting room; nothing: what the configuration says.
+    pub challenge: Option<Arc<dyn Challenge>>,
+}
+
 impl Engine {
+    /// Starts everything, with nothing of the shop's own.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_with(config, Extensions::default()).await
+    }
+
     /// Starts everything: from the internal port, which says that the engine is not ready yet, to the gateway, which
     /// listens when all that it needs is there.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    pub async fn start_with(config: Config, extensions: Extensions) -> anyhow::Result<Self> {
         config.check()?;
         if let Some(most) = open_files::take_all()
             && usize::try_from(most).is_ok_and(|most| most < config.http.connections_max)
@@ -95,7 +107,7 @@ impl Engine {
                     format!("metrics.listen = {} cannot be listened on", config.metrics.listen)
                 })?;
         let internal = Server::run(internal);
-        match Self::start_behind(&config, metrics, &readiness).await {
+        match Self::start_behind(&config, extensions, metrics, &readiness).await {
             Ok((backing, domains, dry_runs, (gateway, streams), upkeep)) => {
                 readiness.serving();
                 Ok(Self {
@@ -118,10 +130,12 @@ impl Engine {
 
     async fn start_behind(
         config: &Config,
+        extensions: Extensions,
         metrics: PrometheusHandle,
         readiness: &Readiness,
     ) -> anyhow::Result<(Backing, Domains, DryRuns, (Server, http::Streams), JoinHandle<()>)> {
-        let backing = Backing::open_alone(config).await?;
+        let mut backing = Backing::open_alone(config).await?;
+        let sole = backing.sole.take();
         let served = async {
             let applied = migrations::run(&backing.database).await?;
             tracing::info!(applied, "the database is migrated");
@@ -130,7 +144,7 @@ impl Engine {
                 seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
             }
             let dry_runs = DryRuns::start(config, &backing.database, &domains);
-            let gateway = Arc::new(domains.gateway(config, &dry_runs));
+            let gateway = Arc::new(domains.gateway(config, extensions, &dry_runs));
             let streams = gateway.streams.clone();
             let served = http::serve(gateway, config)
                 .with_context(|| format!("http.listen = {} cannot be listened on", config.http.listen))?;
@@ -140,6 +154,14 @@ impl Engine {
             Ok((domains, dry_runs, gateway)) => {
                 readiness.database_is(backing.database.clone());
                 let upkeep = actix_rt::spawn(keep_up(metrics, backing.database.clone()));
+                backing.keeping = sole.map(|sole| {
+                    let handle = gateway.0.handle.clone();
+                    actix_rt::spawn(async move {
+                        sole.keep().await;
+                        tracing::error!("another engine took this one's database, so that this one stops");
+                        handle.stop(true).await;
+                    })
+                });
                 Ok((backing, domains, dry_runs, gateway, upkeep))
             }
             Err(error) => {
@@ -246,6 +268,9 @@ pub struct Backing {
     cluster: Option<Cluster>,
     /// On the data directory of an engine whose database is elsewhere; a cluster keeps its own.
     lock: Option<Lock>,
+    /// On that database, until somebody keeps it.
+    sole: Option<Sole>,
+    keeping: Option<JoinHandle<()>>,
 }
 
 impl Backing {
@@ -262,6 +287,8 @@ impl Backing {
                         database: Database::new(connection, limits(config))?,
                         cluster: None,
                         lock: None,
+                        sole: None,
+                        keeping: None,
                     })
                 }
                 Err(error) => Err(error.into()),
@@ -269,12 +296,14 @@ impl Backing {
         }
     }
 
-    /// As [`open`](Self::open), but refuses a data directory that another engine serves.
+    /// As [`open`](Self::open), but refuses a data directory or a database that another engine serves.
     async fn open_alone(config: &Config) -> anyhow::Result<Self> {
         match Self::configured(config)? {
             Some(backing) => {
                 let (_, lock) = lock_data_dir(&config.storage.data_dir)?;
-                Ok(Self { lock: Some(lock), ..backing })
+                let sole = Sole::take(&backing.database).await?;
+                let sole = sole.context("another engine serves the database of postgres.url")?;
+                Ok(Self { lock: Some(lock), sole: Some(sole), ..backing })
             }
             None => Self::in_cluster(config, Cluster::start(cluster_settings(config)).await?),
         }
@@ -287,12 +316,12 @@ impl Backing {
         }
         let connection = url.parse().context("postgres.url is not a PostgreSQL URL")?;
         let database = Database::new(connection, limits(config))?;
-        Ok(Some(Self { database, cluster: None, lock: None }))
+        Ok(Some(Self { database, cluster: None, lock: None, sole: None, keeping: None }))
     }
 
     fn in_cluster(config: &Config, cluster: Cluster) -> anyhow::Result<Self> {
         let database = Database::new(cluster.connection(), limits(config))?;
-        Ok(Self { database, cluster: Some(cluster), lock: None })
+        Ok(Self { database, cluster: Some(cluster), lock: None, sole: None, keeping: None })
     }
 
     /// Customers for tests, signed in already: their access tokens.
@@ -303,8 +332,12 @@ impl Backing {
         Ok(create_test_customers(&store, &key, &config.users, count).await?)
     }
 
-    /// Closes the pool, then stops the cluster if this process started it.
+    /// Gives the database up and closes the pool, then stops the cluster if this process started it.
     pub async fn close(self) -> anyhow::Result<()> {
+        if let Some(keeping) = self.keeping {
+            keeping.abort();
+            let _ = keeping.await;
+        }
         self.database.close();
         if let Some(cluster) = self.cluster {
             cluster.stop().await?;
@@ -577,7 +610,7 @@ impl Domains {
     }
 
     /// What the gateway asks and checks with.
-    fn gateway(&self, config: &Config, dry_runs: &DryRuns) -> Gateway {
+    fn gateway(&self, config: &Config, extensions: Extensions, dry_runs: &DryRuns) -> Gateway {
         let Keys { tokens, revoked, webhooks, passes } = self.keys.clone();
         let lifetime = Duration::from_secs(config.users.access_token_seconds);
         let key_set = tokens.jwks();
@@ -588,6 +621,7 @@ impl Domains {
             &key_set,
             webhooks,
             passes,
+            extensions.challenge,
             config,
         )
     }

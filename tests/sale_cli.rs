@@ -139,6 +139,57 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
 }
 
 #[actix_web::test]
+async fn everybody_can_check_a_draw_with_what_was_published() {
+    let shop = Shop::open(&[]).await;
+    let operator = Operator { shop: &shop };
+    let tokens = shop.customers(3).await;
+    let item = format!("{SKU}:2200:500");
+    let plan = ["create", "--name", "Drawn", "--opens-at", "+4s", "--closes-at", "+1h", "--item", &item];
+    let created = operator.does(&[&plan[..], &["--admission", "queue"]].concat()).await;
+    let sale = created.split(' ').next().unwrap();
+    operator.does(&["schedule", sale]).await;
+    operator.does(&["arm", sale]).await;
+    for token in &tokens {
+        let client = shop.anybody().with_token(&**token);
+        eventually("the room is there", async || {
+            let joined = client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+            (joined.status == 201).then_some(())
+        })
+        .await;
+    }
+    let announced = shop.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    let commitment = announced["commitment"].as_str().unwrap();
+    let draw = eventually("it is drawn", async || {
+        let draw = shop.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        (draw.status == 200).then_some(draw)
+    })
+    .await;
+    let write = |name: &str, text: &str| {
+        let path = shop.data_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let checks = async |file: &str, commitment: &str| {
+        let words = ["sale", "verify-draw", file, "--commitment", commitment, "--ticket", "2"];
+        let output = shop.run(&words).await;
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+
+    let (code, told) = checks(&write("draw.json", &draw.text), commitment).await;
+
+    let order = draw.body["order"].as_array().unwrap();
+    let place = order.iter().position(|number| *number == 2).unwrap() + 1;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains(&format!("ticket 2 has place {place}")), "{told}");
+    let other = commitment.replace(['0', '1', '2', '3'], "4");
+    assert_eq!(checks(&write("draw.json", &draw.text), &other).await.0, Some(1));
+    let mut swapped = draw.body.clone();
+    swapped["order"].as_array_mut().unwrap().swap(0, 1);
+    let (code, told) = checks(&write("swapped.json", &swapped.to_string()), commitment).await;
+    assert!(code == Some(1) && told.contains("not fair"), "{told}");
+}
+
+#[actix_web::test]
 async fn what_waits_for_a_second_operator_is_told_and_taken_back() {
     let shop = Shop::open(&[("SHOBAI_SALES__SECOND_OPERATOR", r#"["kill", "lower"]"#)]).await;
     let operator = Operator { shop: &shop };

@@ -132,7 +132,7 @@ pub struct Gateway {
     /// Signs and reads tickets and admissions of sales.
     pub pass_key: PassKey,
     /// What is asked of whoever joins a waiting room; nothing: nothing.
-    pub challenge: Option<Box<dyn Challenge>>,
+    pub challenge: Option<Arc<dyn Challenge>>,
     pub limits: GatewayLimits,
     /// Answers that go on for minutes.
     pub streams: Streams,
@@ -148,6 +148,7 @@ impl Gateway {
         key_set: &serde_json::Value,
         webhook_secret: WebhookSecret,
         pass_key: PassKey,
+        challenge: Option<Arc<dyn Challenge>>,
         config: &Config,
     ) -> Self {
         let limits = GatewayLimits::of(config);
@@ -156,7 +157,7 @@ impl Gateway {
             identify: Box::new(identify),
             key_set: key_set.to_string().into(),
             webhook_secret,
-            challenge: proof_of_work(&pass_key, config),
+            challenge: challenge.or_else(|| proof_of_work(&pass_key, config)),
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
             streams: Streams::new(&config.http),
@@ -167,11 +168,11 @@ impl Gateway {
 }
 
 /// The built-in challenge, where one is configured.
-fn proof_of_work(key: &PassKey, config: &Config) -> Option<Box<dyn Challenge>> {
+fn proof_of_work(key: &PassKey, config: &Config) -> Option<Arc<dyn Challenge>> {
     let bits = Some(config.sales.challenge_bits).filter(|bits| *bits > 0)?;
     // The configuration was checked against the same bound.
     let proof = ProofOfWork::new(key.clone(), bits, CHALLENGE_VALID_FOR).ok()?;
-    Some(Box::new(proof))
+    Some(Arc::new(proof))
 }
 
 /// The bounds that the gateway keeps itself.

@@ -1,5 +1,7 @@
 //! The waiting room of a sale, as customers meet it: a ticket, a place, an admission, and the draw for everybody to check.
 
+use std::time::Duration;
+
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::Data;
@@ -16,10 +18,12 @@ use super::events::{self, Listener};
 use super::input::FromPath;
 use super::ports::Gateway;
 use super::problem::Problem;
-use crate::actors::sales::{GetDraw, GetPlace, JoinQueue, NoteRefusal, QueuePlace, Ticket};
+use crate::actors::sales::{ChallengeError, GetDraw, GetPlace, JoinQueue, NoteRefusal, QueuePlace, Ticket};
 use crate::error::Fault;
 use crate::types::{CustomerId, SaleId};
 
+/// How long somebody else's service may take to check an answer.
+const CHALLENGE_CHECKED_WITHIN: Duration = Duration::from_secs(5);
 const CHALLENGE_ANSWER: HeaderName = HeaderName::from_static("challenge-answer");
 const QUEUE_TICKET: HeaderName = HeaderName::from_static("queue-ticket");
 
@@ -125,6 +129,7 @@ pub struct DrawView {
         (status = 404, description = "`no-waiting-room`, or `not-found` for what is not an id"),
         (status = 409, description = "`sold-out`, or a code of the room: it is full, has ended, or its entries are closed"),
         (status = 422, description = "`malformed-challenge`: the `Challenge-Answer` is not one"),
+        (status = 503, description = "`challenge-unavailable`: nobody can check the answer at this moment"),
     )
 )]
 pub async fn join_queue(
@@ -208,7 +213,11 @@ async fn check_challenge(
         let problem = Problem::new(403, "challenge-required", "joining needs a Challenge-Answer header");
         return Err(problem.with_details(details.as_object().cloned().unwrap_or_default()));
     };
-    let checked = challenge.check(customer, answer.to_str().unwrap_or_default(), now);
+    let checking = challenge.check(customer, answer.to_str().unwrap_or_default(), now);
+    let checked = match tokio::time::timeout(CHALLENGE_CHECKED_WITHIN, checking).await {
+        Ok(checked) => checked,
+        Err(_) => Err(ChallengeError::Unavailable),
+    };
     if let Err(wrong) = &checked {
         note_refusal(gateway, sale, customer, wrong.code()).await;
     }

@@ -170,6 +170,7 @@ where
                 })
             }
             Err((allowance, wait_seconds)) => {
+                metrics::counter!("shobai_http_too_fast_total").increment(1);
                 let problem = Problem::too_many_requests(wait_seconds);
                 let mut response = request.error_response(problem).map_into_right_body();
                 set_headers(response.headers_mut(), allowance);

@@ -182,7 +182,7 @@ fn gateway(key_set: &Value, config: &Config) -> Gateway {
     let secret = WebhookSecret::load_or_create(&data_dir).unwrap();
     let passes = PassKey::load_or_create(&data_dir).unwrap();
     std::fs::remove_dir_all(data_dir).unwrap();
-    Gateway::new(ports(), identify, key_set, secret, passes, config)
+    Gateway::new(ports(), identify, key_set, secret, passes, None, config)
 }
 
 struct Answered {

@@ -122,10 +122,8 @@ fn of_ticket(entry: &StoredEntry, draw: Option<&PublishedDraw>) -> Vec<DecisionV
     let mut decisions = vec![queue(entry.joined_at, format!("joined with ticket {number}"))];
     if let Some(draw) = draw.filter(|draw| !draw.order.is_empty()) {
         let drawn = draw.order.len();
-        decisions.push(match draw.order.iter().position(|drawn| *drawn == number) {
-            Some(place) => {
-                queue(draw.drawn_at, format!("ticket {number} was drawn as {} of {drawn}", place + 1))
-            }
+        decisions.push(match draw.place_of(number) {
+            Some(place) => queue(draw.drawn_at, format!("ticket {number} was drawn as {place} of {drawn}")),
             None => {
                 queue(entry.joined_at, format!("ticket {number} stands behind the {drawn} who were drawn"))
             }

@@ -8,8 +8,10 @@ mod error;
 pub mod migrations;
 pub mod private_file;
 mod scratch;
+mod sole;
 
 pub use database::{Connection, Database, DatabaseLimits, PooledConnection, Transaction};
 pub use error::StorageError;
 pub use private_file::PrivateFileError;
 pub use scratch::{Scratch, ScratchError};
+pub use sole::Sole;

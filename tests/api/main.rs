@@ -25,6 +25,7 @@ mod sale_rules;
 mod sale_under_load;
 mod sales;
 mod second_operator;
+mod sole;
 mod streams;
 mod users;
 mod vitals;

@@ -1,12 +1,15 @@
 //! The waiting room of a sale: tickets, the draw, admissions, and what becomes of those who do not come.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{LocalBoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shobai::actors::sales::{ProofOfWork, PublishedDraw};
+use shobai::actors::sales::{Challenge, ChallengeError, ProofOfWork, PublishedDraw};
+use shobai::engine::Extensions;
+use shobai::types::CustomerId;
 
 use crate::payments::{paid, report};
 use crate::support::client::{card_order, konbini_order};
@@ -198,6 +201,52 @@ async fn joining_may_cost_a_proof_of_work() {
     assert!(joins(&one, "nonsense").await.status >= 400);
     assert_eq!(joins(&other, &answer).await.status, 403);
     eventually("the room is there", async || (joins(&one, &answer).await.status == 201).then_some(())).await;
+    engine.stop().await;
+}
+
+/// Whoever knows the word of the day may join; a service that is asked far away, and sometimes does not answer.
+struct WordOfTheDay;
+
+impl Challenge for WordOfTheDay {
+    fn issue(&self, _: CustomerId, _: Timestamp) -> String {
+        "the word of the day".to_owned()
+    }
+
+    fn check<'a>(
+        &'a self,
+        _: CustomerId,
+        answer: &'a str,
+        _: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<(), ChallengeError>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            match answer {
+                "chrysanthemum" => Ok(()),
+                "silence" => std::future::pending().await,
+                _ => Err(ChallengeError::NotSolved),
+            }
+        })
+    }
+}
+
+#[actix::test]
+async fn a_shop_may_bring_a_challenge_of_its_own() {
+    let extensions = Extensions { challenge: Some(Arc::new(WordOfTheDay)) };
+    let engine = TestEngine::start_extended(extensions, |_| {}).await;
+    engine.sells("LAMP", 100).await;
+    let sale = armed(&engine, plan("queue", 60_000, 100, 1)).await;
+    let customer = engine.customer().await;
+    let path = format!("/v1/sales/{sale}/queue");
+    let asked = customer.post(&path, json!({})).await.expect_problem(403, "challenge-required");
+    assert_eq!(asked.body["challenge"], "the word of the day");
+    let joins = async |word: &str| {
+        let request = customer.request(reqwest::Method::POST, &path).header("Challenge-Answer", word);
+        customer.send(request).await
+    };
+    joins("rose").await.expect_problem(403, "challenge-not-solved");
+    joins("silence").await.expect_problem(503, "challenge-unavailable");
+    eventually("the room is there", async || (joins("chrysanthemum").await.status == 201).then_some(()))
+        .await;
     engine.stop().await;
 }
 

@@ -10,7 +10,7 @@ use shobai::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, CreateSale, GetSale, HoldSeconds, KonbiniTerms, ListChanges,
     MoveSale, SaleDraft, SaleItem, SaleStatus, SwitchItem, Terms,
 };
-use shobai::audit::{GetLight, Light};
+use shobai::audit::{Finding, GetLight, Light};
 use shobai::types::{Money, Quantity, SaleId, Sku};
 
 use crate::support::{Client, TestEngine, eventually};
@@ -195,6 +195,36 @@ async fn whatever_a_hand_does_to_an_open_sale_makes_its_light_red_and_stops_the_
         assert!(stop.reason.contains("does not hold: "), "{}", stop.reason);
         engine.stop().await;
     }
+}
+
+#[actix::test]
+async fn an_actor_whose_figures_are_not_those_of_stock_and_ledger_is_found() {
+    let engine = TestEngine::start_with(|config| config.sales.audit_every_ms = 100).await;
+    let lamp = engine.sells("LAMP", 50).await;
+    let sale = an_open_sale(&engine, std::slice::from_ref(&lamp), 10).await;
+    engine.customer().await.orders("LAMP", 2).await.expect(201);
+    assert!(next_light(&engine, sale).await.is_green);
+
+    // Stock and ledger agree with each other afterwards, at the version that the actor has.
+    engine
+        .by_hand(
+            "alter table inventory.stock disable trigger stock_changed_by_hand;
+             alter table inventory.movements disable trigger movements_append_only;
+             update inventory.stock set on_hand = on_hand + 1 where sku = 'LAMP';
+             update inventory.movements set on_hand_delta = on_hand_delta + 1 where sku = 'LAMP' and kind = 'received'",
+        )
+        .await;
+
+    eventually("the actor is found", async || {
+        let red = light(&engine, sale).await?;
+        let is_found = |breach: &Finding| {
+            breach.claim == "the actor's figures = the ledger's" && breach.subject == "LAMP"
+        };
+        red.breaches.iter().any(is_found).then_some(())
+    })
+    .await;
+    eventually("the SKU is stopped", async || is_stopped(&engine, sale, &lamp).await.then_some(())).await;
+    engine.stop().await;
 }
 
 #[actix::test]

@@ -21,7 +21,7 @@ use shobai::actors::inventory::{ReceiveStock, TrackSku};
 use shobai::actors::users::{CreateUser, Role};
 use shobai::cli::audit::{Finding, examine};
 use shobai::config::Config;
-use shobai::engine::Engine;
+use shobai::engine::{Engine, Extensions};
 use shobai::storage::embedded::{Cluster, ClusterSettings};
 use shobai::storage::{Database, DatabaseLimits, migrations};
 use shobai::types::{Money, ProductId, Quantity, Sku, TaxRate};
@@ -111,6 +111,11 @@ impl TestEngine {
 
     /// With the configuration changed first. The rate limit is off and nothing is seeded unless the change says so.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_extended(Extensions::default(), change).await
+    }
+
+    /// With something of the shop's own as well.
+    pub async fn start_extended(extensions: Extensions, change: impl FnOnce(&mut Config)) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{number}");
@@ -141,7 +146,7 @@ impl TestEngine {
         let url = format!("host={} user=shobai dbname={name}", socket.display());
         config.postgres.url = url.into();
         change(&mut config);
-        let engine = Engine::start(config.clone()).await.expect("an engine");
+        let engine = Engine::start_with(config.clone(), extensions).await.expect("an engine");
         Self { engine, config, data_dir }
     }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::{self, TimeZone};
 
 use super::write::{in_words, states};
-use super::{Sealed, Settlement, Summary, Tally};
+use super::{Sealed, Settlement, Signature, Summary, Tally};
 
 /// Rows on the page; all of them are in the JSON and the CSV.
 const ROWS_SHOWN: usize = 1_000;
@@ -16,7 +16,7 @@ const EXAMPLES_SHOWN: usize = 200;
 #[template(path = "sale-report/report.html")]
 struct Page<'a> {
     summary: &'a Summary,
-    key_id: &'a str,
+    signature: &'a Signature,
     totals: Vec<(&'static str, Tally)>,
     unexplained: Vec<&'a Sealed>,
     rows: &'a [Sealed],
@@ -28,7 +28,7 @@ impl Settlement {
         let totals = &self.summary.totals;
         let page = Page {
             summary: &self.summary,
-            key_id: &self.signature.key_id,
+            signature: &self.signature,
             totals: vec![
                 ("accepted", totals.accepted),
                 ("paid", totals.paid),

@@ -15,6 +15,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::{LocalBoxFuture, ready};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -41,12 +42,16 @@ pub enum ChallengeError {
     Expired,
     #[error("the answer does not solve the challenge")]
     NotSolved,
+    /// Whoever has to be asked does not answer.
+    #[error("the answer to the challenge cannot be checked at this moment")]
+    Unavailable,
 }
 
 impl Fault for ChallengeError {
     fn kind(&self) -> Kind {
         match self {
             ChallengeError::Malformed => Kind::Invalid,
+            ChallengeError::Unavailable => Kind::Unavailable,
             _ => Kind::Forbidden,
         }
     }
@@ -57,6 +62,7 @@ impl Fault for ChallengeError {
             ChallengeError::Forged => "forged-challenge",
             ChallengeError::Expired => "challenge-expired",
             ChallengeError::NotSolved => "challenge-not-solved",
+            ChallengeError::Unavailable => "challenge-unavailable",
         }
     }
 }
@@ -71,13 +77,18 @@ impl From<PassError> for ChallengeError {
     }
 }
 
-/// Something that a client must answer before it may join.
+/// Something that a client must answer before it may join: the built-in one, or somebody else's service.
 pub trait Challenge: Send + Sync {
     /// A text for the customer, from which the client finds the answer.
     fn issue(&self, customer: CustomerId, now: Timestamp) -> String;
 
-    /// Accepts the customer's answer, or says why not.
-    fn check(&self, customer: CustomerId, answer: &str, now: Timestamp) -> Result<(), ChallengeError>;
+    /// Accepts the customer's answer, or says why not. It may ask elsewhere, and is waited for as long as the gateway waits.
+    fn check<'a>(
+        &'a self,
+        customer: CustomerId,
+        answer: &'a str,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<(), ChallengeError>>;
 }
 
 /// The built-in challenge; see the top of `challenge.rs`.
@@ -112,22 +123,9 @@ impl ProofOfWork {
             .map(|nonce| format!("{challenge}:{nonce}"))
             .find(|answer| zero_bits(answer) >= u32::from(bits))
     }
-}
 
-impl Challenge for ProofOfWork {
-    fn issue(&self, customer: CustomerId, now: Timestamp) -> String {
-        // What does not fit into a time never expires.
-        let expires_at = SignedDuration::try_from(self.valid_for)
-            .ok()
-            .and_then(|valid_for| now.checked_add(valid_for).ok())
-            .unwrap_or(Timestamp::MAX);
-        let mut bytes = vec![CHALLENGE, self.bits];
-        bytes.extend(expires_at.as_second().to_be_bytes());
-        format!("{}.{}", self.bits, self.key.sign(bytes, customer.uuid().as_bytes()))
-    }
-
-    /// Refuses with each of the errors. The difficulty is what the challenge was signed with.
-    fn check(&self, customer: CustomerId, answer: &str, now: Timestamp) -> Result<(), ChallengeError> {
+    /// Refuses with each of the errors but the last. The difficulty is what the challenge was signed with.
+    fn verify(&self, customer: CustomerId, answer: &str, now: Timestamp) -> Result<(), ChallengeError> {
         if answer.len() > ANSWER_BYTES_MAX {
             return Err(ChallengeError::Malformed);
         }
@@ -150,6 +148,28 @@ impl Challenge for ProofOfWork {
             return Err(ChallengeError::NotSolved);
         }
         Ok(())
+    }
+}
+
+impl Challenge for ProofOfWork {
+    fn issue(&self, customer: CustomerId, now: Timestamp) -> String {
+        // What does not fit into a time never expires.
+        let expires_at = SignedDuration::try_from(self.valid_for)
+            .ok()
+            .and_then(|valid_for| now.checked_add(valid_for).ok())
+            .unwrap_or(Timestamp::MAX);
+        let mut bytes = vec![CHALLENGE, self.bits];
+        bytes.extend(expires_at.as_second().to_be_bytes());
+        format!("{}.{}", self.bits, self.key.sign(bytes, customer.uuid().as_bytes()))
+    }
+
+    fn check<'a>(
+        &'a self,
+        customer: CustomerId,
+        answer: &'a str,
+        now: Timestamp,
+    ) -> LocalBoxFuture<'a, Result<(), ChallengeError>> {
+        Box::pin(ready(self.verify(customer, answer, now)))
     }
 }
 
@@ -202,20 +222,20 @@ mod tests {
         assert!(text.starts_with("8."), "{text}");
         let answer = ProofOfWork::solve(&text).unwrap();
         assert!(answer.len() < ANSWER_BYTES_MAX - NONCE_DIGITS_MAX);
-        assert_eq!(challenge.check(customer(1), &answer, at(0)), Ok(()));
-        assert_eq!(challenge.check(customer(1), &answer, at(59)), Ok(()));
-        assert_eq!(challenge.check(customer(1), &answer, at(60)), Err(ChallengeError::Expired));
-        assert_eq!(challenge.check(customer(2), &answer, at(0)), Err(ChallengeError::Forged));
-        assert_eq!(proof_of_work(2).check(customer(1), &answer, at(0)), Err(ChallengeError::Forged));
+        assert_eq!(challenge.verify(customer(1), &answer, at(0)), Ok(()));
+        assert_eq!(challenge.verify(customer(1), &answer, at(59)), Ok(()));
+        assert_eq!(challenge.verify(customer(1), &answer, at(60)), Err(ChallengeError::Expired));
+        assert_eq!(challenge.verify(customer(2), &answer, at(0)), Err(ChallengeError::Forged));
+        assert_eq!(proof_of_work(2).verify(customer(1), &answer, at(0)), Err(ChallengeError::Forged));
     }
 
     #[test]
     fn without_the_work_nobody_comes_in() {
         let challenge = proof_of_work(1);
         let text = challenge.issue(customer(1), at(0));
-        assert_eq!(challenge.check(customer(1), &unsolved(&text), at(0)), Err(ChallengeError::NotSolved));
+        assert_eq!(challenge.verify(customer(1), &unsolved(&text), at(0)), Err(ChallengeError::NotSolved));
         let easier = ProofOfWork::solve(&text.replacen("8.", "0.", 1)).unwrap();
-        assert_eq!(challenge.check(customer(1), &easier, at(0)), Err(ChallengeError::Forged));
+        assert_eq!(challenge.verify(customer(1), &easier, at(0)), Err(ChallengeError::Forged));
     }
 
     #[test]
@@ -236,7 +256,7 @@ mod tests {
             format!("{}:1", text.replace('.', "")),
         ] {
             assert_eq!(
-                challenge.check(customer(1), &answer, at(0)),
+                challenge.verify(customer(1), &answer, at(0)),
                 Err(ChallengeError::Malformed),
                 "{answer}"
             );
@@ -254,6 +274,6 @@ mod tests {
     fn a_challenge_for_ever_does_not_overflow() {
         let challenge = ProofOfWork::new(PassKey::for_tests(1), 0, Duration::MAX).unwrap();
         let answer = ProofOfWork::solve(&challenge.issue(customer(1), at(0))).unwrap();
-        assert_eq!(challenge.check(customer(1), &answer, at(1_000_000_000)), Ok(()));
+        assert_eq!(challenge.verify(customer(1), &answer, at(1_000_000_000)), Ok(()));
     }
 }
