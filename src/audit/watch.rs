@@ -28,7 +28,9 @@ const WATCHED: [SaleStatus; 4] =
     [SaleStatus::Armed, SaleStatus::Open, SaleStatus::Paused, SaleStatus::Draining];
 /// How long a round may take; then its connection is given up.
 const ROUND_WITHIN: Duration = Duration::from_secs(15);
-/// How old remembered sums may become.
+/// Movements that every round reads again, though their sums are remembered: all of them, in most sales.
+const READ_AGAIN: i64 = 20_000;
+/// How old remembered sums of more than that may become.
 const FROM_SCRATCH_AFTER: Duration = Duration::from_secs(600);
 /// Actors that are asked at the same time.
 const AT_ONCE: usize = 16;
@@ -67,6 +69,27 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Makes the next round read from their beginning as many ledgers as it bears, those first that were read so the longest
+    /// ago; of those that are too long for that, one now and then.
+    fn forget_the_oldest(&mut self) {
+        let mut oldest: Vec<(Instant, i64, Sku)> = self
+            .ledgers
+            .iter()
+            .map(|(sku, known)| (known.begun_at, known.ledger.movements, sku.clone()))
+            .collect();
+        oldest.sort_unstable();
+        let mut left = READ_AGAIN;
+        let mut is_first = true;
+        for (begun_at, movements, sku) in oldest {
+            let is_stale = is_first && begun_at.elapsed() > FROM_SCRATCH_AFTER;
+            if movements <= left || is_stale {
+                left -= movements;
+                self.ledgers.remove(&sku);
+            }
+            is_first = false;
+        }
+    }
+
     /// Whether something new was found that counts if the next round finds it again.
     pub(super) fn is_suspicious(&self) -> bool {
         self.suspected.iter().any(|breach| !self.announced.contains(breach))
@@ -196,12 +219,7 @@ impl Watch {
         memory: &mut Memory,
         cuts: &mut [Cut],
     ) -> Result<(), AuditError> {
-        // One at a time, so that no round has to read many ledgers from their beginning.
-        let oldest = memory.ledgers.iter().min_by_key(|(_, remembered)| remembered.begun_at);
-        let stale = oldest.filter(|(_, remembered)| remembered.begun_at.elapsed() > FROM_SCRATCH_AFTER);
-        if let Some(sku) = stale.map(|(sku, _)| sku.clone()) {
-            memory.ledgers.remove(&sku);
-        }
+        memory.forget_the_oldest();
         let skus: HashSet<Sku> = cuts.iter().map(|cut| cut.sku.clone()).collect();
         let wanted: Vec<(Sku, i64, i64)> = skus
             .into_iter()

@@ -282,6 +282,49 @@ async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
 }
 
 #[actix::test]
+async fn at_no_moment_are_more_let_in_than_there_are_pieces_for_by_the_factor() {
+    let engine = TestEngine::start_with(|config| config.sales.admissions_per_piece = 1.5).await;
+    engine.sells("LAMP", 100).await;
+    let crowd = customers(&engine, 40).await;
+    let staff = engine.staff().await;
+    let sale = armed(&engine, plan("queue", 2_500, 10, 1_000)).await;
+    let crowd = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
+    let let_in = async || {
+        let live = staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
+        let figure = |name: &str| live["queue"][name].as_u64().expect("a figure");
+        figure("admitted") + figure("ordered") + figure("no_shows")
+    };
+    // Fifteen for ten pieces, however fast the doors may be; looked at without a pause.
+    let stays = async |expected: u64| {
+        eventually("so many are let in", async || (let_in().await == expected).then_some(())).await;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(1_500) {
+            let now = let_in().await;
+            assert_eq!(now, expected, "after {:?}", began.elapsed());
+        }
+    };
+    stays(15).await;
+    let mut inside = Vec::new();
+    for waiting in &crowd {
+        inside.extend(
+            waiting.place().await.body["admission"].as_str().map(|admission| (waiting, admission.to_owned())),
+        );
+    }
+    // Twelve are in, and seven pieces are left for them and whoever comes after them: eleven would be too many.
+    for (waiting, admission) in &inside[..3] {
+        waiting.orders(Some(admission), "mine").await.expect(201);
+    }
+    stays(15).await;
+    // What comes back lets those in for whom there is a piece again: as before, fifteen for ten.
+    for (waiting, _) in &inside[..3] {
+        let order = waiting.client.get("/v1/orders").await.expect(200).items()[0]["id"].clone();
+        waiting.client.cancels(order.as_str().expect("an id")).await.expect(200);
+    }
+    stays(15).await;
+    engine.stop().await;
+}
+
+#[actix::test]
 async fn those_who_wait_are_told_that_the_last_pieces_are_held_and_within_two_seconds_that_they_are_sold() {
     /// The promise: from the moment at which nothing is left and nothing is held.
     const WITHIN: Duration = Duration::from_secs(2);

@@ -193,6 +193,20 @@ impl Scene {
         assert_eq!(others > 0, skus.len() < 2, "{what}");
     }
 
+    /// Whatever is killed, everything can be read meanwhile, and staff may try it.
+    async fn stays_open_to_readers_and_staff(&self) {
+        let anybody = self.engine.anybody();
+        for path in ["/v1/products", "/v1/sales", &format!("/v1/sales/{}", self.sale)] {
+            anybody.get(path).await.expect(200);
+        }
+        let [reader, _] = &self.holders;
+        reader.get("/v1/orders").await.expect(200);
+        for sku in ["LAMP", "CHAIR"] {
+            let tried = self.operator.staff.orders_by_card(sku, 1).await.expect(201);
+            self.operator.staff.cancels(tried.id()).await.expect(200);
+        }
+    }
+
     async fn goes_on(&self, what: &str, path: &str, skus: &[&str]) {
         let began = Instant::now();
         self.operator.staff.post(path, json!({"reason": "a test"})).await.expect(200);
@@ -232,6 +246,9 @@ async fn a_pause_and_every_kill_are_in_effect_within_a_second_and_so_is_their_en
         .orders_during(async {
             for (what, stop, go_on, skus, gate) in &rows {
                 scene.stops(what, stop, skus, &[gate]).await;
+                if *gate == "stopped" {
+                    scene.stays_open_to_readers_and_staff().await;
+                }
                 scene.goes_on(what, go_on, skus).await;
             }
         })
@@ -278,6 +295,140 @@ async fn a_sale_opens_and_ends_to_the_moment_under_load() {
         let gate = told.refused.as_deref().unwrap_or_default();
         assert!(gates.contains(&gate) && (gate == gates[0] || told.sent > closes), "{gate}");
     }
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_is_armed_while_the_shop_sells_its_skus_and_gets_every_piece() {
+    const PIECES: i64 = 50_000;
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    for sku in ["LAMP", "CHAIR"] {
+        engine.sells(sku, 100_000).await;
+    }
+    let mut plan = plan("LAMP", PIECES);
+    plan["items"].as_array_mut().unwrap().push(json!({"sku": "CHAIR", "price": PRICE, "allotment": PIECES}));
+    (plan["opens_at"], plan["closes_at"]) = (json!(soon(300_000)), json!(soon(600_000)));
+    let sale = operator.plans(plan).await;
+    operator.tells(&sale, "schedule").await.expect(200);
+    let crowd = Crowd::of(&engine).await;
+    let armed_at = Cell::new(None);
+
+    crowd
+        .orders_during(async {
+            eventually("the shop sells", async || (crowd.count(|_| true) > 200).then_some(())).await;
+            operator.tells(&sale, "arm").await.expect(200);
+            let armed = Instant::now();
+            armed_at.set(Some(armed));
+            let is_after = |told: &Told| told.sent > armed;
+            eventually("they were turned away", async || (crowd.count(is_after) > 200).then_some(())).await;
+        })
+        .await;
+
+    let armed = armed_at.get().expect("a moment");
+    for told in crowd.told.borrow().iter() {
+        let answer = told.refused.as_deref().unwrap_or("at the price of the sale");
+        let expected: &[&str] = match told.sent > armed {
+            true => &["sale-not-open"],
+            // While it was being armed.
+            false => &["sold as always", "sale-not-open"],
+        };
+        assert!(expected.contains(&answer), "{answer}");
+    }
+    let as_always =
+        |sku| crowd.count(|told| told.sku == sku && told.refused.as_deref() == Some("sold as always"));
+    println!("{} lamps and {} chairs were sold meanwhile", as_always("LAMP"), as_always("CHAIR"));
+    for item in operator.live(&sale).await["items"].as_array().unwrap() {
+        assert_eq!((&item["remaining"], &item["sold"]), (&json!(PIECES), &json!(0)), "{item}");
+    }
+    for sku in ["LAMP", "CHAIR"] {
+        let stock = operator.staff.get(&format!("/v1/admin/inventory/{sku}")).await.expect(200).body;
+        let left = 100_000 - PIECES - i64::try_from(as_always(sku)).unwrap();
+        assert_eq!((&stock["available"], &stock["allotted"]), (&json!(left), &json!(PIECES)), "{stock}");
+    }
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn of_many_slips_at_once_exactly_the_share_is_held_and_cards_are_not_in_its_way() {
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 1_000).await;
+    let mut shared = plan("LAMP", 100);
+    shared["limit_per_customer"] = Value::Null;
+    // Which is 28.999… in binary.
+    shared["konbini"]["share_max"] = json!(0.29);
+    let sale = operator.opens(shared).await;
+    let buyers = join_all((0..40).map(|_| engine.customer())).await;
+    let slips = async || join_all((0..200).map(|number| buyers[number % 40].orders("LAMP", 1))).await;
+    let cards = async || join_all((0..40).map(|number| buyers[number].orders_by_card("LAMP", 1))).await;
+
+    let (by_slip, by_card) = tokio::join!(slips(), cards());
+
+    let held: Vec<&Answer> = by_slip.iter().filter(|answer| answer.status == 201).collect();
+    assert_eq!(held.len(), 29);
+    let refused = by_slip.iter().filter(|answer| answer.status != 201).cloned();
+    refused.for_each(|answer| drop(answer.expect_problem(409, "konbini-share-reached")));
+    by_card.into_iter().for_each(|answer| drop(answer.expect(201)));
+    operator.sees_pieces(&sale, 31, 29, 40, 0).await;
+    // A paid slip makes room for another one, and so does one that is given up.
+    report(&engine, &paid(held[0].id(), PRICE)).await.expect(200);
+    let owner =
+        by_slip.iter().position(|answer| answer.status == 201 && answer.id() == held[1].id()).unwrap();
+    buyers[owner % 40].cancels(held[1].id()).await.expect(200);
+    eventually("there is room for two", async || {
+        let again = slips().await;
+        let taken = again.iter().filter(|answer| answer.status == 201).count();
+        assert!(taken <= 2, "{taken}");
+        (operator.live(&sale).await["items"][0]["held"] == 29).then_some(())
+    })
+    .await;
+    expect_no_findings(&engine).await;
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn what_expires_gives_the_limit_back_to_everybody_and_no_more_than_it() {
+    let engine = without_paces().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 1_000).await;
+    let mut brief = plan("LAMP", 1_000);
+    brief["hold_seconds"] = json!({"card": 1, "konbini": 1});
+    let sale = operator.opens(brief).await;
+    let buyers = join_all((0..20).map(|_| engine.customer())).await;
+    let phone = |number: usize| {
+        let mut order = konbini_order("LAMP", 1);
+        order["payment"]["konbini"]["phone"] = json!(format!("0901111{number:04}"));
+        order
+    };
+    let rush = async || {
+        let answers = join_all((0..200).map(async |number| {
+            let key = uuid::Uuid::now_v7().to_string();
+            (number % 20, buyers[number % 20].orders_with(&key, phone(number % 20)).await)
+        }))
+        .await;
+        let mut taken = [0; 20];
+        for (buyer, answer) in answers {
+            match answer.status {
+                201 => taken[buyer] += 1,
+                _ => drop(answer.expect_problem(409, "limit-reached")),
+            }
+        }
+        taken
+    };
+
+    // A second may pass within a rush, so that a few come twice; nobody has more at any time than the limit.
+    let first = rush().await;
+    assert!(first.iter().all(|taken| *taken >= 2), "{first:?}");
+    operator.sees_pieces(&sale, 1_000, 0, 0, 0).await;
+
+    let card = join_all(buyers.iter().map(|buyer| buyer.orders_by_card("LAMP", 2))).await;
+    card.into_iter().for_each(|answer| drop(answer.expect(201)));
+    let more = join_all(buyers.iter().map(|buyer| buyer.orders_by_card("LAMP", 1))).await;
+    more.into_iter().for_each(|answer| drop(answer.expect_problem(409, "limit-reached")));
+    operator.sees_pieces(&sale, 960, 0, 40, 0).await;
     expect_no_findings(&engine).await;
     engine.stop().await;
 }
