@@ -268,7 +268,7 @@ pub struct Backing {
     cluster: Option<Cluster>,
     /// On the data directory of an engine whose database is elsewhere; a cluster keeps its own.
     lock: Option<Lock>,
-    /// On that database, until somebody keeps it.
+    /// On the database, until somebody keeps it.
     sole: Option<Sole>,
     keeping: Option<JoinHandle<()>>,
 }
@@ -298,15 +298,26 @@ impl Backing {
 
     /// As [`open`](Self::open), but refuses a data directory or a database that another engine serves.
     async fn open_alone(config: &Config) -> anyhow::Result<Self> {
-        match Self::configured(config)? {
+        let mut backing = match Self::configured(config)? {
             Some(backing) => {
                 let (_, lock) = lock_data_dir(&config.storage.data_dir)?;
-                let sole = Sole::take(&backing.database).await?;
-                let sole = sole.context("another engine serves the database of postgres.url")?;
-                Ok(Self { lock: Some(lock), sole: Some(sole), ..backing })
+                Self { lock: Some(lock), ..backing }
             }
-            None => Self::in_cluster(config, Cluster::start(cluster_settings(config)).await?),
+            None => Self::in_cluster(config, Cluster::start(cluster_settings(config)).await?)?,
+        };
+        let taken = match Sole::take(&backing.database).await {
+            Ok(Some(sole)) => Ok(sole),
+            Ok(None) => Err(anyhow::anyhow!("another engine serves the database")),
+            Err(error) => Err(error.into()),
+        };
+        match taken {
+            Ok(sole) => backing.sole = Some(sole),
+            Err(error) => {
+                backing.close().await?;
+                return Err(error);
+            }
         }
+        Ok(backing)
     }
 
     fn configured(config: &Config) -> anyhow::Result<Option<Self>> {

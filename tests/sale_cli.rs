@@ -120,6 +120,9 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     let verified = shop.run(&["sale", "verify-report", path]).await;
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
     let text = std::fs::read_to_string(&file).unwrap();
+    let nobodys = ["report", "00000000-0000-7000-8000-000000000000", "--out", path];
+    assert_eq!(operator.says(&nobodys).await.status.code(), Some(2));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "an earlier report is left alone");
     let order: Value = serde_json::from_str::<Value>(&text).unwrap()["rows"][0]["row"]["order"].clone();
     std::fs::write(&file, text.replacen("Midnight", "Midday", 1)).unwrap();
     let changed = shop.run(&["sale", "verify-report", path]).await;
@@ -208,17 +211,21 @@ async fn what_waits_for_a_second_operator_is_told_and_taken_back() {
             format!("not done yet: lower of {SKU} of sale {sale} from 500 to 400"),
         ),
     ] {
-        let text = operator.does(words).await;
+        let output = operator.says(words).await;
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.starts_with(&told) && text.contains("waits for a second operator until"), "{text}");
     }
     assert_eq!(operator.does(&["proposals"]).await.lines().count(), 4);
     let shown = operator.does(&["show", sale]).await;
     assert!(shown.contains(": open, ") && shown.contains("  kill of sale "), "{shown}");
     for proposal in operator.gets(&["proposals"]).await["items"].as_array().unwrap() {
-        let withdrawn = operator.does(&["withdraw", proposal["id"].as_str().unwrap()]).await;
+        let id = proposal["id"].as_str().unwrap();
+        let withdrawn = operator.does(&["withdraw", id, "--reason", "no, & not now 中止"]).await;
         assert!(withdrawn.starts_with("withdrawn: "), "{withdrawn}");
     }
     assert!(operator.does(&["proposals"]).await.contains("nothing waits"));
+    assert!(operator.does(&["changes", sale]).await.contains("no, & not now 中止"));
     let refused = operator.is_refused(&["withdraw", sale]).await;
     assert_eq!(refused["code"], "unknown-proposal");
 }

@@ -29,6 +29,8 @@ use crate::audit::{GetLight, GetSettlement};
 use crate::config::Config;
 use crate::dry_run::{GetDryRun, StartDryRun};
 
+/// Requests for staff's routes that are being answered at the same time, beside all others.
+const STAFF_REQUESTS_MAX: usize = 256;
 /// How long the answer to a challenge is good.
 const CHALLENGE_VALID_FOR: Duration = Duration::from_secs(600);
 
@@ -139,6 +141,8 @@ pub struct Gateway {
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
     pub(super) open: OpenRequests,
+    /// Those of staff, whom a crowd does not keep out.
+    pub(super) open_to_staff: OpenRequests,
 }
 
 impl Gateway {
@@ -162,6 +166,7 @@ impl Gateway {
             openapi: super::docs::openapi(&limits).to_string().into(),
             streams: Streams::new(&config.http),
             open: OpenRequests::new(limits.requests_max),
+            open_to_staff: OpenRequests::new(STAFF_REQUESTS_MAX),
             limits,
         }
     }

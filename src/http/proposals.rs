@@ -2,13 +2,13 @@
 
 use actix_web::web::Data;
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
 use super::auth::StaffMember;
-use super::input::FromPath;
+use super::input::{self, FromPath, FromQuery};
 use super::ports::Gateway;
 use crate::actors::sales::{ListProposals, Proposal, Steered, WithdrawProposal};
 use crate::types::{CustomerId, ProposalId, SaleId};
@@ -81,12 +81,27 @@ pub async fn list_proposals(_: StaffMember, gateway: Data<Gateway>) -> Answer {
     answer::ok(&ProposalsView { items: proposals.iter().map(ProposalView::of).collect() })
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WithdrawQuery {
+    /// For the history of the sale.
+    #[serde(default = "withdrawn", deserialize_with = "input::words::<_, 200>")]
+    #[param(required = false, min_length = 1, max_length = 200, default = "withdrawn")]
+    reason: String,
+}
+
+fn withdrawn() -> String {
+    "withdrawn".to_owned()
+}
+
 /// Takes a proposal back, whoever made it.
 #[utoipa::path(
     delete, path = "/v1/admin/proposals/{id}", tag = "sales", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The proposal")),
+    params(("id" = Uuid, Path, description = "The proposal"), WithdrawQuery),
     responses(
         (status = 200, description = "The proposal that waits no longer", body = ProposalView),
+        (status = 422, description = "`invalid-query`: the reason is too long"),
         (status = 404, description = "`unknown-proposal`, also when it was carried out or has lapsed, or `not-found` for what is \
             not an id"),
     )
@@ -94,9 +109,10 @@ pub async fn list_proposals(_: StaffMember, gateway: Data<Gateway>) -> Answer {
 pub async fn withdraw_proposal(
     staff: StaffMember,
     id: FromPath<ProposalId>,
+    query: FromQuery<WithdrawQuery>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let withdraw = WithdrawProposal { proposal: id.0, by: staff.0.customer };
+    let withdraw = WithdrawProposal { proposal: id.0, by: staff.0.customer, reason: query.0.reason };
     let withdrawn = gateway.ports.sales.withdraw_proposal.ask(withdraw).await?;
     answer::ok(&ProposalView::of(&withdrawn))
 }

@@ -55,7 +55,8 @@ impl Form {
     }
 }
 
-/// The settlement of a sale: every order of it explained, chained and signed. Final once the sale is settled.
+/// The settlement of a sale as it is at this moment: every order of it explained, chained and signed. Once the sale is settled
+/// no order is open any more; what is refunded later stands in a later report.
 #[utoipa::path(
     get, path = "/v1/admin/sales/{id}/report", tag = "sales", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path, description = "The sale")),

@@ -1,17 +1,23 @@
 //! Keeps a second engine away from a database that has one: limits, admissions and stock are decided in the memory of one
 //! engine, and two would each sell what the other one has.
 //!
-//! The lock is PostgreSQL's, of a session: it ends with the connection that holds it, however that ends. A connection that is
-//! lost is made again at once.
+//! The lock is PostgreSQL's, of a session: it ends with the connection that holds it, however that ends. Both sides look
+//! whether the other is still there, so that neither keeps a lock that nobody has any more.
 
 use std::time::Duration;
 
 use super::{Connection, Database, StorageError};
 
-/// How long it may take until PostgreSQL has noticed that the connection of an engine before is gone.
-const NOTICED_WITHIN: Duration = Duration::from_secs(10);
-const TRIES_EVERY: Duration = Duration::from_millis(100);
+/// How long PostgreSQL may take to answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+/// How often the holder shows that it is there.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
+const TRIES_EVERY: Duration = Duration::from_millis(100);
+/// PostgreSQL gives up a session whose client is silent this long over TCP, and so the lock.
+const SETTINGS: &str = "set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 2; \
+                        set tcp_user_timeout = 15000; set idle_session_timeout = 0";
+/// A little longer: the session of an engine before is gone by then, if that engine is.
+const NOTICED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Whoever holds it is the only engine of its database.
 pub struct Sole {
@@ -23,10 +29,11 @@ impl Sole {
     /// Nothing when another engine serves the database.
     pub async fn take(database: &Database) -> Result<Option<Self>, StorageError> {
         let give_up = tokio::time::Instant::now() + NOTICED_WITHIN;
-        let connection = database.connect_unhurried().await?;
+        let connection = database.connect_lane(ANSWERED_WITHIN).await?;
+        answered(connection.batch_execute(SETTINGS)).await?;
         loop {
             let taken = connection.query_one("select pg_try_advisory_lock(hashtext('shobai engine'))", &[]);
-            if taken.await?.get(0) {
+            if answered(taken).await?.get(0) {
                 return Ok(Some(Self { database: database.clone(), connection }));
             }
             if tokio::time::Instant::now() >= give_up {
@@ -40,15 +47,30 @@ impl Sole {
     pub async fn keep(mut self) {
         loop {
             tokio::time::sleep(LOOKS_EVERY).await;
-            if !self.connection.is_closed() {
+            if answered(self.connection.batch_execute("select 1")).await.is_ok() {
                 continue;
             }
-            match Self::take(&self.database).await {
-                Ok(Some(again)) => self = again,
-                Ok(None) => return,
-                // Whoever cannot reach the database sells nothing.
-                Err(error) => tracing::debug!(%error, "the engine's lock cannot be taken again yet"),
-            }
+            // Before the lock is asked for again, so that it is not this one's own session that holds it.
+            let Self { database, connection } = self;
+            drop(connection);
+            self = loop {
+                match Self::take(&database).await {
+                    Ok(Some(again)) => break again,
+                    Ok(None) => return,
+                    // Whoever cannot reach the database sells nothing.
+                    Err(error) => tracing::debug!(%error, "the engine's lock cannot be taken again yet"),
+                }
+                tokio::time::sleep(LOOKS_EVERY).await;
+            };
         }
+    }
+}
+
+async fn answered<T>(
+    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StorageError> {
+    match tokio::time::timeout(ANSWERED_WITHIN, asked).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(StorageError::Unreachable("no answer about the engine's lock".to_owned())),
     }
 }

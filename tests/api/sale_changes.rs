@@ -100,6 +100,19 @@ async fn whoever_ends_a_pause_does_not_undo_a_kill() {
 
     assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
     buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
+    // Nor do two of them at once.
+    operator.tells(&sale, "pause").await.expect(200);
+    let hold_up =
+        format!("begin; lock table sales.sales in exclusive mode; select pg_sleep({HELD_UP}); commit");
+    let twice = async {
+        tokio::time::sleep(MOMENT).await;
+        tokio::join!(operator.tells(&sale, "resume"), operator.tells(&sale, "resume"))
+    };
+    let (_, (one, other)) = tokio::join!(engine.by_hand(&hold_up), twice);
+    for resumed in [one.expect(200).body, other.expect(200).body] {
+        assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
+    }
+    buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
     let resumed = operator.tells(&sale, "resume").await.expect(200).body;
     assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(false)));
     buyer.orders_by_card("LAMP", 1).await.expect(201);
@@ -225,5 +238,40 @@ async fn what_was_done_to_everything_stands_in_the_history_of_each_sale_that_it_
     }
     let settled = operator.staff.get(&format!("/v1/admin/sales/{sale}/report")).await.expect(200);
     assert!(settled.text.contains("kill-everything"), "{}", settled.text);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_crowd_that_takes_every_place_does_not_keep_staff_out() {
+    let engine = TestEngine::start_with(|config| {
+        config.actors.asks_max = 24;
+        config.sales.order_every_ms = 0;
+        config.sales.unpaid_orders_max = 0;
+    })
+    .await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 100).await;
+    let mut unlimited = plan("LAMP", 100);
+    unlimited["limit_per_customer"] = Value::Null;
+    let sale = operator.opens(unlimited).await;
+    let (buyer, late) = (engine.customer().await, engine.customer().await);
+    let hold_up = "begin; lock table inventory.stock in exclusive mode; select pg_sleep(3); commit";
+    let crowd = async {
+        engine.sees_locked("inventory.stock").await;
+        join_all((0..64).map(|_| buyer.orders_by_card("LAMP", 1))).await
+    };
+    let steering = async {
+        engine.sees_locked("inventory.stock").await;
+        eventually("every place is taken", async || {
+            (late.get("/v1/orders").await.code() == "busy").then_some(())
+        })
+        .await;
+        operator.tells(&sale, "kill").await.expect(200);
+        late.get("/v1/orders").await.expect_problem(503, "busy");
+        operator.tells(&sale, "resume").await.expect(200);
+    };
+    let (_, answers, ()) = tokio::join!(engine.by_hand(hold_up), crowd, steering);
+    assert!(answers.iter().any(|answer| answer.status == 201));
+    expect_no_findings(&engine).await;
     engine.stop().await;
 }

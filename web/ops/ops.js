@@ -19,8 +19,31 @@
       // Without an answer nothing is known, so the question stays where it was.
       if (!event.detail.xhr || event.detail.xhr.status === 0) return;
       dialog.close();
-      const outcome = document.getElementById("outcome");
-      if (outcome) outcome.scrollIntoView({ block: "nearest" });
+      showOutcome();
+    }
+  });
+  // What came of it is where the keyboard goes on, for the button that asked may be another one by now.
+  const showOutcome = () => {
+    const outcome = document.getElementById("outcome");
+    if (!outcome) return;
+    outcome.scrollIntoView({ block: "nearest" });
+    if (!dialog.open) outcome.focus({ preventScroll: true });
+  };
+  document.body.addEventListener("htmx:sendError", () => {
+    const outcome = document.getElementById("outcome");
+    if (!outcome) return;
+    const told = document.createElement("div");
+    told.className = "outcome refused";
+    told.append(Object.assign(document.createElement("p"), { textContent: dialog.dataset.noAnswer }));
+    outcome.replaceChildren(told);
+    showOutcome();
+  });
+  // Links that ask a question are buttons, and are pressed as such.
+  document.body.addEventListener("keydown", (event) => {
+    const button = event.target.closest('a[role="button"]');
+    if (button && event.key === " ") {
+      event.preventDefault();
+      button.click();
     }
   });
   dialog.addEventListener("click", (event) => {
@@ -95,7 +118,8 @@
     if (!element) return;
     const now = Date.now() + ahead;
     const words = element.dataset;
-    const [word, until] = now < words.opens ? [words.opensWord, words.opens]
+    const [word, until] = words.over === "true" ? [words.overWord, now]
+      : now < words.opens ? [words.opensWord, words.opens]
       : now < words.closes ? [words.closesWord, words.closes] : [words.overWord, now];
     let rest = Math.max(0, Math.ceil((until - now) / 1000));
     const days = Math.floor(rest / 86400);
@@ -225,7 +249,12 @@
     if (view.light) {
       light.dataset.is = view.light.is_green;
       const word = light.querySelector(".light-word");
-      setText(word, view.light.is_green ? word.dataset.green : word.dataset.red);
+      setText(word, view.light.is_green ? word.dataset.green : view.light.is_fresh ? word.dataset.red : word.dataset.stale);
+      const breaches = document.getElementById("breaches");
+      if (breaches.childElementCount || view.light.breaches.length) {
+        breaches.replaceChildren(...view.light.breaches.map((breach) => (
+          Object.assign(document.createElement("li"), { textContent: breach }))));
+      }
       for (const name of ["stock", "holds", "orders"]) show(`[data-light="${name}"]`, view.light[name]);
     }
     const queue = document.getElementById("queue");
@@ -247,15 +276,33 @@
 
     // Somebody, or the schedule, changed the sale: what depends on it is loaded once for each version.
     const shown = document.getElementById("state").dataset;
-    const state = `${view.version} ${view.is_everything_stopped}`;
-    const isNews = view.version > Number(shown.version) || String(view.is_everything_stopped) !== shown.stopped;
+    const state = `${view.version} ${view.is_everything_stopped} ${view.proposals}`;
+    const isNews = view.version > Number(shown.version) || String(view.is_everything_stopped) !== shown.stopped
+      || view.proposals !== shown.proposals;
     if (isNews && asked !== state) {
       asked = state;
       htmx.trigger("#again", "again");
     }
   };
 
+  // What could not be loaded is asked for once more, after a while.
+  for (const failure of ["htmx:sendError", "htmx:responseError"]) {
+    document.getElementById("again").addEventListener(failure, () => setTimeout(() => { asked = null; }, 3000));
+  }
+
   // --- the stream
+
+  const toSignIn = () => location.assign(`/ops?back=${location.pathname}`);
+  /** Connects again, unless the session has ended: then nothing would ever come. */
+  const connectAgain = async () => {
+    const asking = new AbortController();
+    try {
+      const answer = await fetch(strip.dataset.events, { redirect: "manual", signal: asking.signal });
+      asking.abort();
+      if (answer.type === "opaqueredirect") return toSignIn();
+    } catch { /* Nobody answers. */ }
+    setTimeout(connect, 3000);
+  };
 
   const connect = () => {
     const source = new EventSource(strip.dataset.events);
@@ -266,12 +313,12 @@
     source.addEventListener("trouble", () => showLink("lost", link.dataset.lost));
     source.addEventListener("ended", () => {
       source.close();
-      location.assign(`/ops?back=${location.pathname}`);
+      toSignIn();
     });
     source.addEventListener("error", () => {
       showLink("lost", link.dataset.lost);
       // A browser connects again by itself only after a connection that had begun.
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+      if (source.readyState === EventSource.CLOSED) connectAgain();
     });
     addEventListener("pagehide", () => source.close(), { once: true });
   };

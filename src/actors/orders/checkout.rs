@@ -41,6 +41,8 @@ use crate::types::{Money, OrderId, Quantity, ReservationId, Sku};
 /// and a payment in the last second still finds its pieces.
 const HOLD_BEYOND_PAYMENT: Duration = Duration::from_secs(15 * 60);
 
+/// How long an order that is placed waits until sales has counted it.
+const COUNTED_WITHIN: Duration = Duration::from_millis(100);
 /// How often, and how many times, sales is told what it must hear.
 const TELLS_EVERY: Duration = Duration::from_millis(500);
 const TELLS_MAX: usize = 240;
@@ -134,12 +136,17 @@ async fn place(desk: &Desk, wanted: &PlaceOrder, request: RequestHash) -> Result
         Err(OrdersError::Payments(PaymentsError::Declined)) => PassageOutcome::Declined,
         Err(_) => PassageOutcome::CameToNothing,
     };
+    let is_placed = outcome == PassageOutcome::Placed;
     let end = EndPassage { arrival, passage, outcome };
-    if desk.ports.end_passage.ask(end.clone()).await.is_err() {
-        match end.outcome {
-            PassageOutcome::Placed => tell(id, desk.ports.end_passage.clone(), end),
-            _ => give_up_passage(desk, id),
+    let told = desk.ports.end_passage.ask(end.clone());
+    if is_placed {
+        // What is durable is not held up by whoever counts it.
+        let is_told = tokio::time::timeout(COUNTED_WITHIN, told).await.is_ok_and(|told| told.is_ok());
+        if !is_told {
+            tell(id, desk.ports.end_passage.clone(), end);
         }
+    } else if told.await.is_err() {
+        give_up_passage(desk, id);
     }
     placed
 }

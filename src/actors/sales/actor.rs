@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::gates::{DECLINED, Gates, Passage, Refusal, Refused};
 use super::messages::*;
-use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Sale, SaleItem, SaleStatus};
+use super::model::{
+    Action, Actor as By, AdmissionMode, Changed, Finding, Resumed, Sale, SaleItem, SaleStatus,
+};
 use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
 use super::waiting_room::TicketNumber;
@@ -103,7 +105,7 @@ impl SalesActor {
                 back_off = (back_off * 2).min(BACK_OFF_MAX);
             }
         };
-        context.wait(loading.into_actor(self).map(|loaded, actor, _| {
+        context.wait(loading.into_actor(self).map(|loaded, actor, context| {
             actor.gates.set_stopped(loaded.is_stopped);
             actor.settled = loaded.settled.into_iter().map(Arc::new).collect();
             actor.proposals = loaded.proposals;
@@ -112,10 +114,24 @@ impl SalesActor {
                 actor.gates.enter(sale);
                 actor.gates.restore(id, &claimed);
                 if !read.parts.is_empty() {
+                    actor.follow_parts(id, context);
                     actor.parts.insert(id, read);
                 }
             }
         }));
+    }
+
+    /// Has written down what a kill kept from being: see `Office::follow_parts`.
+    fn follow_parts(&self, sale: SaleId, context: &Context<Self>) {
+        let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
+        actix_rt::spawn(async move {
+            match office.follow_parts(sale).await {
+                Ok(sale) => actor.do_send(Enter { sale, forgotten }),
+                Err(error) => {
+                    tracing::warn!(%sale, %error, "what is set apart for a sale is not looked at again")
+                }
+            }
+        });
     }
 
     /// Does what the schedule wants by now, each sale beside the others.
@@ -316,7 +332,6 @@ async fn load(office: &Office) -> Result<Loaded, SalesError> {
             false => Vec::new(),
         };
         let parts = if is_gated { office.parts(sale.id).await? } else { Parts::new() };
-        let sale = if is_gated { office.follow_parts(sale.id, &parts).await? } else { sale };
         unfinished.push(Unfinished { sale, claimed, read: PartsRead { at, parts: Arc::new(parts) } });
     }
     let settled = office.store.list_settled_sales(ANNOUNCED_MAX).await?;
@@ -437,13 +452,15 @@ impl Handler<MoveSale> for SalesActor {
             action if action.keeps_out() => Some(self.gates.bar(sale, Refusal::NotOpen { opens_in: None })),
             _ => None,
         };
+        // A pause, or else a kill, as the sale stands when it is asked for.
+        let resumed = self.gates.resumes(sale);
         let bars = match action {
-            Action::Resume => Bars::UpTo(None, self.gates.last_bar()),
+            Action::Resume => Bars::OfSale(resumed, self.gates.last_bar()),
             _ => Bars::One(bar),
         };
         let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
         Box::pin(async move {
-            let moved = office.carry_out(sale, action, by, &reason).await;
+            let moved = office.carry_out(sale, action, resumed, by, &reason).await;
             match &moved {
                 Ok(Steered::Done(moved)) => {
                     let _ = actor.send(Enter { sale: moved.clone(), forgotten }).await;
@@ -479,7 +496,7 @@ impl Handler<SwitchItem> for SalesActor {
         let wish = message.stopped.then(|| Wish::KillItem { sale: id, sku: sku.clone() });
         let bars = match &wish {
             Some(wish) => Bars::One(self.is_agreed(wish, message.by).then(|| self.gates.bar_sku(id, &sku))),
-            None => Bars::UpTo(Some(sku), self.gates.last_bar()),
+            None => Bars::OfSku(sku, self.gates.last_bar()),
         };
         let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
         Box::pin(async move {
@@ -512,8 +529,10 @@ struct Lift {
 enum Bars {
     /// The one that was set for a change, if one was.
     One(Option<u64>),
-    /// Those of a SKU, or of the sale as a whole, that were set before it was resumed.
-    UpTo(Option<Sku>, u64),
+    /// Those of a SKU that were set before it was resumed.
+    OfSku(Sku, u64),
+    /// Those of the sale as a whole.
+    OfSale(Resumed, u64),
 }
 
 impl Handler<Lift> for SalesActor {
@@ -522,7 +541,8 @@ impl Handler<Lift> for SalesActor {
     fn handle(&mut self, Lift { sale, bars }: Lift, _: &mut Context<Self>) {
         match bars {
             Bars::One(bar) => bar.into_iter().for_each(|bar| self.gates.lift(sale, bar)),
-            Bars::UpTo(sku, last) => self.gates.lift_up_to(sale, sku.as_ref(), last),
+            Bars::OfSku(sku, last) => self.gates.lift_of_sku(sale, &sku, last),
+            Bars::OfSale(resumed, last) => self.gates.lift_of_sale(sale, resumed, last),
         }
     }
 }
@@ -655,9 +675,8 @@ impl Handler<WithdrawProposal> for SalesActor {
 
     fn handle(&mut self, message: WithdrawProposal, context: &mut Context<Self>) -> Self::Result {
         let (office, actor) = (self.office.clone(), context.address());
-        let WithdrawProposal { proposal, by } = message;
         Box::pin(async move {
-            let withdrawn = office.withdraw(proposal, by).await?;
+            let withdrawn = office.withdraw(&message).await?;
             let _ = actor.send(EnterProposal { wish: withdrawn.wish.clone(), kept: None }).await;
             Ok(withdrawn)
         })

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::model::{AdmissionMode, Sale, SaleStatus};
+use super::model::{AdmissionMode, Resumed, Sale, SaleStatus};
 use super::waiting_room::{Admission, Pacing, PassKey, RetryAfter, TicketNumber};
 use crate::actors::inventory::{Claimed, Line};
 use crate::types::{CustomerId, InvalidValue, Money, OrderId, SaleId, Sku};
@@ -223,6 +223,8 @@ pub struct Gates {
     admissions_heard: u64,
     /// Orders that passed and have not ended their passage.
     on_their_way: u32,
+    /// Whether there were any at the end of the last second.
+    were_on_their_way: bool,
     /// Refusals that have yet to be written down, summed up.
     refusals: HashMap<(SaleId, CustomerId, &'static str), Refused>,
     /// How long orders took to be set aside, in this second and the one before.
@@ -329,6 +331,7 @@ impl Gates {
             admissions: VecDeque::new(),
             admissions_heard: 0,
             on_their_way: 0,
+            were_on_their_way: false,
             refusals: HashMap::new(),
             latencies: Vec::new(),
             latency_p99: None,
@@ -366,7 +369,10 @@ impl Gates {
     }
 
     pub fn forget(&mut self, sale: SaleId) {
-        self.sales.remove(&sale);
+        if let Some(gate) = self.sales.remove(&sale) {
+            let on_their_way = gate.claims.values().filter(|claim| claim.is_on_its_way).count();
+            self.on_their_way = self.on_their_way.saturating_sub(u32::try_from(on_their_way).unwrap_or(0));
+        }
         self.index();
     }
 
@@ -418,11 +424,33 @@ impl Gates {
         }
     }
 
-    /// Lifts every bar of a SKU, or of the sale as a whole, up to that one: they belong to what has been resumed.
-    pub fn lift_up_to(&mut self, sale: SaleId, sku: Option<&Sku>, last: u64) {
+    /// Lifts every bar of a SKU up to that one: they belong to what has been resumed.
+    pub fn lift_of_sku(&mut self, sale: SaleId, sku: &Sku, last: u64) {
         if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.bars.retain(|set| set.number > last || set.sku.as_ref() != sku);
+            gate.bars.retain(|set| set.number > last || set.sku.as_ref() != Some(sku));
         }
+    }
+
+    /// The same of the sale as a whole; those of a pause and of a kill are resumed one at a time.
+    pub fn lift_of_sale(&mut self, sale: SaleId, resumed: Resumed, last: u64) {
+        if let Some(gate) = self.sales.get_mut(&sale) {
+            let is_other = |set: &Bar| {
+                matches!(
+                    (resumed, &set.refusal),
+                    (Resumed::Pause, Refusal::Stopped(_)) | (Resumed::Kill, Refusal::Paused)
+                )
+            };
+            gate.bars.retain(|set| set.number > last || set.sku.is_some() || is_other(set));
+        }
+    }
+
+    /// What is resumed when a sale is, as it stands at this moment: a pause, if there is one.
+    pub fn resumes(&self, sale: SaleId) -> Resumed {
+        let is_paused = self.sales.get(&sale).is_some_and(|gate| {
+            gate.sale.status == SaleStatus::Paused
+                || gate.bars.iter().any(|bar| bar.refusal == Refusal::Paused)
+        });
+        if is_paused { Resumed::Pause } else { Resumed::Kill }
     }
 
     /// The number of the last bar that was set anywhere.
@@ -561,12 +589,9 @@ impl Gates {
     /// An order that passed is durable, or may be, and no longer on its way. Twice is as once.
     pub fn placed(&mut self, arrival: &Arrival, sale: SaleId) {
         let Some(gate) = self.sales.get_mut(&sale) else { return };
-        let Some(claim) = gate.claims.get_mut(&arrival.order) else { return };
-        if !std::mem::take(&mut claim.is_on_its_way) {
+        if !gate.place(arrival.order) {
             return;
         }
-        gate.tally.accepted += 1;
-        gate.tally.pieces += claim.pieces.unsigned_abs();
         self.on_their_way = self.on_their_way.saturating_sub(1);
         if self.latencies.len() < LATENCIES_MAX {
             let took = Timestamp::now().duration_since(arrival.arrived_at);
@@ -591,8 +616,11 @@ impl Gates {
 
     /// An order was paid: its pieces are no longer held for a payment.
     pub fn paid(&mut self, sale: SaleId, order: OrderId) {
-        if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.end_waiting(order);
+        let Some(gate) = self.sales.get_mut(&sale) else { return };
+        gate.end_waiting(order);
+        // Whoever was to tell that it is placed was lost on the way.
+        if gate.place(order) {
+            self.on_their_way = self.on_their_way.saturating_sub(1);
         }
     }
 
@@ -670,10 +698,13 @@ impl Gates {
         self.latencies.sort_unstable();
         self.latency_p99 = match self.latencies.get(self.latencies.len() * 99 / 100) {
             Some(took) => Some(*took),
-            // None got through in this second, so that they take a second longer than was known.
-            None if self.on_their_way > 0 => Some(self.latency_p99.unwrap_or_default() + SECOND),
+            // None of those who were on their way a second ago got through, so that they take a second longer than was known.
+            None if self.were_on_their_way && self.on_their_way > 0 => {
+                Some(self.latency_p99.unwrap_or_default() + SECOND)
+            }
             None => None,
         };
+        self.were_on_their_way = self.on_their_way > 0;
         self.latencies.clear();
         for gate in self.sales.values_mut() {
             gate.seconds.push_back(gate.tally);
@@ -751,6 +782,17 @@ impl Gate {
         let is_over = arrived_at >= draft.closes_at
             || !matches!(self.sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused);
         if is_over { Err(Refusal::NotOpen { opens_in: None }) } else { Ok(()) }
+    }
+
+    /// An order is placed; says whether it was on its way until now.
+    fn place(&mut self, order: OrderId) -> bool {
+        let Some(claim) = self.claims.get_mut(&order) else { return false };
+        if !std::mem::take(&mut claim.is_on_its_way) {
+            return false;
+        }
+        self.tally.accepted += 1;
+        self.tally.pieces += claim.pieces.unsigned_abs();
+        true
     }
 
     fn is_sku_stopped(&self, sku: &Sku) -> bool {
@@ -1204,15 +1246,20 @@ mod tests {
         gates.bar_sku(id, &lamp);
         gates.bar(id, Refusal::Paused);
         gates.bar(id, Refusal::Stopped("the sale".to_owned()));
+        // The pause first, and then the kill.
         let last = gates.last_bar();
-        gates.lift_up_to(id, None, last);
+        assert_eq!(gates.resumes(id), Resumed::Pause);
+        gates.lift_of_sale(id, Resumed::Pause, last);
+        assert_eq!(gates.sales[&id].bars.len(), 2, "the kill's stays, and so does the SKU's");
+        assert_eq!(gates.resumes(id), Resumed::Kill);
+        gates.lift_of_sale(id, Resumed::Kill, last);
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
         // Killed once more while that is resumed.
         gates.bar_sku(id, &lamp);
-        gates.lift_up_to(id, Some(&lamp), last);
+        gates.lift_of_sku(id, &lamp, last);
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
         let last = gates.last_bar();
-        gates.lift_up_to(id, Some(&lamp), last);
+        gates.lift_of_sku(id, &lamp, last);
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
     }
 

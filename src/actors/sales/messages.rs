@@ -138,6 +138,7 @@ pub struct ListProposals;
 pub struct WithdrawProposal {
     pub proposal: ProposalId,
     pub by: CustomerId,
+    pub reason: String,
 }
 
 /// What was done to a sale, oldest first.

@@ -389,11 +389,28 @@ impl Sale {
         };
         match action {
             Action::Kill => next.is_stopped = true,
-            // One at a time: whoever ends a pause does not undo a kill with it.
             Action::Resume => next.is_stopped = self.is_stopped && self.status == Paused,
             _ => {}
         }
         Ok(Some(next))
+    }
+
+    /// What resuming makes of the sale; nothing when that is over already. Whoever ends a pause does not undo a kill with it,
+    /// however often it is asked for.
+    pub fn after_resume(
+        &self,
+        resumed: Resumed,
+        drains_until: Timestamp,
+    ) -> Result<Option<Sale>, SalesError> {
+        let is_paused = self.status == SaleStatus::Paused;
+        match resumed {
+            Resumed::Pause if !is_paused && self.is_stopped => Ok(None),
+            Resumed::Kill if is_paused && !self.is_stopped => Ok(None),
+            Resumed::Kill if is_paused => {
+                Ok(Some(Sale { is_stopped: false, version: self.version + 1, ..self.clone() }))
+            }
+            _ => self.after(Action::Resume, drains_until),
+        }
     }
 
     pub fn item(&self, sku: &Sku) -> Option<&SaleItem> {
@@ -413,6 +430,13 @@ impl Sale {
             _ => None,
         }
     }
+}
+
+/// What keeps buyers out of a sale and is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumed {
+    Pause,
+    Kill,
 }
 
 /// Who did something to a sale; the engine itself, by the schedule, when nobody did.

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use super::error::SalesError;
 use super::gates::{GateRules, Paces};
-use super::messages::{ChangeItem, ReplanSale, SwitchItem};
-use super::model::{Action, Actor, Finding, Sale, SaleDraft, SaleStatus};
+use super::messages::{ChangeItem, ReplanSale, SwitchItem, WithdrawProposal};
+use super::model::{Action, Actor, Finding, Resumed, Sale, SaleDraft, SaleStatus};
 use super::proposals::{Agreement, Proposal, Steered, Wish};
 use super::store::{Act, SalesStore};
 use super::turns::Turns;
@@ -211,6 +211,7 @@ impl Office {
         &self,
         id: SaleId,
         action: Action,
+        resumed: Resumed,
         by: Actor,
         reason: &str,
     ) -> Result<Steered<Sale>, SalesError> {
@@ -220,11 +221,15 @@ impl Office {
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;
             let drains_until = Timestamp::now().checked_add(self.drain_within).unwrap_or(Timestamp::MAX);
-            let next = match sale.after(action, drains_until) {
+            let next = match action {
+                Action::Resume => sale.after_resume(resumed, drains_until),
+                _ => sale.after(action, drains_until),
+            };
+            let next = match next {
                 Ok(Some(next)) => next,
                 Ok(None) => return Ok(Steered::Done(sale)),
                 Err(refusal) => {
-                    // It was cancelled while its pieces were set apart.
+                    // Whoever else writes to the database ended it while its pieces were set apart.
                     if was_made_ready && sale.status.is_over() {
                         self.give_back(&sale).await?;
                     }
@@ -280,7 +285,8 @@ impl Office {
 
     /// What the schedule wants; answers with the sale as it is then.
     pub(super) async fn keep(&self, sale: &Sale, action: Action) -> Result<Option<Sale>, SalesError> {
-        match self.carry_out(sale.id, action, None, BY_THE_SCHEDULE).await {
+        // The schedule resumes nothing.
+        match self.carry_out(sale.id, action, Resumed::Pause, None, BY_THE_SCHEDULE).await {
             Ok(Steered::Done(sale)) => Ok(Some(sale)),
             // Nobody is asked about what the engine does by itself.
             Ok(Steered::Proposed(_)) => Ok(None),
@@ -311,12 +317,9 @@ impl Office {
 
     /// Writes down what the stock's owner has of a sale where the plan says something else: the engine was killed between the
     /// two. Answers with the sale as it is then.
-    pub(super) async fn follow_parts(
-        &self,
-        id: SaleId,
-        parts: &[(Sku, Allotment)],
-    ) -> Result<Sale, SalesError> {
+    pub(super) async fn follow_parts(&self, id: SaleId) -> Result<Sale, SalesError> {
         let _turn = self.turns.take(Some(id)).await;
+        let parts = self.parts(id).await?;
         let mut sale = self.sale(id).await?;
         let is_open = |sku: &Sku| parts.iter().find(|(of, part)| of == sku && !part.is_closed);
         for item in sale.draft.items.clone() {
@@ -429,8 +432,10 @@ impl Office {
         Ok(Steered::Done(stopped))
     }
 
-    pub(super) async fn withdraw(&self, id: ProposalId, by: CustomerId) -> Result<Proposal, SalesError> {
-        let withdrawn = self.store.withdraw_proposal(id, by, Timestamp::now()).await?;
+    pub(super) async fn withdraw(&self, wanted: &WithdrawProposal) -> Result<Proposal, SalesError> {
+        let WithdrawProposal { proposal: id, by, reason } = wanted;
+        let id = *id;
+        let withdrawn = self.store.withdraw_proposal(id, *by, reason, Timestamp::now()).await?;
         withdrawn.ok_or(SalesError::UnknownProposal(id))
     }
 

@@ -395,11 +395,12 @@ impl SalesStore {
         &self,
         id: ProposalId,
         by: CustomerId,
+        reason: &str,
         now: Timestamp,
     ) -> Result<Option<Proposal>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("withdraw_proposal")).await?;
-        let row = connection.query_opt(&statement, &[&id.uuid(), &by.uuid(), &now]).await?;
+        let row = connection.query_opt(&statement, &[&id.uuid(), &by.uuid(), &now, &reason]).await?;
         row.as_ref().map(proposal_from).transpose()
     }
 

@@ -22,7 +22,7 @@ pub use sign::{ReportKey, Signature, public_key_id};
 pub use verify::{Verified, VerifyError, verify};
 
 /// The form of the report; another one would be another word.
-pub const FORMAT: &str = "shobai settlement 1";
+pub const FORMAT: &str = "shobai settlement 2";
 
 /// A settled sale. `rows` are in the order of placing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -403,7 +403,7 @@ fn what_has_more_in_it_than_was_signed_is_not_a_report() {
     }
     assert!(matches!(verify("[]"), Err(VerifyError::NotAReport(_))));
     let mut report = settlement();
-    report.summary.format = "shobai settlement 2".to_owned();
+    report.summary.format = "shobai settlement 1".to_owned();
     assert!(matches!(verify(&json_of(&report)), Err(VerifyError::NotAReport(_))));
 }
 

@@ -225,6 +225,15 @@ impl Desk {
     }
 }
 
+/// A text where a query takes it (RFC 3986, 2.1).
+pub(super) fn in_a_query(text: &str) -> String {
+    let escaped = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escaped).collect()
+}
+
 /// A SKU where a path takes it; one that could mean another path is none.
 pub(super) fn in_a_path(sku: &str) -> anyhow::Result<&str> {
     let is_sku = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_' || byte == b'-';

@@ -46,10 +46,17 @@ impl Report {
         let desk = self.access.open(config).await?;
         match &self.out {
             Some(out) => {
+                // An earlier one stays as it is until this one is whole.
+                let mut begun = out.clone().into_os_string();
+                begun.push(".part");
                 let file =
-                    File::create(out).with_context(|| format!("{} cannot be written", out.display()))?;
-                let bytes = desk.fetch(&path, media_type, BufWriter::new(file)).await?;
-                println!("{bytes} bytes in {}", out.display());
+                    File::create(&begun).with_context(|| format!("{} cannot be written", out.display()))?;
+                let fetched = desk.fetch(&path, media_type, BufWriter::new(file)).await;
+                let written = fetched.and_then(|bytes| Ok(std::fs::rename(&begun, out).map(|()| bytes)?));
+                if written.is_err() {
+                    let _ = std::fs::remove_file(&begun);
+                }
+                println!("{} bytes in {}", written?, out.display());
             }
             None => drop(desk.fetch(&path, media_type, std::io::stdout()).await?),
         }

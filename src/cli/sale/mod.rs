@@ -1,8 +1,8 @@
 //! `shobai sale`: what operators do about flash sales from a shell, by the REST API of a running engine; documents are
 //! verified without one.
 //!
-//! The exit code is 0 when it is done, 1 when a document is not what it says, and 2 when something was refused, could not
-//! be asked or makes no sense.
+//! The exit code is 0 when it is done, 1 when a document is not what it says, 2 when something was refused, could not be
+//! asked or makes no sense, and 3 when it waits for a second operator now.
 
 mod create;
 mod desk;
@@ -127,6 +127,8 @@ pub(in crate::cli) struct Withdraw {
     /// The proposal's id.
     proposal: Uuid,
     #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -201,16 +203,16 @@ impl Sale {
                 sale.tell_with(SaleShown::text_of_findings);
                 return Ok(ExitCode::from(if sale.value.has_findings() { 2 } else { 0 }));
             }
-            Self::Schedule(wanted) => wanted.carry_out("schedule", config).await?,
-            Self::Arm(wanted) => wanted.carry_out("arm", config).await?,
-            Self::Pause(wanted) => wanted.carry_out("pause", config).await?,
-            Self::Drain(wanted) => wanted.carry_out("drain", config).await?,
-            Self::Close(wanted) => wanted.carry_out("close", config).await?,
-            Self::Cancel(wanted) => wanted.carry_out("cancel", config).await?,
-            Self::Settle(wanted) => wanted.carry_out("settle", config).await?,
-            Self::Resume(switch) => switch.carry_out("resume", config).await?,
-            Self::Kill(switch) => switch.carry_out("kill", config).await?,
-            Self::Allot(allot) => allot.carry_out(config).await?,
+            Self::Schedule(wanted) => return wanted.carry_out("schedule", config).await,
+            Self::Arm(wanted) => return wanted.carry_out("arm", config).await,
+            Self::Pause(wanted) => return wanted.carry_out("pause", config).await,
+            Self::Drain(wanted) => return wanted.carry_out("drain", config).await,
+            Self::Close(wanted) => return wanted.carry_out("close", config).await,
+            Self::Cancel(wanted) => return wanted.carry_out("cancel", config).await,
+            Self::Settle(wanted) => return wanted.carry_out("settle", config).await,
+            Self::Resume(switch) => return switch.carry_out("resume", config).await,
+            Self::Kill(switch) => return switch.carry_out("kill", config).await,
+            Self::Allot(allot) => return allot.carry_out(config).await,
             Self::DryRun(run) => return run.carry_out(config).await,
             Self::Watch(watch) => watch.carry_out(config).await?,
             Self::Report(report) => report.carry_out(config).await?,
@@ -223,10 +225,10 @@ impl Sale {
                     .await?
                     .tell_with(shown::proposals);
             }
-            Self::Withdraw(Withdraw { proposal, access }) => {
+            Self::Withdraw(Withdraw { proposal, why, access }) => {
                 let desk = access.open(config).await?;
-                let withdrawn =
-                    desk.delete::<ProposalShown>(&format!("/v1/admin/proposals/{proposal}")).await?;
+                let path = format!("/v1/admin/proposals/{proposal}?reason={}", desk::in_a_query(&why.reason));
+                let withdrawn = desk.delete::<ProposalShown>(&path).await?;
                 withdrawn.tell_with(|proposal| format!("withdrawn: {proposal}"));
             }
             Self::List(access) => {
@@ -254,23 +256,23 @@ impl Why {
 }
 
 impl Move {
-    async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<()> {
+    async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<ExitCode> {
         let desk = self.access.open(config).await?;
         let path = format!("/v1/admin/sales/{}/{action}", self.sale);
         let moved = desk.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
         moved.tell_with(|moved| moved.text(SaleShown::heading));
-        Ok(())
+        Ok(moved.value.exit_code())
     }
 }
 
 impl Switch {
-    async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<()> {
+    async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<ExitCode> {
         let desk = self.access.open(config).await?;
         let Some(sale) = self.sale else {
             let path = format!("/v1/admin/{action}");
             let switched = desk.post::<SteeredShown<Value>>(&path, self.why.body()).await?;
             switched.tell_with(|switched| switched.text(shown::switch));
-            return Ok(());
+            return Ok(switched.value.exit_code());
         };
         let path = match &self.sku {
             Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", desk::in_a_path(sku)?),
@@ -279,18 +281,18 @@ impl Switch {
         let sale = desk.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
         let text = if self.sku.is_some() { SaleShown::to_string } else { SaleShown::heading };
         sale.tell_with(|sale| sale.text(text));
-        Ok(())
+        Ok(sale.value.exit_code())
     }
 }
 
 impl Allot {
-    async fn carry_out(&self, config: &Config) -> anyhow::Result<()> {
+    async fn carry_out(&self, config: &Config) -> anyhow::Result<ExitCode> {
         let Self { sale, pieces, expected, .. } = self;
         let path = format!("/v1/admin/sales/{sale}/items/{}", desk::in_a_path(&self.sku)?);
         let desk: Desk = self.access.open(config).await?;
         let body = json!({"allotment": pieces, "expected": expected, "reason": self.why.reason});
         let changed = desk.patch::<SteeredShown<SaleShown>>(&path, body.to_string()).await?;
         changed.tell_with(|changed| changed.text(SaleShown::to_string));
-        Ok(())
+        Ok(changed.value.exit_code())
     }
 }

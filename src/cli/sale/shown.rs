@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter, Write as _};
+use std::process::ExitCode;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -49,6 +50,14 @@ impl<T> SteeredShown<T> {
         match self {
             Self::Done(it) => done(it),
             Self::Proposed(proposal) => format!("not done yet: {proposal}"),
+        }
+    }
+
+    /// What is not done yet is no success, and no failure.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Done(_) => ExitCode::SUCCESS,
+            Self::Proposed(_) => ExitCode::from(3),
         }
     }
 }

@@ -44,7 +44,9 @@ impl Watch {
             interrupted = tokio::signal::ctrl_c() => interrupted.context("Ctrl-C"),
         };
         view.end();
-        watched
+        watched?;
+        anyhow::ensure!(view.has_shown, "the engine told nothing of the sale in that time");
+        Ok(())
     }
 
     /// Follows the sale over the ends of streams and the restarts of the engine; ends when it is refused.

@@ -270,15 +270,28 @@ async fn show(
     status: StatusCode,
 ) -> Answer {
     let words = operator.words();
-    let (title, to, back) = match sale {
-        None => (words.new_sale, format!("{HOME}/sales"), HOME.to_owned()),
-        Some(sale) => (words.edit_sale, format!("{HOME}/sales/{sale}/edit"), format!("{HOME}/sales/{sale}")),
-    };
     let outcome = (!findings.is_empty()).then(|| Outcome {
         is_refused: true,
         text: words.problems_found.to_owned(),
         findings: findings_in_words(words, &findings),
     });
+    show_with(operator, gateway, sale, typed, findings, outcome, status).await
+}
+
+async fn show_with(
+    operator: &Operator,
+    gateway: &Gateway,
+    sale: Option<SaleId>,
+    typed: &Typed,
+    findings: Vec<Finding>,
+    outcome: Option<Outcome>,
+    status: StatusCode,
+) -> Answer {
+    let words = operator.words();
+    let (title, to, back) = match sale {
+        None => (words.new_sale, format!("{HOME}/sales"), HOME.to_owned()),
+        Some(sale) => (words.edit_sale, format!("{HOME}/sales/{sale}/edit"), format!("{HOME}/sales/{sale}")),
+    };
     let page = EditorPage {
         frame: operator.frame(gateway).await,
         title,
@@ -348,6 +361,17 @@ async fn save(submitted: Submitted, gateway: &Gateway, sale: Option<SaleId>) -> 
                 typed.rows.push(TypedRow::default());
             }
             show(&operator, gateway, sale, &typed, findings, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
+        Err(SalesError::Overtaken) => {
+            let Some(sale) = sale else { return Err(SalesError::Overtaken.into()) };
+            // Saved once more, it takes the place of what somebody else planned, which is said.
+            let known = gateway.ports.sales.get_sale.ask(GetSale { sale }).await?;
+            typed.version = known.version.to_string();
+            let words = operator.words();
+            let outcome =
+                Outcome { is_refused: true, text: words.overtaken.to_owned(), findings: Vec::new() };
+            show_with(&operator, gateway, Some(sale), &typed, Vec::new(), Some(outcome), StatusCode::CONFLICT)
+                .await
         }
         Err(error) => Err(error.into()),
     }

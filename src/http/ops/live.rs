@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::proposals;
 use super::session::Operator;
-use crate::actors::sales::{GATES, Live, RoomFigures, SalesError, Tally};
+use crate::actors::sales::{GATES, ListProposals, Live, RoomFigures, SalesError, Tally};
 use crate::audit;
 use crate::http::answer::Answer;
 use crate::http::events::{self, Listener};
@@ -20,13 +21,19 @@ use crate::http::seen::{Seen, look};
 use crate::http::vitals::VitalsView;
 use crate::types::SaleId;
 
+/// Of what does not hold; the rest is in the API.
+const BREACHES_SHOWN: usize = 5;
 /// Over how long the rate is taken by which a SKU will sell out.
 const RATE_OVER: Duration = Duration::from_secs(20);
 
 /// Whether what is in stock, what is reserved and what was ordered say the same about a sale.
-#[derive(Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Light {
     pub is_green: bool,
+    /// It was looked at lately.
+    pub is_fresh: bool,
+    /// What does not hold, in words; the first few.
+    pub breaches: Vec<String>,
     pub stock: i64,
     pub holds: i64,
     pub orders: i64,
@@ -40,14 +47,20 @@ pub struct QueueFigures {
     pub no_shows: u64,
     /// Of those who were let in lately, on average; nothing before the first.
     pub wait_seconds: Option<i64>,
-    pub per_second: u64,
+    pub per_second: f64,
 }
 
 impl Light {
     /// The pieces that are promised, by each of the three who know.
     fn of(light: &audit::Light) -> Self {
+        let is_fresh = light.is_fresh(Timestamp::now());
+        let breaches = light.breaches.iter().take(BREACHES_SHOWN);
+        let in_words =
+            |breach: &audit::Finding| format!("{}: {} ({})", breach.subject, breach.claim, breach.finding);
         Self {
-            is_green: light.is_green && light.is_fresh(Timestamp::now()),
+            is_green: light.is_green && is_fresh,
+            is_fresh,
+            breaches: breaches.map(in_words).collect(),
             stock: light.allotment - light.accounted + light.promised,
             holds: light.promised,
             orders: light.ordered + light.on_the_way,
@@ -62,7 +75,7 @@ impl QueueFigures {
             admitted: room.counts.admitted.into(),
             no_shows: room.counts.no_shows.into(),
             wait_seconds: room.counts.mean_wait_seconds.map(i64::from),
-            per_second: room.admissions_per_second as u64,
+            per_second: (room.admissions_per_second * 10.0).round() / 10.0,
         }
     }
 }
@@ -76,6 +89,8 @@ pub struct LiveView {
     /// Counts the changes: when it moves, the browser loads what depends on the status.
     pub version: i64,
     pub is_everything_stopped: bool,
+    /// Another text whenever something else waits for a second operator.
+    pub proposals: String,
     pub skus: Vec<SkuView>,
     pub totals: TallyView,
     seconds: SecondsView,
@@ -122,7 +137,7 @@ struct SecondsView {
 }
 
 impl LiveView {
-    pub fn of(seen: Seen, rates: &Rates) -> Self {
+    pub fn of(seen: Seen, rates: &Rates, proposals: String) -> Self {
         let Live { sale, is_everything_stopped, parts, tally, seconds, .. } = &seen.live;
         let skus = sale.draft.items.iter().map(|item| {
             let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
@@ -145,6 +160,7 @@ impl LiveView {
             status: sale.status.as_str(),
             version: sale.version,
             is_everything_stopped: *is_everything_stopped,
+            proposals,
             skus: skus.collect(),
             totals: TallyView { attempts: tally.attempts, accepted: tally.accepted, refused: tally.refused },
             seconds: SecondsView::of(seconds),
@@ -217,7 +233,10 @@ pub async fn get_live(
     let tell = async move || {
         let seen = look(&asked, sale.0).await?;
         rates.note(&seen.live, Instant::now());
-        Ok::<_, SalesError>(LiveView::of(seen, &rates))
+        let mut proposals = asked.ports.sales.list_proposals.ask(ListProposals).await?;
+        proposals.retain(|proposal| proposals::concerns(proposal, Some(sale.0)));
+        let mark = proposals::mark(proposals.iter().map(|proposal| proposal.id));
+        Ok::<_, SalesError>(LiveView::of(seen, &rates, mark))
     };
     events::stream(&request, gateway, Listener::Staff { token }, tell).await
 }

@@ -1,5 +1,7 @@
 //! What waits for a second operator, with what he can do about it.
 
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
@@ -8,7 +10,7 @@ use super::pages;
 use super::session::{Operator, Submitted};
 use super::words::fill;
 use super::{HOME, japan};
-use crate::actors::sales::{ListProposals, Proposal, Wish, WithdrawProposal};
+use crate::actors::sales::{GetSale, ListProposals, Proposal, Wish, WithdrawProposal};
 use crate::http::answer::Answer;
 use crate::http::input::FromPath;
 use crate::http::ports::Gateway;
@@ -16,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::types::{ProposalId, SaleId, grouped};
 
 pub struct ProposalRow {
+    pub id: ProposalId,
     pub what: String,
     pub who: String,
     pub why: String,
@@ -27,17 +30,36 @@ pub struct ProposalRow {
     pub withdraw: String,
 }
 
-/// Those of one sale and of everything, or of everything alone.
+/// Whether somebody who looks at a sale is to see it: those of the sale and of everything; at the list of sales all.
+pub fn concerns(proposal: &Proposal, sale: Option<SaleId>) -> bool {
+    proposal.wish.sale().is_none_or(|of| sale.is_none_or(|sale| sale == of))
+}
+
+/// Another text for other proposals.
+pub fn mark(proposals: impl Iterator<Item = ProposalId>) -> String {
+    proposals.map(|id| id.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Those of one sale and of everything, or all.
 pub async fn rows(
     gateway: &Gateway,
     operator: &Operator,
     sale: Option<SaleId>,
 ) -> Result<Vec<ProposalRow>, Problem> {
     let mut proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
-    proposals.retain(|proposal| proposal.wish.sale().is_none_or(|of| Some(of) == sale));
+    proposals.retain(|proposal| concerns(proposal, sale));
     let names = names(gateway, proposals.iter().map(|proposal| proposal.by)).await;
+    let mut sales = HashMap::new();
+    for of in proposals.iter().filter_map(|proposal| proposal.wish.sale()).filter(|of| Some(*of) != sale) {
+        let known = gateway.ports.sales.get_sale.ask(GetSale { sale: of }).await?;
+        sales.insert(of, known.draft.name);
+    }
     let row = |proposal: &Proposal| ProposalRow {
-        what: what(operator, &proposal.wish),
+        id: proposal.id,
+        what: match proposal.wish.sale().and_then(|of| sales.get(&of)) {
+            Some(name) => format!("{name}: {}", what(operator, &proposal.wish)),
+            None => what(operator, &proposal.wish),
+        },
         who: names.get(&proposal.by).cloned().unwrap_or_else(|| proposal.by.to_string()),
         why: proposal.reason.clone(),
         until: japan::with_seconds(proposal.lapses_at),
@@ -79,8 +101,11 @@ pub async fn withdraw_proposal(
     submitted: Submitted,
     gateway: Data<Gateway>,
 ) -> Answer {
-    submitted.form.check(&["token"], &[])?;
-    let asked = WithdrawProposal { proposal: proposal.0, by: submitted.operator.identity.customer };
+    submitted.form.check(&["token", "reason"], &[])?;
+    let reason = submitted.reason().ok_or_else(|| {
+        Problem::new(422, "invalid-form", "a proposal is withdrawn for a reason of 1 to 200 characters")
+    })?;
+    let asked = WithdrawProposal { proposal: proposal.0, by: submitted.operator.identity.customer, reason };
     let withdrawn = gateway.ports.sales.withdraw_proposal.ask(asked).await?;
     let place = match withdrawn.wish.sale() {
         Some(sale) => format!("{HOME}/sales/{sale}?done=withdraw"),

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::history::{self, ChangeView};
-use super::live::{LiveView, QueueFigures, Rates};
+use super::live::{Light, LiveView, QueueFigures, Rates};
 use super::pages::{self, Frame, Outcome};
 use super::proposals::{self, ProposalRow};
 use super::session::{Operator, Submitted, Visitor, sign_in_page};
@@ -133,6 +133,10 @@ struct SalesPage {
 pub async fn list_sales(visitor: Visitor, query: FromQuery<ListQuery>, gateway: Data<Gateway>) -> Answer {
     let Some(identity) = visitor.identity else { return sign_in_page(&visitor, &query.0.back) };
     let operator = Operator { visitor, identity };
+    if !query.0.back.is_empty() {
+        // Led here to sign in, and signed in all the same.
+        return Ok(pages::go_to(super::session::way_back(&query.0.back)));
+    }
     let month = japan::month(&query.0.month);
     let outcome = done(operator.words(), query.0.done.as_deref());
     show_sales(&operator, &gateway, month, StatusCode::OK, outcome).await
@@ -189,6 +193,8 @@ async fn show_sales(
 
 /// Something that can be done now.
 struct Control {
+    /// So that the browser finds it again when the page around it is loaded anew.
+    id: String,
     href: String,
     label: String,
     name: String,
@@ -199,6 +205,7 @@ impl Control {
     fn of(words: &Words, sale: SaleId, action: Action) -> Self {
         let label = words.action(action.as_str());
         Self {
+            id: format!("control-{}", action.as_str()),
             href: format!("{HOME}/sales/{sale}/confirm?action={}", action.as_str()),
             name: label.clone(),
             label,
@@ -263,7 +270,9 @@ struct SalePage {
     is_draft: bool,
     window: String,
     opens_at: i64,
+    /// Of a sale that drains, until when it does.
     closes_at: i64,
+    is_over: bool,
     version: i64,
     conditions: Vec<Condition>,
     controls: Vec<Control>,
@@ -281,11 +290,8 @@ struct SalePage {
 }
 
 impl SalePage {
-    fn light(&self) -> (bool, i64, i64, i64) {
-        self.live
-            .light
-            .as_ref()
-            .map_or((false, 0, 0, 0), |light| (light.is_green, light.stock, light.holds, light.orders))
+    fn light(&self) -> Light {
+        self.live.light.clone().unwrap_or_default()
     }
 
     /// What the script calls each figure of the waiting room, what it is called, and how it stands.
@@ -302,7 +308,7 @@ impl SalePage {
                 words.queue_wait,
                 wait.map_or_else(|| words.no_forecast.to_owned(), |wait| words.duration(wait)),
             ),
-            ("per_second", words.queue_rate, figure(|queue| queue.per_second)),
+            ("per_second", words.queue_rate, queue.map_or(0.0, |queue| queue.per_second).to_string()),
         ]
     }
 }
@@ -355,7 +361,8 @@ async fn show_sale(
         false => None,
     };
     let changes = gateway.ports.sales.list_changes.ask(ListChanges { sale: id }).await?;
-    let live = LiveView::of(seen, &Rates::default());
+    let proposals = proposals::rows(gateway, operator, Some(id)).await?;
+    let live = LiveView::of(seen, &Rates::default(), proposals::mark(proposals.iter().map(|row| row.id)));
     let page = SalePage {
         frame: operator.frame(gateway).await,
         id,
@@ -366,11 +373,16 @@ async fn show_sale(
         is_draft,
         window: japan::window(sale.draft.opens_at, sale.draft.closes_at, words.to),
         opens_at: sale.draft.opens_at.as_millisecond(),
-        closes_at: sale.draft.closes_at.as_millisecond(),
+        closes_at: sale
+            .drains_until
+            .filter(|_| sale.status == SaleStatus::Draining)
+            .unwrap_or(sale.draft.closes_at)
+            .as_millisecond(),
+        is_over: sale.status.is_over(),
         version: sale.version,
         conditions: conditions(words, &sale),
         controls: controls(words, &sale),
-        proposals: proposals::rows(gateway, operator, Some(id)).await?,
+        proposals,
         skus: sku_rows(words, &sale, &live),
         gates: GATES
             .into_iter()
@@ -406,6 +418,7 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
         let mut controls = Vec::new();
         if may_allot {
             controls.push(Control {
+                id: format!("control-allot-{sku}"),
                 href: link(ALLOT),
                 label: words.change_allotment.to_owned(),
                 name: fill(words.change_allotment_of, &[sku]),
@@ -418,6 +431,8 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
                 false => ("kill", words.stop_sku, words.stop_sku_of),
             };
             controls.push(Control {
+                // The one becomes the other.
+                id: format!("control-switch-{sku}"),
                 href: link(action),
                 label: label.to_owned(),
                 name: fill(name, &[sku]),
@@ -561,6 +576,10 @@ pub async fn confirm_move(
     let known = gateway.ports.sales.get_sale.ask(GetSale { sale: sale.0 }).await?;
     let here = format!("{HOME}/sales/{}", sale.0);
     let mut what = known.draft.name.clone();
+    let mut effect = words.effect(&action);
+    if action == Action::Resume.as_str() && known.is_stopped && known.status == SaleStatus::Paused {
+        effect = words.effect("resume-paused");
+    }
     let mut hidden = Vec::new();
     let mut allotment = None;
     let to = match &sku {
@@ -576,6 +595,7 @@ pub async fn confirm_move(
         Some(sku) => {
             let item = known.item(sku).ok_or_else(Problem::not_found)?;
             what = sku.to_string();
+            effect = words.effect(if action == "kill" { "kill-item" } else { &action });
             hidden.push(("sku", sku.to_string()));
             match &*action {
                 "kill" | "resume" => {
@@ -594,7 +614,7 @@ pub async fn confirm_move(
     };
     let page = ConfirmPage {
         title: fill(words.confirm_title, &[&words.action(&action), &what]),
-        effect: words.effect(&action),
+        effect,
         tone: tone(&action),
         label: words.action(&action),
         to: format!("{here}/{to}"),
@@ -614,14 +634,14 @@ pub async fn confirm_everything(
 ) -> Answer {
     let words = operator.words();
     let action = query.0.action;
-    let title = match &*action {
-        "kill" => words.stop_everything,
-        "resume" => words.resume_everything,
+    let (title, effect) = match &*action {
+        "kill" => (words.stop_everything, "kill-everything"),
+        "resume" => (words.resume_everything, "resume"),
         _ => return Err(Problem::not_found()),
     };
     let page = ConfirmPage {
         title: title.to_owned(),
-        effect: words.effect(&action),
+        effect: words.effect(effect),
         tone: tone(&action),
         label: title.to_owned(),
         to: format!("{HOME}/switch"),

@@ -304,7 +304,7 @@ impl ResponseError for ToSignIn {
 }
 
 /// Where to go after the sign-in: a place on this page and nowhere else.
-fn way_back(text: &str) -> &str {
+pub fn way_back(text: &str) -> &str {
     let is_inside = text == HOME || text.strip_prefix(HOME).is_some_and(|rest| rest.starts_with('/'));
     let is_plain =
         text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'?' | b'='));

@@ -235,6 +235,8 @@ words! {
     totals: "Since the gates began to count", "計測開始からの合計";
     live: "Live", "ライブ";
     connecting: "Connecting …", "接続中…";
+    overtaken: "Somebody else changed the plan after you had opened it, so nothing was saved. Saving again puts what you typed in its place.", "開いた後に別の人が計画を変更したため、保存していません。もう一度保存すると、入力した内容で置き換えます。";
+    no_answer: "The engine did not answer, so nobody knows whether anything was done. Look at it and try again.", "エンジンから応答がなく、実行されたか分かりません。状態を確認してやり直してください。";
     reconnecting: "Connection lost, trying again …", "接続が切れました。再接続中…";
     needs_script: "Live figures need JavaScript. Load the page again for new ones.",
         "ライブ表示にはJavaScriptが必要です。再読み込みで更新できます。";
@@ -259,6 +261,7 @@ words! {
     light: "Invariants", "整合性";
     light_green: "All three agree", "3つの数が一致";
     light_red: "They do not agree", "一致していません";
+    light_stale: "Nobody has looked lately", "しばらく照合されていません";
     light_stock: "Stock", "在庫";
     light_holds: "Reservations", "予約";
     light_orders: "Orders", "注文";
@@ -316,8 +319,8 @@ words! {
     is_so: "yes", "はい";
     is_not_so: "no", "いいえ";
     report: "Report", "レポート";
-    report_early: "Not final before the sale is settled.", "精算までは確定版ではありません。";
-    report_final: "Final: every order explained, chained and signed (JSON).", "確定版：すべての注文の説明付き、連鎖・署名済み（JSON）。";
+    report_early: "Some of its orders may be open until the sale is settled.", "精算までは未確定の注文が残っている場合があります。";
+    report_final: "No order is open any more: every one explained, chained and signed (JSON). Later refunds stand in a later report.", "未確定の注文はありません。全注文の説明付き、連鎖・署名済み（JSON）。以後の返金は、その後に作成した報告書に載ります。";
     vitals: "Engine", "エンジン";
     vitals_hint: "Latency: orders placed in the last ten seconds, from their arrival until they are durable. Commit lag: how long the oldest decision waits to be durable. Event lag: how old the pieces shown are.",
         "応答時間：直近10秒に成立した注文の、到着から確定まで。コミット遅延：確定を待つ最も古い判断の待ち時間。表示遅延：表示中の個数の古さ。";
@@ -417,7 +420,10 @@ coded! {
     "effect arm": "The pieces of every SKU are set apart from general stock now.", "すべてのSKUの個数を通常在庫から取り分けます。";
     "effect pause": "No new orders until it is resumed. Those who hold pieces can still pay.",
         "再開するまで新しい注文を受け付けません。確保済みの方は支払いできます。";
-    "effect resume": "Orders are taken again at once.", "ただちに注文の受付を再開します。";
+    "effect resume": "Orders are taken again at once, but for what is stopped by another switch.",
+        "ただちに注文の受付を再開します。別の停止スイッチが働いているものは停止したままです。";
+    "effect resume-paused": "The pause ends. The sale stays stopped by its switch until it is resumed once more.",
+        "一時停止を解除します。停止スイッチは働いたままで、もう一度再開するまで受け付けません。";
     "effect drain": "Nobody can order any more, and this cannot be taken back. Those who hold pieces can still pay.",
         "以後の注文はできなくなり、取り消せません。確保済みの方は支払いできます。";
     "effect close": "The sale ends now, and this cannot be taken back. What is left goes back to general stock.",
@@ -425,8 +431,14 @@ coded! {
     "effect cancel": "The sale is called off, and this cannot be taken back. What is left goes back to general stock.",
         "セールを中止し、取り消せません。残りは通常在庫へ戻ります。";
     "effect settle": "The sale is put on file. Nothing can be done to it afterwards.", "セールを精算済みにします。以後の操作はできません。";
-    "effect kill": "All orders of customers are stopped at once, until it is resumed. Staff can still order.",
-        "再開するまで、お客様の注文をただちにすべて停止します。スタッフは注文できます。";
+    "effect kill": "Customers cannot order anything of this sale from now on, until it is resumed. Staff can still order.",
+        "再開するまで、このセールへのお客様の注文をただちに停止します。スタッフは注文できます。";
+    "effect kill-item": "Customers cannot order this SKU from now on, until it is resumed. Staff can still order.",
+        "再開するまで、このSKUへのお客様の注文をただちに停止します。スタッフは注文できます。";
+    "effect kill-everything": "All orders of customers are stopped at once, also outside of sales, until it is resumed. Staff can still order.",
+        "再開するまで、セール以外も含めてお客様の注文をただちにすべて停止します。スタッフは注文できます。";
+    "effect withdraw": "It waits no longer. Whoever still wants it has to propose it anew.",
+        "承認待ちから外します。必要な場合はあらためて提案してください。";
     "effect allot": "Pieces move between the sale and general stock at once. Pieces that are held or sold stay.",
         "セールと通常在庫の間でただちに個数を移します。確保中・販売済みの個数は変わりません。";
 
@@ -459,6 +471,7 @@ coded! {
     "refusal orders-open": "Some of its orders are not paid yet.", "未払いの注文が残っています。";
     "refusal unknown-proposal": "It waits no longer: it was carried out, withdrawn, or has lapsed.", "すでに実行・取り下げ済みか、期限切れです。";
     "refusal too-many-proposals": "Too much waits for a second operator already.", "承認待ちが多すぎます。";
+    "refusal not-in-status": "The status of the sale does not allow it.", "セールの状態により、この操作はできません。";
     "refusal overtaken": "Somebody else changed the sale at the same time.", "同時に別の人が変更しました。";
     "refusal below-promised": "More pieces than that are held or sold already.", "すでに確保・販売された数を下回ります。";
     "refusal allotment-differs": "The allotment has changed meanwhile. Look at it and try again.",
@@ -486,6 +499,7 @@ coded! {
     "field limit_per_customer": "Pieces for each customer", "お一人様の上限";
     "field hold_seconds.card": "Hold for card payments", "カード決済の確保時間";
     "field hold_seconds.konbini": "Hold for konbini payments", "コンビニ決済の確保時間";
+    "field konbini.allowed": "Konbini payments", "コンビニ払い";
     "field konbini.share_max": "Share for konbini slips", "コンビニ支払い待ちの上限";
     "field admission.mode": "Admission", "入場方式";
     "field admission.per_second": "Customers let in per second", "毎秒の入場人数";
@@ -541,6 +555,22 @@ mod tests {
                 );
             for code in codes {
                 assert!(words.coded(&code).is_some(), "{code}");
+            }
+            // Every member of a plan, as the history names it.
+            for field in [
+                "name",
+                "opens_at",
+                "closes_at",
+                "items",
+                "limit_per_customer",
+                "hold_seconds.card",
+                "hold_seconds.konbini",
+                "konbini.allowed",
+                "konbini.share_max",
+                "admission.mode",
+                "admission.per_second",
+            ] {
+                assert!(words.coded(&format!("field {field}")).is_some(), "{field}");
             }
             // Opening is the schedule's alone.
             for action in Action::ALL.into_iter().filter(|action| *action != Action::Open) {

@@ -42,6 +42,8 @@ const AT_ONCE: u32 = 1_000_000;
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Draws of sales that are over; one of a million tickets takes 8 MB.
 const OLD_DRAWS_MAX: usize = 4;
+/// Changes that may wait to be written, each in 80 bytes.
+const UNWRITTEN_MAX: usize = 1_000_000;
 /// Changes that are written at once.
 const WRITTEN_AT_ONCE: usize = 5_000;
 
@@ -144,9 +146,12 @@ pub struct WaitingActor {
     old_draws: VecDeque<Arc<PublishedDraw>>,
     heard: Heard,
     is_looking: bool,
-    /// What became of people and is not written yet, in its order. While nothing can be written nothing is ordered either,
-    /// so that a ticket is let in and lapses, and there is no more of it than twice the tickets.
+    /// What became of people and is not written yet, in its order; beyond `unwritten_max` the last of each ticket, so that there
+    /// is no more of it than that or than twice the tickets.
     unwritten: VecDeque<DatedChange>,
+    unwritten_max: usize,
+    /// How many changes are written at once; fewer after a failure.
+    at_once: usize,
     /// What is being written before that.
     writing: Arc<[DatedChange]>,
     /// The time of the last change.
@@ -168,6 +173,8 @@ impl WaitingActor {
             heard: Heard::default(),
             is_looking: false,
             unwritten: VecDeque::new(),
+            unwritten_max: UNWRITTEN_MAX,
+            at_once: WRITTEN_AT_ONCE,
             writing: Arc::default(),
             last_at: Timestamp::MIN,
         }
@@ -252,6 +259,23 @@ impl WaitingActor {
         let next = self.last_at.checked_add(SignedDuration::from_micros(1)).unwrap_or(now);
         self.last_at = now.max(next);
         self.unwritten.push_back(DatedChange { sale, change, at: self.last_at });
+        if self.unwritten.len() > self.unwritten_max {
+            self.keep_the_last();
+        }
+    }
+
+    /// Of what waits to be written for long, what a ticket is now has to do.
+    fn keep_the_last(&mut self) {
+        let mut seen = HashSet::new();
+        let mut last: VecDeque<DatedChange> = VecDeque::new();
+        for dated in self.unwritten.drain(..).rev() {
+            if seen.insert((dated.sale, dated.change.number)) {
+                last.push_front(dated);
+            }
+        }
+        // Not again before it has grown as much once more.
+        self.unwritten_max = UNWRITTEN_MAX.max(2 * last.len());
+        self.unwritten = last;
     }
 
     /// Writes what became of people, in as many rounds as it takes.
@@ -259,7 +283,7 @@ impl WaitingActor {
         if !self.writing.is_empty() || self.unwritten.is_empty() {
             return;
         }
-        let next = self.unwritten.len().min(WRITTEN_AT_ONCE);
+        let next = self.unwritten.len().min(self.at_once);
         self.writing = self.unwritten.drain(..next).collect();
         let (keeper, actor, changes) = (self.keeper.clone(), context.address(), self.writing.clone());
         actix_rt::spawn(async move {
@@ -480,9 +504,11 @@ impl Handler<Written> for WaitingActor {
         }
         self.writing = Arc::default();
         if is_written {
+            self.at_once = (self.at_once * 2).min(WRITTEN_AT_ONCE);
             return self.write_behind(context);
         }
         // The next round writes it once more, and in its place.
+        self.at_once = (self.at_once / 2).max(1);
         changes.iter().rev().for_each(|dated| self.unwritten.push_front(*dated));
     }
 }

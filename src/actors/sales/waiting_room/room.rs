@@ -255,8 +255,10 @@ pub enum RoomRefusal {
 impl Fault for RoomRefusal {
     fn kind(&self) -> Kind {
         match self {
-            RoomRefusal::Full { .. } | RoomRefusal::EntriesOnTheirWay { .. } => Kind::Busy,
-            RoomRefusal::Closed(_)
+            RoomRefusal::EntriesOnTheirWay { .. } => Kind::Busy,
+            // Nobody's number becomes free again.
+            RoomRefusal::Full { .. }
+            | RoomRefusal::Closed(_)
             | RoomRefusal::EntriesClosed
             | RoomRefusal::AlreadyDrawn
             | RoomRefusal::NotAdmitted(_)
