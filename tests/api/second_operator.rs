@@ -246,9 +246,9 @@ async fn the_page_shows_what_waits_and_lets_another_one_confirm_or_withdraw_it()
         "{asked:?}"
     );
     let id = open_proposals(&operator.staff).await[0]["id"].as_str().expect("an id").to_owned();
-    let withdraw = format!("/ops/proposals/{id}/withdraw");
-    second.post(&withdraw, &[("reason", "")]).await.expect(422);
-    let answer = second.post(&withdraw, &[("reason", "enough for today")]).await;
+    second.post(&format!("/ops/proposals/{id}/withdraw"), &[("reason", "")]).await.expect(422);
+    let enough = [("reason", "enough for today")];
+    let answer = second.post(&format!("/ops/proposals/{id}/withdraw"), &enough).await;
     let withdrawn = second.follow(answer).await.expect(200);
     assert!(withdrawn.text.contains("Done: Withdrawn.") && withdrawn.text.contains("enough for today"));
 

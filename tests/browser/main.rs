@@ -7,5 +7,6 @@ mod support;
 
 mod accessibility;
 mod chromium;
+mod open_page;
 mod sale;
 mod webdriver;

@@ -225,11 +225,20 @@ async fn carry_out(
         out: run.out.as_deref(),
     };
     let watched = watch.until_the_end(parts, &mut interrupts).await;
-    if let Some(operator) = &operator {
+    let closed = match &operator {
         // Also after a run that failed nobody finds a sale that goes on.
-        operator.close().await.context("the sale could not be closed")?;
-    }
-    let Watched { mut done, mut collected, engine, started_at, seconds, ended } = watched?;
+        Some(operator) => operator.close().await.context("the sale could not be closed"),
+        None => Ok(()),
+    };
+    let watched = match (watched, &operator) {
+        (Err(error), Some(operator)) => {
+            // Nor SKUs that are sold to nobody.
+            let _ = operator.settle().await;
+            return Err(error);
+        }
+        (watched, _) => watched?,
+    };
+    let Watched { mut done, mut collected, engine, started_at, seconds, ended } = watched;
 
     let planned = plan(&scenario.stages);
     let generator = generator_of(&scenario, &collected, &done, seconds);
@@ -286,7 +295,13 @@ async fn carry_out(
     }
     if let Some(operator) = &operator {
         // Until now its SKUs were sold to nobody, and what was unclear could not become an order of general stock.
-        operator.settle().await.context("the sale could not be settled")?;
+        let settled = operator.settle().await.context("the sale could not be settled");
+        // What was measured is reported all the same, and is not what a run should be.
+        for error in closed.err().into_iter().chain(settled.err()) {
+            eprintln!("{error:#}");
+            result.invalid_because.push(format!("{error:#}"));
+            result.valid = false;
+        }
     }
     if let Some(audit) = &mut result.audit
         && target.is_loopback()

@@ -1,0 +1,111 @@
+//! What happens elsewhere is seen on a page that is open, without anybody loading it again.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::support::{Client, TestEngine, eventually};
+
+const SPACE: &str = " ";
+
+fn soon(milliseconds: i64) -> Timestamp {
+    Timestamp::now() + SignedDuration::from_millis(milliseconds)
+}
+
+/// Text of an element as it is shown at the moment.
+fn text_of(selector: &str) -> String {
+    format!("document.querySelector('{selector}')?.textContent")
+}
+
+async fn tells(staff: &Client, path: &str) {
+    staff.post(&format!("/v1/admin/{path}"), json!({"reason": "a test"})).await;
+}
+
+async fn joins(customer: &Client, sale: &str) -> String {
+    let joined = eventually("the room is there", async || {
+        let joined = customer.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
+        (joined.status == 201).then_some(joined)
+    })
+    .await;
+    joined.body["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+#[actix::test]
+async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
+    let engine = TestEngine::start_with(|config| {
+        config.sales.audit_every_ms = 200;
+        config.sales.second_operator = vec![shobai::config::SecondOperator::Kill];
+        config.sales.arm_before_seconds = 0;
+    })
+    .await;
+    engine.sells("LAMP", 100).await;
+    let (staff, other) = (engine.staff().await, engine.staff().await);
+    let mut customers = Vec::new();
+    for _ in 0..3 {
+        customers.push(engine.customer().await);
+    }
+    let plan = json!({
+        "name": "Midnight", "opens_at": soon(3_000), "closes_at": soon(3_600_000), "limit_per_customer": 2,
+        "items": [{"sku": "LAMP", "price": 500, "allotment": 10}],
+        "admission": {"mode": "queue", "per_second": 1},
+    });
+    let sale = staff.post("/v1/admin/sales", plan).await.expect(201).id().to_owned();
+    let page = Chromium::open(&engine).await;
+    page.signs_in(&engine).await;
+    page.goes_to(&format!("/ops/sales/{sale}")).await;
+    tells(&staff, &format!("sales/{sale}/schedule")).await;
+    tells(&staff, &format!("sales/{sale}/arm")).await;
+    page.sees("armed", "document.querySelector('#state .badge.armed')").await;
+
+    // The waiting room, from the first who comes to the first who is in.
+    for customer in &customers {
+        joins(customer, &sale).await;
+    }
+    let figure = |name: &str| text_of(&format!("[data-queue=\"{name}\"]"));
+    page.sees("three wait", &format!("{} === '3'", figure("waiting"))).await;
+    page.sees("it is open", "document.querySelector('#state .badge.open')").await;
+    page.sees("some are in", &format!("+{} > 0 && +{} < 3", figure("admitted"), figure("waiting"))).await;
+    page.sees("their rate", &format!("{} === '1'", figure("per_second"))).await;
+
+    // What somebody proposes, and the switch for everything.
+    tells(&staff, "kill").await;
+    page.sees("a proposal", &format!("{}?.includes('Stop everything')", text_of("#proposals"))).await;
+    tells(&other, "kill").await;
+    let stopped = "[...document.querySelectorAll('#state .badge.stopped')].length === 1";
+    page.sees("everything is stopped", stopped).await;
+    page.sees("no proposal", "!document.getElementById('proposals')").await;
+    tells(&staff, "resume").await;
+    page.sees("nothing is stopped", "!document.querySelector('#state .badge.stopped')").await;
+
+    // What the light found.
+    page.sees("a green light", "document.getElementById('light').dataset.is === 'true'").await;
+    engine
+        .by_hand(
+            "update inventory.stock set on_hand = on_hand + 1, allotted = allotted + 1 where sku = 'LAMP'",
+        )
+        .await;
+    page.sees("a red light", "document.getElementById('light').dataset.is === 'false'").await;
+    page.sees("why", &format!("{}.includes('LAMP: allotment = sold')", text_of("#breaches"))).await;
+    engine
+        .by_hand(
+            "update inventory.stock set on_hand = on_hand - 1, allotted = allotted - 1 where sku = 'LAMP'",
+        )
+        .await;
+    page.sees("a green light", "document.getElementById('light').dataset.is === 'true'").await;
+    page.sees("nothing", &format!("{} === ''", text_of("#breaches"))).await;
+
+    // The countdown, which ends with the sale and not with its plan; asked for with the space bar, as buttons are.
+    let countdown = text_of(".countdown-word");
+    page.sees("a countdown", &format!("{countdown} === 'Closes in'")).await;
+    page.value("document.querySelector('#control-close').focus()").await;
+    page.presses(SPACE).await;
+    page.sees("a question", "document.activeElement.id === 'reason'").await;
+    page.types("#reason", "it is late").await;
+    page.presses(crate::webdriver::ENTER).await;
+    page.sees("closed", "document.querySelector('#state .badge.closed')").await;
+    page.sees("the outcome has the focus", "document.activeElement.id === 'outcome'").await;
+    page.sees("no countdown", &format!("!{countdown}.includes('Closes in')")).await;
+    assert_eq!(page.value(&text_of(".countdown-time")).await, Value::from(""));
+    page.closes().await;
+    engine.stop().await;
+}
