@@ -12,6 +12,19 @@ create table sales.entry_changes (
     constraint entry_changes_pkey primary key (sale_id, number, at)
 );
 
+-- What was done to each sale, and to the switch for everything while there was the sale.
+create view sales.history as
+select sale_id as of_sale, position, action, sku, actor, proposed_by, reason, before, after, at
+  from sales.changes
+ where sale_id is not null
+ union all
+select sale.id, change.position, change.action || '-everything', change.sku, change.actor, change.proposed_by, change.reason,
+       change.before, change.after, change.at
+  from sales.sales as sale
+  join sales.changes as change on change.sale_id is null and change.at >= sale.created_at
+ where change.at <= (select coalesce(max(at), now()) from sales.changes
+                      where sale_id = sale.id and action in ('settle', 'cancel'));
+
 -- inventory -----------------------------------------------------------------------------------------------------------
 
 -- When a reservation was sold, given back or had lapsed; null while it is held.

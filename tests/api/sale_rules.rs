@@ -268,14 +268,7 @@ async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
     let mut queued = plan("LAMP", 10);
     queued["admission"] = json!({"mode": "queue", "per_second": 10});
     let sale = operator.opens(queued).await;
-    engine
-        .by_hand(
-            "create function public.refuse() returns trigger language plpgsql as $$
-             begin raise exception 'not now'; end $$;
-             create trigger refuse before update on sales.entries for each row
-                 when (old.state is distinct from new.state) execute function public.refuse()",
-        )
-        .await;
+    engine.refuses_changes_of_tickets().await;
     let ticket = eventually("the room is there", async || {
         let joined = buyer.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
         (joined.status == 201).then(|| joined.body["ticket"].as_str().expect("a ticket").to_owned())
@@ -299,7 +292,7 @@ async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
     .await;
     assert_eq!(told(&engine, "select state from sales.entries").await.as_deref(), Some("waiting"));
 
-    engine.by_hand("drop trigger refuse on sales.entries").await;
+    engine.takes_changes_of_tickets().await;
 
     eventually("it is written", async || {
         (told(&engine, "select state from sales.entries").await.as_deref() == Some("ordered")).then_some(())

@@ -249,14 +249,7 @@ async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
     let (door, crowd) = (engine.anybody(), buyers(&engine, 3).await);
     let tokens: Vec<String> = crowd.iter().map(|buyer| buyer.token.clone().expect("a token")).collect();
     let sale = armed(&operator, &sku, soon(-1_000), json!({"mode": "queue", "per_second": 100})).await;
-    engine
-        .by_hand(
-            "create function public.refuse() returns trigger language plpgsql as $$
-             begin raise exception 'not now'; end $$;
-             create trigger refuse before update on sales.entries for each row
-                 when (old.state is distinct from new.state) execute function public.refuse()",
-        )
-        .await;
+    engine.refuses_changes_of_tickets().await;
     let waiting = everybody(&door, &tokens[..2], &sale).await;
     let [used, unused] = &waiting[..] else { panic!("two people") };
     let spent = used.admission(&door).await;
@@ -276,7 +269,7 @@ async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
     let again = unused.admission(&door).await;
     unused.orders(&door, &good, card_order(&sku, 1, "tok_ok")).await.expect(201);
     unused.orders(&door, &again, card_order(&sku, 1, "tok_ok")).await.expect_problem(403, "not-admitted");
-    engine.by_hand("drop trigger refuse on sales.entries").await;
+    engine.takes_changes_of_tickets().await;
     unused.sees(&door, "ordered").await;
     let late = Waiting::join(&door, &tokens[2], &sale).await;
     late.orders(&door, &late.admission(&door).await, card_order(&sku, 1, "tok_ok")).await.expect(201);

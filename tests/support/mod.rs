@@ -242,6 +242,22 @@ impl TestEngine {
         by_hand(self.config.postgres.url.expose_secret(), sql).await
     }
 
+    /// Keeps what becomes of tickets from being written.
+    pub async fn refuses_changes_of_tickets(&self) {
+        self.by_hand(
+            "create function public.refuse() returns trigger language plpgsql as $$
+             begin raise exception 'not now'; end $$;
+             create trigger refuse before update on sales.entries for each row
+                 when (old.state is distinct from new.state) execute function public.refuse()",
+        )
+        .await;
+    }
+
+    /// Lets it be written again.
+    pub async fn takes_changes_of_tickets(&self) {
+        self.by_hand("drop trigger refuse on sales.entries").await;
+    }
+
     /// Waits until somebody has locked a table by hand.
     pub async fn sees_locked(&self, table: &str) {
         let locks = format!(
