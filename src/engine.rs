@@ -159,7 +159,8 @@ impl Engine {
                     actix_rt::spawn(async move {
                         sole.keep().await;
                         tracing::error!("another engine took this one's database, so that this one stops");
-                        handle.stop(true).await;
+                        // At once: whatever is answered from here on may be sold by the other one as well.
+                        handle.stop(false).await;
                     })
                 });
                 Ok((backing, domains, dry_runs, gateway, upkeep))
