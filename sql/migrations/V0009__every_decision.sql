@@ -12,6 +12,13 @@ create table sales.entry_changes (
     constraint entry_changes_pkey primary key (sale_id, number, at)
 );
 
+-- Refusals of one customer by one gate are summed up for a second each, so that they stand between what else happened; the last
+-- of twenty goes on for as long as they do.
+alter table sales.refusals
+    add column spell smallint not null default 1,     -- 1 to 20
+    drop constraint refusals_pkey,
+    add constraint refusals_pkey primary key (sale_id, customer_id, gate, spell);
+
 -- What was done to each sale, and to the switch for everything while there was the sale.
 create view sales.history as
 select sale_id as of_sale, position, action, sku, actor, proposed_by, reason, before, after, at

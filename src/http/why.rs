@@ -105,7 +105,7 @@ pub async fn explain(
     answer::ok(&WhyView { customer: customer.uuid(), items })
 }
 
-/// The first one, with how many there were, and the last one.
+/// Of one spell: the first one, with how many there were, and the last one.
 fn of_refusals(refused: &Refused<String>) -> impl Iterator<Item = DecisionView> {
     let Refused { gate, count, first_at, last_at } = refused;
     let part = if gate == DECLINED { "payment" } else { "gate" };

@@ -5,6 +5,7 @@ use shobai::actors::sales::ProofOfWork;
 
 use crate::payments::{paid, report};
 use crate::queue::{Waiting, armed, customers, plan};
+use crate::sales::Operator;
 use crate::support::client::{card_order, konbini_order};
 use crate::support::{Answer, Client, TestEngine, eventually};
 
@@ -248,5 +249,59 @@ async fn only_orders_of_the_sale_are_told() {
     let mine = customer.orders_by_card("LAMP", 1).await.expect(201);
     let found = decisions(&staff, &sale, &about_customer).await;
     assert!(!found.is_empty() && found == decisions(&staff, &sale, &format!("order={}", mine.id())).await);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn refusals_stand_where_they_happened_and_a_bot_does_not_fill_the_shop_with_them() {
+    let engine = TestEngine::start().await;
+    engine.sells("LAMP", 100).await;
+    let (customer, staff) = (engine.customer().await, engine.staff().await);
+    let sale = Operator::of(&engine).await.opens(crate::sales::plan("LAMP", 10)).await;
+    let about = about(&customer).await;
+    let tells = async |action: &str| {
+        let path = format!("/v1/admin/sales/{sale}/{action}");
+        staff.post(&path, json!({"reason": "a test"})).await.expect(200);
+    };
+    let refused = async |count: usize| {
+        for _ in 0..count {
+            customer.orders_by_card("LAMP", 1).await.expect_problem(409, "sale-paused");
+        }
+    };
+    let spells = async |least: usize| {
+        eventually("they are written down", async || {
+            let found = decisions(&staff, &sale, &about).await;
+            let refusals = found.iter().filter(|(_, what)| what.starts_with("refused "));
+            (refusals.count() >= least).then_some(found)
+        })
+        .await
+    };
+    tells("pause").await;
+    refused(1).await;
+    spells(1).await;
+    tells("resume").await;
+    let bought = customer.orders_by_card("LAMP", 1).await.expect(201);
+    customer.cancels(bought.id()).await.expect(200);
+    tells("pause").await;
+    refused(2).await;
+    let found = spells(2).await;
+    let place = |text: &str| found.iter().position(|(_, what)| what.contains(text)).expect("told");
+    let last = found.iter().rposition(|(_, what)| what.starts_with("refused ")).expect("told");
+    assert!(place("refused once by sale-paused") < place("confirmed (paid when placed)"), "{found:#?}");
+    assert!(place("confirmed (paid when placed)") < last, "{found:#?}");
+
+    // As a day of refusals leaves them.
+    engine
+        .by_hand(
+            "insert into sales.refusals (sale_id, customer_id, gate, spell, count, first_at, last_at)
+             select sale_id, customer_id, gate, 20, 1000, first_at, last_at from sales.refusals where spell = 2",
+        )
+        .await;
+    refused(1).await;
+    eventually("it is counted with the others", async || {
+        let found = decisions(&staff, &sale, &about).await;
+        found.iter().any(|(_, what)| what.starts_with("refused 1001 times by sale-paused")).then_some(())
+    })
+    .await;
     engine.stop().await;
 }
