@@ -44,14 +44,14 @@ async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
     for _ in 0..3 {
         customers.push(engine.customer().await);
     }
+    let page = Chromium::open(&engine).await;
+    page.signs_in(&engine).await;
     let plan = json!({
-        "name": "Midnight", "opens_at": soon(3_000), "closes_at": soon(3_600_000), "limit_per_customer": 2,
+        "name": "Midnight", "opens_at": soon(12_000), "closes_at": soon(3_600_000), "limit_per_customer": 2,
         "items": [{"sku": "LAMP", "price": 500, "allotment": 10}],
         "admission": {"mode": "queue", "per_second": 1},
     });
     let sale = staff.post("/v1/admin/sales", plan).await.expect(201).id().to_owned();
-    let page = Chromium::open(&engine).await;
-    page.signs_in(&engine).await;
     page.goes_to(&format!("/ops/sales/{sale}")).await;
     tells(&staff, &format!("sales/{sale}/schedule")).await;
     tells(&staff, &format!("sales/{sale}/arm")).await;
