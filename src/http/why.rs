@@ -1,7 +1,7 @@
 //! Why a customer got what they got in a sale: every decision in its order, from the queue to the payment.
 
 use actix_web::web::Data;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -18,6 +18,9 @@ use crate::actors::sales::{
     DECLINED, DatedChange, EntryState, GetDraw, GetTraces, PublishedDraw, Refused, SalesError, StoredEntry,
 };
 use crate::types::{CustomerId, Limit, OrderId, SaleId};
+
+/// Refusals within this are told as one decision.
+const SPELL: SignedDuration = SignedDuration::from_secs(2);
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -105,14 +108,15 @@ pub async fn explain(
     answer::ok(&WhyView { customer: customer.uuid(), items })
 }
 
-/// Of one spell: the first one, with how many there were, and the last one.
+/// Of one spell: the first one, with how many there were, and of a long spell the last one as well.
 fn of_refusals(refused: &Refused<String>) -> impl Iterator<Item = DecisionView> {
     let Refused { gate, count, first_at, last_at } = refused;
     let part = if gate == DECLINED { "payment" } else { "gate" };
     let decision = |at, what| DecisionView { at, part, what, order: None };
     let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
     let first = decision(*first_at, format!("refused {times} by {gate}, last at {last_at}"));
-    let last = (*count > 1).then(|| decision(*last_at, format!("refused by {gate} for the last time")));
+    let is_long = last_at.duration_since(*first_at) > SPELL;
+    let last = is_long.then(|| decision(*last_at, format!("refused by {gate}, the last of {count} times")));
     std::iter::once(first).chain(last)
 }
 

@@ -101,7 +101,7 @@ impl Why {
         let why = self.access.open(config).await?.get::<Decisions>(&path).await?;
         why.tell_with(|why| {
             let line =
-                |decision: &Decision| format!("{}  {:<5}  {}\n", decision.at, decision.part, decision.what);
+                |decision: &Decision| format!("{}  {:<7}  {}\n", decision.at, decision.part, decision.what);
             let lines: String = why.items.iter().map(line).collect();
             format!("customer {}\n{lines}", why.customer)
         });
