@@ -258,10 +258,13 @@ impl TestEngine {
         self.by_hand("drop trigger refuse on sales.entries").await;
     }
 
-    /// Waits until somebody has locked a table by hand.
+    /// Waits until somebody has locked a table by hand: of this database, whose tables have the numbers that those of the others
+    /// have.
     pub async fn sees_locked(&self, table: &str) {
         let locks = format!(
-            "select 1 from pg_locks where relation = '{table}'::regclass and mode = 'ExclusiveLock' and granted"
+            "select 1 from pg_locks
+              where relation = '{table}'::regclass and mode = 'ExclusiveLock' and granted
+                and database = (select oid from pg_database where datname = current_database())"
         );
         let is_row = |message: &_| matches!(message, tokio_postgres::SimpleQueryMessage::Row(_));
         eventually("the table is locked", async || {
