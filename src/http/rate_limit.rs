@@ -45,6 +45,8 @@ struct Buckets {
     /// Milliseconds after `began` when the quiet ones were last forgotten.
     forgotten_at: AtomicU64,
     full: AtomicBool,
+    /// Since that was logged last.
+    refused: AtomicU64,
 }
 
 /// What an address has left.
@@ -69,6 +71,7 @@ impl RateLimit {
             began: Instant::now(),
             forgotten_at: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
         }))
     }
 
@@ -80,6 +83,8 @@ impl RateLimit {
         match buckets.limiter.check_key(&key) {
             Ok(state) => Ok(buckets.allowance(state.remaining_burst_capacity())),
             Err(until) => {
+                metrics::counter!("shobai_http_too_fast_total").increment(1);
+                buckets.refused.fetch_add(1, Ordering::Relaxed);
                 let wait = until.wait_time_from(buckets.clock.now());
                 let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
                 Err((buckets.allowance(0), seconds))
@@ -103,6 +108,11 @@ impl Buckets {
             || self.forgotten_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
             return;
+        }
+        let refused = self.refused.swap(0, Ordering::Relaxed);
+        if refused > 0 {
+            // Without the addresses: whose they are nobody has to know.
+            tracing::info!(refused, "requests were refused because too many came from their addresses");
         }
         self.limiter.retain_recent();
         self.full.store(self.limiter.len() >= ADDRESSES_MAX, Ordering::Relaxed);
@@ -170,7 +180,6 @@ where
                 })
             }
             Err((allowance, wait_seconds)) => {
-                metrics::counter!("shobai_http_too_fast_total").increment(1);
                 let problem = Problem::too_many_requests(wait_seconds);
                 let mut response = request.error_response(problem).map_into_right_body();
                 set_headers(response.headers_mut(), allowance);

@@ -603,6 +603,8 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
 
     let refused: Vec<_> = answers.into_iter().filter(|answer| answer.status != 200).collect();
     assert!(refused.len() >= 15, "{}", refused.len());
+    let figures = crate::support::Client::new(engine.metrics_base(), None).get("/metrics").await.expect(200);
+    assert!(figures.text.contains("shobai_http_too_fast_total"), "{}", figures.text);
     for answer in refused {
         let answer = answer.expect_problem(429, "too-many-requests");
         assert_eq!(

@@ -227,6 +227,11 @@ async fn whoever_was_not_let_into_the_waiting_room_is_told_why() {
     };
     told("forged-challenge").await;
     told("sold-out").await;
+    let figures = Client::new(engine.metrics_base(), None).get("/metrics").await.expect(200);
+    for door in ["forged-challenge", "sold-out"] {
+        let name = format!(r#"shobai_queue_refusals_total{{door="{door}"}}"#);
+        assert!(figures.text.contains(&name), "{name}");
+    }
     engine.stop().await;
 }
 
