@@ -426,8 +426,7 @@ async fn the_automatic_rate_goes_up_while_people_wait_for_it_and_down_while_orde
     // Whatever it is that an order waits for: its pieces, or its own row.
     for (waiting, table) in crowd.iter().zip(["inventory.stock", "orders.orders"]) {
         let admission = waiting.admission().await;
-        let hold_up = format!("begin; lock table {table} in exclusive mode; select pg_sleep(3); commit");
-        let hold_up = engine.by_hand(&hold_up);
+        let hold_up = engine.holds_up(table, 3.0);
         let low = async {
             engine.sees_locked(table).await;
             let ordering = waiting.orders(Some(&admission), "slow");
@@ -438,7 +437,7 @@ async fn the_automatic_rate_goes_up_while_people_wait_for_it_and_down_while_orde
             ordered.expect(201);
             low
         };
-        let (_, low) = tokio::join!(hold_up, low);
+        let ((), low) = tokio::join!(hold_up, low);
         println!("{high} a second, and {low} while orders waited for {table}");
         high = low;
     }

@@ -8,16 +8,10 @@ use serde_json::{Value, json};
 use crate::sales::{Operator, expect_no_findings, plan, soon};
 use crate::support::{Answer, TestEngine, eventually};
 
-/// How long writes are held up, and after what time of it the first change is surely waiting for that.
-const HELD_UP: &str = "1.5";
-const MOMENT: Duration = Duration::from_millis(400);
+/// How long writes are held up, in seconds.
+const HELD_UP: f64 = 1.5;
 
 impl Operator {
-    async fn replans(&self, sale: &str, change: Value) -> Answer {
-        let request = self.staff.request(reqwest::Method::PATCH, &format!("/v1/admin/sales/{sale}"));
-        self.staff.send(request.json(&change)).await
-    }
-
     async fn asks(&self, path: &str) -> Answer {
         self.staff.post(&format!("/v1/admin/{path}"), json!({"reason": "a test"})).await
     }
@@ -57,19 +51,17 @@ async fn a_kill_that_meets_a_resume_on_its_way_holds() {
     ];
     for (table, of) in controls {
         operator.asks(&format!("{of}kill")).await.expect(200);
-        let hold_up =
-            format!("begin; lock table {table} in exclusive mode; select pg_sleep({HELD_UP}); commit");
         let resume_then_kill = async {
-            tokio::time::sleep(MOMENT).await;
+            engine.sees_locked(table).await;
             let resume = format!("{of}resume");
             let resumed = operator.asks(&resume);
             let killed = async {
-                tokio::time::sleep(MOMENT).await;
+                engine.sees_waiting(table).await;
                 operator.asks(&format!("{of}kill")).await
             };
             tokio::join!(resumed, killed)
         };
-        let (_, (resumed, killed)) = tokio::join!(engine.by_hand(&hold_up), resume_then_kill);
+        let ((), (resumed, killed)) = tokio::join!(engine.holds_up(table, HELD_UP), resume_then_kill);
         resumed.expect(200);
         let killed = killed.expect(200);
         if !of.contains("items") {
@@ -102,13 +94,11 @@ async fn whoever_ends_a_pause_does_not_undo_a_kill() {
     buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
     // Nor do two of them at once.
     operator.tells(&sale, "pause").await.expect(200);
-    let hold_up =
-        format!("begin; lock table sales.sales in exclusive mode; select pg_sleep({HELD_UP}); commit");
     let twice = async {
-        tokio::time::sleep(MOMENT).await;
+        engine.sees_locked("sales.sales").await;
         tokio::join!(operator.tells(&sale, "resume"), operator.tells(&sale, "resume"))
     };
-    let (_, (one, other)) = tokio::join!(engine.by_hand(&hold_up), twice);
+    let ((), (one, other)) = tokio::join!(engine.holds_up("sales.sales", HELD_UP), twice);
     for resumed in [one.expect(200).body, other.expect(200).body] {
         assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
     }
@@ -255,7 +245,6 @@ async fn a_crowd_that_takes_every_place_does_not_keep_staff_out() {
     unlimited["limit_per_customer"] = Value::Null;
     let sale = operator.opens(unlimited).await;
     let (buyer, late) = (engine.customer().await, engine.customer().await);
-    let hold_up = "begin; lock table inventory.stock in exclusive mode; select pg_sleep(4); commit";
     let is_over = std::cell::Cell::new(false);
     let crowd = async {
         engine.sees_locked("inventory.stock").await;
@@ -277,7 +266,7 @@ async fn a_crowd_that_takes_every_place_does_not_keep_staff_out() {
         operator.tells(&sale, "resume").await.expect(200);
         is_over.set(true);
     };
-    let _ = tokio::join!(engine.by_hand(hold_up), crowd, steering);
+    let _ = tokio::join!(engine.holds_up("inventory.stock", 4.0), crowd, steering);
     eventually("the shop sells again", async || {
         (late.orders_by_card("LAMP", 1).await.status == 201).then_some(())
     })

@@ -4,20 +4,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio_postgres::SimpleQueryMessage;
 
 use crate::payments::{paid, report};
 use crate::sales::{Operator, expect_no_findings, plan, soon};
 use crate::support::client::card_order;
 use crate::support::{TestEngine, eventually};
-
-/// The first column of the first row.
-async fn told(engine: &TestEngine, sql: &str) -> Option<String> {
-    engine.by_hand(sql).await.into_iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
-    })
-}
 
 #[actix::test]
 async fn a_limit_is_left_as_it_is_or_taken_out() {
@@ -26,8 +17,7 @@ async fn a_limit_is_left_as_it_is_or_taken_out() {
     engine.sells("LAMP", 5).await;
     let sale = operator.plans(plan("LAMP", 5)).await;
     let replan = async |body: Value| {
-        let request = operator.staff.request(reqwest::Method::PATCH, &format!("/v1/admin/sales/{sale}"));
-        operator.staff.send(request.json(&body)).await.expect(200).body["limit_per_customer"].clone()
+        operator.replans(&sale, body).await.expect(200).body["limit_per_customer"].clone()
     };
     assert_eq!(replan(json!({"name": "Noon"})).await, 2);
     assert_eq!(replan(json!({"limit_per_customer": null})).await, Value::Null);
@@ -123,7 +113,7 @@ async fn an_order_that_is_paid_after_its_hold_lapsed_counts_also_after_a_restart
     engine.by_hand("update inventory.reservations set expires_at = now() - interval '1 second'").await;
     let engine = engine.restart().await;
     eventually("the hold lapses", async || {
-        (told(&engine, "select state from inventory.reservations").await.as_deref() == Some("expired"))
+        (engine.told("select state from inventory.reservations").await.as_deref() == Some("expired"))
             .then_some(())
     })
     .await;
@@ -136,7 +126,7 @@ async fn an_order_that_is_paid_after_its_hold_lapsed_counts_also_after_a_restart
     let buyer = engine.anybody().with_token(buyer.token.expect("a token"));
     let settled = "select count(*) from orders.orders where stock_settled";
     eventually("the sale heard of it", async || {
-        (told(&engine, settled).await.as_deref() == Some("1")).then_some(())
+        (engine.told(settled).await.as_deref() == Some("1")).then_some(())
     })
     .await;
     buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "limit-reached");
@@ -199,7 +189,7 @@ async fn a_sale_that_cannot_be_wound_up_is_tried_again_after_longer_and_longer()
 
     let closed = Instant::now();
     eventually("it is tried a fourth time", async || {
-        let tries: i64 = told(&engine, "select last_value from public.tries").await?.parse().ok()?;
+        let tries: i64 = engine.told("select last_value from public.tries").await?.parse().ok()?;
         (tries >= 4).then_some(())
     })
     .await;
@@ -207,7 +197,7 @@ async fn a_sale_that_cannot_be_wound_up_is_tried_again_after_longer_and_longer()
     assert!(closed.elapsed() > Duration::from_millis(2_500), "{:?}", closed.elapsed());
     engine.by_hand("drop trigger refuse on sales.sales").await;
     eventually("its stock is returned", async || {
-        (told(&engine, "select stock_returned from sales.sales").await.as_deref() == Some("t")).then_some(())
+        (engine.told("select stock_returned from sales.sales").await.as_deref() == Some("t")).then_some(())
     })
     .await;
     engine.stop().await;
@@ -234,7 +224,7 @@ async fn refusals_are_written_once_they_can_be() {
     let tried = async |times: i64| {
         eventually("it is tried to write them", async || {
             let tries: i64 =
-                told(&engine, "select last_value from public.tries where is_called").await?.parse().ok()?;
+                engine.told("select last_value from public.tries where is_called").await?.parse().ok()?;
             (tries >= times).then_some(())
         })
         .await;
@@ -244,7 +234,7 @@ async fn refusals_are_written_once_they_can_be() {
     tried(1).await;
     buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "sale-paused");
     tried(3).await;
-    assert_eq!(told(&engine, "select count(*) from sales.refusals").await.as_deref(), Some("0"));
+    assert_eq!(engine.told("select count(*) from sales.refusals").await.as_deref(), Some("0"));
 
     engine.by_hand("drop trigger refuse on sales.refusals").await;
 
@@ -290,15 +280,15 @@ async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
         (operator.live(&sale).await["queue"]["ordered"] == 1).then_some(())
     })
     .await;
-    assert_eq!(told(&engine, "select state from sales.entries").await.as_deref(), Some("waiting"));
+    assert_eq!(engine.told("select state from sales.entries").await.as_deref(), Some("waiting"));
 
     engine.takes_changes_of_tickets().await;
 
     eventually("it is written", async || {
-        (told(&engine, "select state from sales.entries").await.as_deref() == Some("ordered")).then_some(())
+        (engine.told("select state from sales.entries").await.as_deref() == Some("ordered")).then_some(())
     })
     .await;
-    let changes = told(&engine, "select string_agg(state, ', ' order by at) from sales.entry_changes").await;
+    let changes = engine.told("select string_agg(state, ', ' order by at) from sales.entry_changes").await;
     assert_eq!(changes.as_deref(), Some("admitted, ordered"), "each once, in its order");
     engine.stop().await;
 }

@@ -41,6 +41,11 @@ impl Operator {
         self.staff.post("/v1/admin/sales", plan).await.expect(201).id().to_owned()
     }
 
+    pub async fn replans(&self, sale: &str, change: Value) -> Answer {
+        let request = self.staff.request(reqwest::Method::PATCH, &format!("/v1/admin/sales/{sale}"));
+        self.staff.send(request.json(&change)).await
+    }
+
     pub async fn tells(&self, sale: &str, action: &str) -> Answer {
         self.staff.post(&format!("/v1/admin/sales/{sale}/{action}"), json!({"reason": "as planned"})).await
     }

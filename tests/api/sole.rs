@@ -1,7 +1,6 @@
 //! One engine serves a database, whatever data directory another one has.
 
 use shobai::engine::Engine;
-use tokio_postgres::SimpleQueryMessage;
 
 use crate::support::{TestEngine, eventually};
 
@@ -9,10 +8,7 @@ use crate::support::{TestEngine, eventually};
 async fn holder(engine: &TestEngine) -> Option<String> {
     let holder = "select l.pid from pg_locks as l join pg_database as d on d.oid = l.database
                    where l.locktype = 'advisory' and l.granted and d.datname = current_database()";
-    engine.by_hand(holder).await.into_iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
-    })
+    engine.told(holder).await
 }
 
 #[actix::test]

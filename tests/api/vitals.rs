@@ -89,8 +89,7 @@ async fn a_commit_that_hangs_is_seen_while_it_does() {
     })
     .await;
 
-    let hold_up =
-        engine.by_hand("begin; lock table inventory.stock in exclusive mode; select pg_sleep(2.5); commit");
+    let hold_up = engine.holds_up("inventory.stock", 2.5);
     let ordering = async {
         loop {
             customer.orders("LAMP", 1).await.expect(201);
@@ -178,8 +177,7 @@ async fn a_sale_is_not_armed_while_an_actor_cannot_set_its_pieces_apart() {
     };
     tells("schedule").await.expect(200);
 
-    let hold_up =
-        engine.by_hand("begin; lock table inventory.stock in exclusive mode; select pg_sleep(4); commit");
+    let hold_up = engine.holds_up("inventory.stock", 4.0);
     let arming = async {
         engine.sees_locked("inventory.stock").await;
         let refused = tells("arm").await;

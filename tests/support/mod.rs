@@ -258,19 +258,38 @@ impl TestEngine {
         self.by_hand("drop trigger refuse on sales.entries").await;
     }
 
-    /// Waits until somebody has locked a table by hand: of this database, whose tables have the numbers that those of the others
-    /// have.
+    /// The first column of the first row, as somebody at the prompt is told it.
+    pub async fn told(&self, sql: &str) -> Option<String> {
+        self.by_hand(sql).await.into_iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+    }
+
+    /// Keeps everybody from writing into a table for so many seconds.
+    pub async fn holds_up(&self, table: &str, seconds: f64) {
+        let lock = format!("begin; lock table {table} in exclusive mode; select pg_sleep({seconds}); commit");
+        self.by_hand(&lock).await;
+    }
+
+    /// Waits until somebody has locked a table by hand.
     pub async fn sees_locked(&self, table: &str) {
+        self.sees_lock(table, "mode = 'ExclusiveLock' and granted").await;
+    }
+
+    /// Waits until somebody waits for a table that another one has locked.
+    pub async fn sees_waiting(&self, table: &str) {
+        self.sees_lock(table, "not granted").await;
+    }
+
+    /// Of this database, whose tables have the numbers that those of the others have.
+    async fn sees_lock(&self, table: &str, which: &str) {
         let locks = format!(
             "select 1 from pg_locks
-              where relation = '{table}'::regclass and mode = 'ExclusiveLock' and granted
+              where relation = '{table}'::regclass and {which}
                 and database = (select oid from pg_database where datname = current_database())"
         );
-        let is_row = |message: &_| matches!(message, tokio_postgres::SimpleQueryMessage::Row(_));
-        eventually("the table is locked", async || {
-            self.by_hand(&locks).await.iter().any(is_row).then_some(())
-        })
-        .await;
+        eventually(&format!("a lock of {table}: {which}"), async || self.told(&locks).await).await;
     }
 }
 
