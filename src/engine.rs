@@ -134,8 +134,7 @@ impl Engine {
         metrics: PrometheusHandle,
         readiness: &Readiness,
     ) -> anyhow::Result<(Backing, Domains, DryRuns, (Server, http::Streams), JoinHandle<()>)> {
-        let mut backing = Backing::open_alone(config).await?;
-        let sole = backing.sole.take();
+        let (mut backing, sole) = Backing::open_alone(config).await?;
         let served = async {
             let applied = migrations::run(&backing.database).await?;
             tracing::info!(applied, "the database is migrated");
@@ -154,15 +153,13 @@ impl Engine {
             Ok((domains, dry_runs, gateway)) => {
                 readiness.database_is(backing.database.clone());
                 let upkeep = actix_rt::spawn(keep_up(metrics, backing.database.clone()));
-                backing.keeping = sole.map(|sole| {
-                    let handle = gateway.0.handle.clone();
-                    actix_rt::spawn(async move {
-                        sole.keep().await;
-                        tracing::error!("another engine took this one's database, so that this one stops");
-                        // At once: whatever is answered from here on may be sold by the other one as well.
-                        handle.stop(false).await;
-                    })
-                });
+                let handle = gateway.0.handle.clone();
+                backing.keeping = Some(actix_rt::spawn(async move {
+                    sole.keep().await;
+                    tracing::error!("another engine took this one's database, so that this one stops");
+                    // Without waiting: whatever is answered from here on may be sold by the other one as well.
+                    handle.stop(false).await;
+                }));
                 Ok((backing, domains, dry_runs, gateway, upkeep))
             }
             Err(error) => {
@@ -269,8 +266,7 @@ pub struct Backing {
     cluster: Option<Cluster>,
     /// On the data directory of an engine whose database is elsewhere; a cluster keeps its own.
     lock: Option<Lock>,
-    /// On the database, until somebody keeps it.
-    sole: Option<Sole>,
+    /// Keeps the database for the engine that serves it.
     keeping: Option<JoinHandle<()>>,
 }
 
@@ -288,7 +284,6 @@ impl Backing {
                         database: Database::new(connection, limits(config))?,
                         cluster: None,
                         lock: None,
-                        sole: None,
                         keeping: None,
                     })
                 }
@@ -298,27 +293,21 @@ impl Backing {
     }
 
     /// As [`open`](Self::open), but refuses a data directory or a database that another engine serves.
-    async fn open_alone(config: &Config) -> anyhow::Result<Self> {
-        let mut backing = match Self::configured(config)? {
+    async fn open_alone(config: &Config) -> anyhow::Result<(Self, Sole)> {
+        let backing = match Self::configured(config)? {
             Some(backing) => {
                 let (_, lock) = lock_data_dir(&config.storage.data_dir)?;
                 Self { lock: Some(lock), ..backing }
             }
             None => Self::in_cluster(config, Cluster::start(cluster_settings(config)).await?)?,
         };
-        let taken = match Sole::take(&backing.database).await {
-            Ok(Some(sole)) => Ok(sole),
-            Ok(None) => Err(anyhow::anyhow!("another engine serves the database")),
-            Err(error) => Err(error.into()),
+        let refused = match Sole::take(&backing.database).await {
+            Ok(Some(sole)) => return Ok((backing, sole)),
+            Ok(None) => anyhow::anyhow!("another engine serves the database"),
+            Err(error) => error.into(),
         };
-        match taken {
-            Ok(sole) => backing.sole = Some(sole),
-            Err(error) => {
-                backing.close().await?;
-                return Err(error);
-            }
-        }
-        Ok(backing)
+        backing.close().await?;
+        Err(refused)
     }
 
     fn configured(config: &Config) -> anyhow::Result<Option<Self>> {
@@ -328,12 +317,12 @@ impl Backing {
         }
         let connection = url.parse().context("postgres.url is not a PostgreSQL URL")?;
         let database = Database::new(connection, limits(config))?;
-        Ok(Some(Self { database, cluster: None, lock: None, sole: None, keeping: None }))
+        Ok(Some(Self { database, cluster: None, lock: None, keeping: None }))
     }
 
     fn in_cluster(config: &Config, cluster: Cluster) -> anyhow::Result<Self> {
         let database = Database::new(cluster.connection(), limits(config))?;
-        Ok(Self { database, cluster: Some(cluster), lock: None, sole: None, keeping: None })
+        Ok(Self { database, cluster: Some(cluster), lock: None, keeping: None })
     }
 
     /// Customers for tests, signed in already: their access tokens.

@@ -2,7 +2,8 @@
 //! about what does not hold.
 //!
 //! A sale's SKU may have hundreds of thousands of movements, so the sums of those that were read are remembered, and
-//! only newer ones are read. Now and then, and after every finding, they are read from the first one on.
+//! only newer ones are read. From the first one on are read, in every round, as many as it bears: all of most sales, now and then
+//! those of the longest; and after every finding.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -79,14 +80,12 @@ impl Memory {
             .collect();
         oldest.sort_unstable();
         let mut left = READ_AGAIN;
-        let mut is_first = true;
-        for (begun_at, movements, sku) in oldest {
-            let is_stale = is_first && begun_at.elapsed() > FROM_SCRATCH_AFTER;
+        for (place, (begun_at, movements, sku)) in oldest.into_iter().enumerate() {
+            let is_stale = place == 0 && begun_at.elapsed() > FROM_SCRATCH_AFTER;
             if movements <= left || is_stale {
                 left -= movements;
                 self.ledgers.remove(&sku);
             }
-            is_first = false;
         }
     }
 

@@ -588,8 +588,11 @@ impl Handler<SwitchEverything> for SalesActor {
                 let _ = actor.send(EnterSwitch { stopped, turn }).await;
             }
             // As with a sale: after a failure nobody may come in.
-            let is_settled = switched.as_ref().map_or_else(|error| stopped && is_refusal(error), |_| true);
-            if is_agreed && is_settled {
+            let may_come_in = match &switched {
+                Ok(_) => true,
+                Err(error) => stopped && is_refusal(error),
+            };
+            if is_agreed && may_come_in {
                 actor.do_send(LiftEverything { turn });
             }
             switched
@@ -676,7 +679,7 @@ impl Handler<WithdrawProposal> for SalesActor {
     fn handle(&mut self, message: WithdrawProposal, context: &mut Context<Self>) -> Self::Result {
         let (office, actor) = (self.office.clone(), context.address());
         Box::pin(async move {
-            let withdrawn = office.withdraw(&message).await?;
+            let withdrawn = office.withdraw(message).await?;
             let _ = actor.send(EnterProposal { wish: withdrawn.wish.clone(), kept: None }).await;
             Ok(withdrawn)
         })

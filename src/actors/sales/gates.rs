@@ -221,13 +221,11 @@ pub struct Gates {
     admissions: VecDeque<AdmissionUse>,
     /// How many there were before those.
     admissions_heard: u64,
-    /// Orders that passed and have not ended their passage.
-    on_their_way: u32,
-    /// Whether there were any at the end of the last second.
+    /// Whether any order was on its way at the end of the last second.
     were_on_their_way: bool,
     /// Refusals that have yet to be written down, summed up.
     refusals: HashMap<(SaleId, CustomerId, &'static str), Refused>,
-    /// How long orders took to be set aside, in this second and the one before.
+    /// How long orders took until they were durable, in this second and the one before.
     latencies: Vec<Duration>,
     latency_p99: Option<Duration>,
 }
@@ -265,6 +263,8 @@ struct Gate {
     /// Pieces that count for each claimant.
     pieces: HashMap<Arc<str>, i64>,
     claims: HashMap<OrderId, Claim>,
+    /// How many of those passed and have not ended their passage.
+    on_their_way: u32,
     /// Orders of each account that are not paid yet.
     unpaid: HashMap<Arc<str>, u32>,
     /// Pieces of each SKU that are held for slips.
@@ -330,7 +330,6 @@ impl Gates {
             last_bar: 0,
             admissions: VecDeque::new(),
             admissions_heard: 0,
-            on_their_way: 0,
             were_on_their_way: false,
             refusals: HashMap::new(),
             latencies: Vec::new(),
@@ -369,10 +368,7 @@ impl Gates {
     }
 
     pub fn forget(&mut self, sale: SaleId) {
-        if let Some(gate) = self.sales.remove(&sale) {
-            let on_their_way = gate.claims.values().filter(|claim| claim.is_on_its_way).count();
-            self.on_their_way = self.on_their_way.saturating_sub(u32::try_from(on_their_way).unwrap_or(0));
-        }
+        self.sales.remove(&sale);
         self.index();
     }
 
@@ -559,10 +555,7 @@ impl Gates {
             paced.map_err(|wait| Refusal::TooFast { retry_after: wait.seconds })?;
         }
         let passage = gate.pass(arrival, epoch, &self.rules)?;
-        if let Some(claim) = gate.claims.get_mut(&arrival.order) {
-            claim.is_on_its_way = true;
-            self.on_their_way += 1;
-        }
+        gate.set_out(arrival.order);
         Ok(Some(passage))
     }
 
@@ -571,10 +564,7 @@ impl Gates {
         let Some(gate) = self.sales.get_mut(&passage.sale) else { return Ok(()) };
         if passage.epoch != self.epoch && !gate.claims.contains_key(&arrival.order) {
             gate.claim(arrival, &self.rules)?;
-            if let Some(claim) = gate.claims.get_mut(&arrival.order) {
-                claim.is_on_its_way = true;
-                self.on_their_way += 1;
-            }
+            gate.set_out(arrival.order);
         }
         let admission = arrival.admission.filter(|admission| admission.sale == passage.sale);
         self.admissions.extend(admission.map(|admission| AdmissionUse {
@@ -589,11 +579,7 @@ impl Gates {
     /// An order that passed is durable, or may be, and no longer on its way. Twice is as once.
     pub fn placed(&mut self, arrival: &Arrival, sale: SaleId) {
         let Some(gate) = self.sales.get_mut(&sale) else { return };
-        if !gate.place(arrival.order) {
-            return;
-        }
-        self.on_their_way = self.on_their_way.saturating_sub(1);
-        if self.latencies.len() < LATENCIES_MAX {
+        if gate.place(arrival.order) && self.latencies.len() < LATENCIES_MAX {
             let took = Timestamp::now().duration_since(arrival.arrived_at);
             self.latencies.push(took.unsigned_abs());
         }
@@ -602,9 +588,6 @@ impl Gates {
     /// An order came to nothing: its pieces no longer count. Twice is as once.
     pub fn give_back(&mut self, sale: SaleId, order: OrderId) {
         let Some(gate) = self.sales.get_mut(&sale) else { return };
-        if gate.claims.get(&order).is_some_and(|claim| claim.is_on_its_way) {
-            self.on_their_way = self.on_their_way.saturating_sub(1);
-        }
         let given_back = gate.give_back(order);
         self.admissions.extend(given_back.map(|number| AdmissionUse {
             sale,
@@ -618,10 +601,8 @@ impl Gates {
     pub fn paid(&mut self, sale: SaleId, order: OrderId) {
         let Some(gate) = self.sales.get_mut(&sale) else { return };
         gate.end_waiting(order);
-        // Whoever was to tell that it is placed was lost on the way.
-        if gate.place(order) {
-            self.on_their_way = self.on_their_way.saturating_sub(1);
-        }
+        // Whoever was to tell that it is placed may have been lost.
+        gate.place(order);
     }
 
     /// Counts an order that was refused, also one that had passed and was refused by what comes after the gates.
@@ -688,23 +669,28 @@ impl Gates {
         (told, heard)
     }
 
-    /// How long 99 of 100 orders of the last second took at most, and how many are on their way.
+    /// How long 99 of 100 orders of the last second took at most until they were durable, and how many are on their way.
     pub fn load(&self) -> (Option<Duration>, u32) {
-        (self.latency_p99, self.on_their_way)
+        (self.latency_p99, self.on_their_way())
+    }
+
+    fn on_their_way(&self) -> u32 {
+        self.sales.values().map(|gate| gate.on_their_way).sum()
     }
 
     /// Called once a second.
     pub fn end_second(&mut self) {
+        let are_on_their_way = self.on_their_way() > 0;
         self.latencies.sort_unstable();
         self.latency_p99 = match self.latencies.get(self.latencies.len() * 99 / 100) {
             Some(took) => Some(*took),
             // None of those who were on their way a second ago got through, so that they take a second longer than was known.
-            None if self.were_on_their_way && self.on_their_way > 0 => {
+            None if self.were_on_their_way && are_on_their_way => {
                 Some(self.latency_p99.unwrap_or_default() + SECOND)
             }
             None => None,
         };
-        self.were_on_their_way = self.on_their_way > 0;
+        self.were_on_their_way = are_on_their_way;
         self.latencies.clear();
         for gate in self.sales.values_mut() {
             gate.seconds.push_back(gate.tally);
@@ -729,6 +715,7 @@ impl Gate {
             bars: Vec::new(),
             pieces: HashMap::new(),
             claims: HashMap::new(),
+            on_their_way: 0,
             unpaid: HashMap::new(),
             konbini: HashMap::new(),
             tally: Tally::default(),
@@ -784,14 +771,30 @@ impl Gate {
         if is_over { Err(Refusal::NotOpen { opens_in: None }) } else { Ok(()) }
     }
 
+    /// An order that is counted is on its way from now on.
+    fn set_out(&mut self, order: OrderId) {
+        if let Some(claim) = self.claims.get_mut(&order)
+            && !std::mem::replace(&mut claim.is_on_its_way, true)
+        {
+            self.on_their_way += 1;
+        }
+    }
+
+    /// An order is no longer on its way. Answers with its pieces, if it was.
+    fn arrive(&mut self, order: OrderId) -> Option<u64> {
+        let claim = self.claims.get_mut(&order)?;
+        if !std::mem::take(&mut claim.is_on_its_way) {
+            return None;
+        }
+        self.on_their_way -= 1;
+        Some(claim.pieces.unsigned_abs())
+    }
+
     /// An order is placed; says whether it was on its way until now.
     fn place(&mut self, order: OrderId) -> bool {
-        let Some(claim) = self.claims.get_mut(&order) else { return false };
-        if !std::mem::take(&mut claim.is_on_its_way) {
-            return false;
-        }
+        let Some(pieces) = self.arrive(order) else { return false };
         self.tally.accepted += 1;
-        self.tally.pieces += claim.pieces.unsigned_abs();
+        self.tally.pieces += pieces;
         true
     }
 
@@ -892,6 +895,7 @@ impl Gate {
 
     /// Answers with the ticket whose admission may be used again.
     fn give_back(&mut self, order: OrderId) -> Option<TicketNumber> {
+        self.arrive(order);
         self.end_waiting(order);
         let claim = self.claims.remove(&order)?;
         let ticket = claim.claimants.iter().find_map(|claimant| ticket_of(claimant));

@@ -395,8 +395,7 @@ impl Sale {
         Ok(Some(next))
     }
 
-    /// What resuming makes of the sale; nothing when that is over already. Whoever ends a pause does not undo a kill with it,
-    /// however often it is asked for.
+    /// What resuming makes of the sale; nothing when that is over already. Whoever ends a pause does not undo a kill with it.
     pub fn after_resume(
         &self,
         resumed: Resumed,

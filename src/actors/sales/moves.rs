@@ -321,9 +321,9 @@ impl Office {
         let _turn = self.turns.take(Some(id)).await;
         let parts = self.parts(id).await?;
         let mut sale = self.sale(id).await?;
-        let is_open = |sku: &Sku| parts.iter().find(|(of, part)| of == sku && !part.is_closed);
         for item in sale.draft.items.clone() {
-            let Some((_, part)) = is_open(&item.sku) else { continue };
+            let open_part = parts.iter().find(|(sku, part)| *sku == item.sku && !part.is_closed);
+            let Some((_, part)) = open_part else { continue };
             let pieces = Quantity::new(part.allotment)?;
             if pieces != item.allotment {
                 let reason = "as many as are set apart";
@@ -432,10 +432,9 @@ impl Office {
         Ok(Steered::Done(stopped))
     }
 
-    pub(super) async fn withdraw(&self, wanted: &WithdrawProposal) -> Result<Proposal, SalesError> {
+    pub(super) async fn withdraw(&self, wanted: WithdrawProposal) -> Result<Proposal, SalesError> {
         let WithdrawProposal { proposal: id, by, reason } = wanted;
-        let id = *id;
-        let withdrawn = self.store.withdraw_proposal(id, *by, reason, Timestamp::now()).await?;
+        let withdrawn = self.store.withdraw_proposal(id, by, &reason, Timestamp::now()).await?;
         withdrawn.ok_or(SalesError::UnknownProposal(id))
     }
 

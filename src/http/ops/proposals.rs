@@ -1,6 +1,6 @@
 //! What waits for a second operator, with what he can do about it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -49,8 +49,9 @@ pub async fn rows(
     let mut proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
     proposals.retain(|proposal| concerns(proposal, sale));
     let names = names(gateway, proposals.iter().map(|proposal| proposal.by)).await;
+    let others: HashSet<SaleId> = proposals.iter().filter_map(|proposal| proposal.wish.sale()).collect();
     let mut sales = HashMap::new();
-    for of in proposals.iter().filter_map(|proposal| proposal.wish.sale()).filter(|of| Some(*of) != sale) {
+    for of in others.into_iter().filter(|of| Some(*of) != sale) {
         let known = gateway.ports.sales.get_sale.ask(GetSale { sale: of }).await?;
         sales.insert(of, known.draft.name);
     }
