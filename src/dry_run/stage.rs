@@ -230,7 +230,7 @@ pub(super) async fn announce(ports: &ShadowPorts, draft: SaleDraft) -> anyhow::R
 }
 
 async fn move_sale(ports: &ShadowPorts, sale: SaleId, action: Action) -> anyhow::Result<Sale> {
-    let wanted = MoveSale { sale, action, by: None, reason: "a dry run".to_owned() };
+    let wanted = MoveSale { sale, action, ends: None, by: None, reason: "a dry run".to_owned() };
     match ports.move_sale.ask(wanted).await? {
         Steered::Done(sale) => Ok(sale),
         Steered::Proposed(_) => anyhow::bail!("a dry run has no second operator"),

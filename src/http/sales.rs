@@ -23,9 +23,9 @@ use super::vitals::VitalsView;
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{
     Action, AdmissionMode, AdmissionTerms, Announced, ChangeItem, Changed, CreateSale, Finding, GATES,
-    GetAnnounced, GetSale, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges, ListProposals, ListSales,
-    MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus, SalesError, SwitchEverything,
-    SwitchItem, Tally, Terms, Turn, ValidateSale,
+    GetAnnounced, GetSale, Halt, HoldSeconds, KonbiniTerms, ListAnnounced, ListChanges, ListProposals,
+    ListSales, MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus, SalesError,
+    SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
 };
 use crate::audit::Light;
 use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
@@ -179,6 +179,24 @@ pub struct ReasonBody {
         example = "as planned"
     )]
     reason: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveBody {
+    #[serde(deserialize_with = "input::words::<_, 200>")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
+        example = "as planned"
+    )]
+    reason: String,
+    /// What `resume` is to end: a `pause` or a `kill`. So told it ends nothing else, also when it is repeated later; needed
+    /// where both are on, and not taken by any other action.
+    #[serde(default, deserialize_with = "input::optional_text")]
+    #[schema(value_type = Option<String>, pattern = "^(pause|kill)$")]
+    ends: Option<Halt>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -755,7 +773,7 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
 
 /// Does something to a sale: `schedule`, `arm`, `pause`, `resume`, `drain`, `close`, `cancel`, `settle` or `kill`.
 ///
-/// Doing it twice changes nothing. It opens by itself, at its time. Where a kill needs a second operator, the same of another
+/// Doing it twice changes nothing; whoever may have to repeat a `resume` says what it ends. It opens by itself, at its time. Where a kill needs a second operator, the same of another
 /// member of staff carries it out.
 #[utoipa::path(
     post, path = "/v1/admin/sales/{id}/{action}", tag = "sales", security(("bearer" = [])),
@@ -763,12 +781,12 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
         ("id" = Uuid, Path, description = "The sale"),
         ("action" = String, Path, description = "What to do", pattern = "^(schedule|arm|pause|resume|drain|close|cancel|settle|kill)$"),
     ),
-    request_body = ReasonBody,
+    request_body = MoveBody,
     responses(
         (status = 200, description = "The sale as it is then", body = SaleView),
         (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id or no such action"),
-        (status = 409, description = "`not-in-status`, `sale-not-ready` with `findings`, `orders-open` with `orders` and `until` \
+        (status = 409, description = "`not-in-status`, `paused-and-stopped` for what is to be resumed and does not say what ends, `sale-not-ready` with `findings`, `orders-open` with `orders` and `until` \
             for what is to be settled, or `overtaken`, `too-many-proposals`"),
         (status = 422, description = "`invalid-body`, or `sale-not-valid` with `findings`"),
         (status = 503, description = "Something does not answer; with `findings` of the SKUs that were not ready, where a sale was \
@@ -778,15 +796,23 @@ pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<G
 pub async fn move_sale(
     staff: StaffMember,
     path: FromPathParts<(SaleId, Action)>,
-    body: FromJson<ReasonBody>,
+    body: FromJson<MoveBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
     let FromPathParts((sale, action)) = path;
+    let FromJson(MoveBody { reason, ends }) = body;
     if action == Action::Open {
         return Err(Problem::not_found());
     }
+    if ends.is_some() && action != Action::Resume {
+        return Err(Problem::new(
+            422,
+            "invalid-body",
+            "`ends` says what `resume` is to end, and nothing else",
+        ));
+    }
     let by = Some(staff.0.customer);
-    let command = MoveSale { sale, action, by, reason: body.0.reason };
+    let command = MoveSale { sale, action, ends, by, reason };
     proposals::answer(gateway.ports.sales.move_sale.ask(command).await?, SaleView::of)
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::{Connection, Database, StorageError};
 
-/// How long PostgreSQL may take to answer.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+/// How long PostgreSQL may take to answer. Less than it takes to give up a session, so that nobody has the lock before its
+/// holder looks for it.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 /// How often the holder shows that it is there.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
 const TRIES_EVERY: Duration = Duration::from_millis(100);
@@ -22,39 +23,54 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(20);
 /// Whoever holds it is the only engine of its database.
 pub struct Sole {
     database: Database,
+    session: Session,
+}
+
+/// The connection that holds the lock, or asks for it.
+struct Session {
     connection: Connection,
+    /// What PostgreSQL calls it.
+    pid: i32,
 }
 
 impl Sole {
     /// Nothing when another engine serves the database.
     pub async fn take(database: &Database) -> Result<Option<Self>, StorageError> {
         let give_up = tokio::time::Instant::now() + NOTICED_WITHIN;
-        let connection = database.connect_lane(ANSWERED_WITHIN).await?;
-        answered(connection.batch_execute(SETTINGS)).await?;
-        loop {
-            let taken = connection.query_one("select pg_try_advisory_lock(hashtext('shobai engine'))", &[]);
-            if answered(taken).await?.get(0) {
-                return Ok(Some(Self { database: database.clone(), connection }));
-            }
+        let session = Session::open(database).await?;
+        while !session.locks().await? {
             if tokio::time::Instant::now() >= give_up {
                 return Ok(None);
             }
             tokio::time::sleep(TRIES_EVERY).await;
         }
+        Ok(Some(Self { database: database.clone(), session }))
+    }
+
+    /// Nothing as soon as another session holds it than the one that was lost, which PostgreSQL has perhaps not given up yet.
+    async fn take_again(database: &Database, lost: i32) -> Result<Option<Self>, StorageError> {
+        let session = Session::open(database).await?;
+        while !session.locks().await? {
+            if session.holder().await?.is_some_and(|holder| holder != lost) {
+                return Ok(None);
+            }
+            tokio::time::sleep(TRIES_EVERY).await;
+        }
+        Ok(Some(Self { database: database.clone(), session }))
     }
 
     /// Keeps it; returns when another engine took the database while it could not be reached from here.
     pub async fn keep(mut self) {
         loop {
             tokio::time::sleep(LOOKS_EVERY).await;
-            if answered(self.connection.batch_execute("select 1")).await.is_ok() {
+            if answered(self.session.connection.batch_execute("select 1")).await.is_ok() {
                 continue;
             }
-            // Before the lock is asked for again, so that it is not this one's own session that holds it.
-            let Self { database, connection } = self;
+            // The session ends before the lock is asked for again, if PostgreSQL can be told.
+            let Self { database, session: Session { connection, pid: lost } } = self;
             drop(connection);
             self = loop {
-                match Self::take(&database).await {
+                match Self::take_again(&database, lost).await {
                     Ok(Some(again)) => break again,
                     Ok(None) => return,
                     // Whoever cannot reach the database sells nothing.
@@ -63,6 +79,26 @@ impl Sole {
                 tokio::time::sleep(LOOKS_EVERY).await;
             };
         }
+    }
+}
+
+impl Session {
+    async fn open(database: &Database) -> Result<Self, StorageError> {
+        let connection = database.connect_lane(ANSWERED_WITHIN).await?;
+        answered(connection.batch_execute(SETTINGS)).await?;
+        let pid = answered(connection.query_one("select pg_backend_pid()", &[])).await?.get(0);
+        Ok(Self { connection, pid })
+    }
+
+    /// Whether it holds the lock now.
+    async fn locks(&self) -> Result<bool, StorageError> {
+        let taken = self.connection.query_one("select pg_try_advisory_lock(hashtext('shobai engine'))", &[]);
+        Ok(answered(taken).await?.get(0))
+    }
+
+    async fn holder(&self) -> Result<Option<i32>, StorageError> {
+        let found = self.connection.query_opt(include_str!("../../sql/storage/find_lock_holder.sql"), &[]);
+        Ok(answered(found).await?.map(|row| row.get("pid")))
     }
 }
 

@@ -51,7 +51,7 @@ pub async fn an_open_sale(engine: &TestEngine, skus: &[Sku], pieces: i64) -> Sal
 
 pub async fn move_sale(engine: &TestEngine, sale: SaleId, action: Action) {
     let reason = "for a test".to_owned();
-    let asked = engine.engine.domains.sales.ask(MoveSale { sale, action, by: None, reason });
+    let asked = engine.engine.domains.sales.ask(MoveSale { sale, action, ends: None, by: None, reason });
     asked.await.unwrap().unwrap();
 }
 

@@ -88,24 +88,43 @@ async fn whoever_ends_a_pause_does_not_undo_a_kill() {
     operator.tells(&sale, "pause").await.expect(200);
     operator.tells(&sale, "kill").await.expect(200);
 
-    let resumed = operator.tells(&sale, "resume").await.expect(200).body;
-
-    assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
+    // It must be said which of the two is meant.
+    operator.tells(&sale, "resume").await.expect_problem(409, "paused-and-stopped");
+    let ends = async |halt: &str| {
+        let body = json!({"reason": "a test", "ends": halt});
+        operator.staff.post(&format!("/v1/admin/sales/{sale}/resume"), body).await.expect(200).body
+    };
+    // Whoever got no answer asks again.
+    for _ in 0..2 {
+        let resumed = ends("pause").await;
+        assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
+    }
     buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
-    // Nor do two of them at once.
+    // The other way round.
     operator.tells(&sale, "pause").await.expect(200);
+    for _ in 0..2 {
+        let resumed = ends("kill").await;
+        assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("paused"), &json!(false)));
+    }
+    buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "sale-paused");
+    operator.tells(&sale, "kill").await.expect(200);
+    // Nor do two of them at once.
     let twice = async {
         engine.sees_locked("sales.sales").await;
-        tokio::join!(operator.tells(&sale, "resume"), operator.tells(&sale, "resume"))
+        tokio::join!(ends("pause"), ends("pause"))
     };
     let ((), (one, other)) = tokio::join!(engine.holds_up("sales.sales", HELD_UP), twice);
-    for resumed in [one.expect(200).body, other.expect(200).body] {
+    for resumed in [one, other] {
         assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
     }
     buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
     let resumed = operator.tells(&sale, "resume").await.expect(200).body;
     assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(false)));
     buyer.orders_by_card("LAMP", 1).await.expect(201);
+    // Nothing else has something to end.
+    let body = json!({"reason": "a test", "ends": "pause"});
+    let wrong = operator.staff.post(&format!("/v1/admin/sales/{sale}/pause"), body).await;
+    wrong.expect_problem(422, "invalid-body");
     engine.stop().await;
 }
 

@@ -1,8 +1,9 @@
 //! One engine serves a database, whatever data directory another one has.
 
+use secrecy::ExposeSecret as _;
 use shobai::engine::Engine;
 
-use crate::support::{TestEngine, eventually};
+use crate::support::{TestEngine, by_hand, eventually};
 
 /// The process of PostgreSQL that holds the engine's lock.
 async fn holder(engine: &TestEngine) -> Option<String> {
@@ -34,5 +35,28 @@ async fn an_engine_whose_lock_was_lost_with_its_connection_takes_it_again() {
 
     eventually("it is held again", async || holder(&engine).await.filter(|holder| *holder != first)).await;
     engine.anybody().get("/v1/sales").await.expect(200);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_engine_that_lost_its_lock_to_another_stops_at_once() {
+    let mut engine = TestEngine::start().await;
+    let first = eventually("the lock is held", async || holder(&engine).await).await;
+    let url = engine.config.postgres.url.expose_secret().to_owned();
+    // It stands in PostgreSQL's own queue, so that it is the next one.
+    let other = by_hand(&url, "select pg_advisory_lock(hashtext('shobai engine')); select pg_sleep(10)");
+    let loses = async {
+        let waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted
+                        and database = (select oid from pg_database where datname = current_database())";
+        eventually("the other one waits", async || engine.told(waiting).await).await;
+        engine.by_hand(&format!("select pg_terminate_backend({first})")).await;
+        engine.engine.gateway_ended().await
+    };
+
+    tokio::select! {
+        ended = loses => assert_eq!(ended.to_string(), "the gateway ended"),
+        _ = other => panic!("an engine waits for the lock that another one took, and serves on"),
+    }
+
     engine.stop().await;
 }

@@ -12,9 +12,7 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::gates::{DECLINED, Gates, Passage, Refusal, Refused};
 use super::messages::*;
-use super::model::{
-    Action, Actor as By, AdmissionMode, Changed, Finding, Resumed, Sale, SaleItem, SaleStatus,
-};
+use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Halt, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
 use super::waiting_room::TicketNumber;
@@ -443,7 +441,7 @@ impl Handler<MoveSale> for SalesActor {
     type Result = ResponseFuture<Result<Steered<Sale>, SalesError>>;
 
     fn handle(&mut self, message: MoveSale, context: &mut Context<Self>) -> Self::Result {
-        let MoveSale { sale, action, by, reason } = message;
+        let MoveSale { sale, action, mut ends, by, reason } = message;
         // In effect before it is written: a database that hangs keeps nobody from stopping a sale.
         let bar = match action {
             Action::Kill if !self.is_agreed(&Wish::KillSale { sale }, by) => None,
@@ -452,15 +450,22 @@ impl Handler<MoveSale> for SalesActor {
             action if action.keeps_out() => Some(self.gates.bar(sale, Refusal::NotOpen { opens_in: None })),
             _ => None,
         };
-        // A pause, or else a kill, as the sale stands when it is asked for.
-        let resumed = self.gates.resumes(sale);
         let bars = match action {
-            Action::Resume => Bars::OfSale(resumed, self.gates.last_bar()),
+            Action::Resume => {
+                // As the sale stands when it is asked for.
+                let halt = match (ends, &*self.gates.halts(sale)) {
+                    (Some(halt), _) | (None, &[halt]) => halt,
+                    (None, []) => Halt::Pause,
+                    (None, _) => return Box::pin(std::future::ready(Err(SalesError::TwoHalts))),
+                };
+                ends = Some(halt);
+                Bars::OfSale(halt, self.gates.last_bar())
+            }
             _ => Bars::One(bar),
         };
         let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
         Box::pin(async move {
-            let moved = office.carry_out(sale, action, resumed, by, &reason).await;
+            let moved = office.carry_out(sale, action, ends, by, &reason).await;
             match &moved {
                 Ok(Steered::Done(moved)) => {
                     let _ = actor.send(Enter { sale: moved.clone(), forgotten }).await;
@@ -532,7 +537,7 @@ enum Bars {
     /// Those of a SKU that were set before it was resumed.
     OfSku(Sku, u64),
     /// Those of the sale as a whole.
-    OfSale(Resumed, u64),
+    OfSale(Halt, u64),
 }
 
 impl Handler<Lift> for SalesActor {
@@ -542,7 +547,7 @@ impl Handler<Lift> for SalesActor {
         match bars {
             Bars::One(bar) => bar.into_iter().for_each(|bar| self.gates.lift(sale, bar)),
             Bars::OfSku(sku, last) => self.gates.lift_of_sku(sale, &sku, last),
-            Bars::OfSale(resumed, last) => self.gates.lift_of_sale(sale, resumed, last),
+            Bars::OfSale(ended, last) => self.gates.lift_of_sale(sale, ended, last),
         }
     }
 }

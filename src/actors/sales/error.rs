@@ -21,6 +21,8 @@ pub enum SalesError {
     UnknownItem(Sku),
     #[error("a sale that is {status} cannot be told to {action}", status = status.as_str(), action = action.as_str())]
     NotInStatus { sale: SaleId, status: SaleStatus, action: Action },
+    #[error("the sale is paused and stopped: it is to be said which of the two ends")]
+    TwoHalts,
     #[error("a sale that is {status} cannot be planned anew", status = status.as_str())]
     NotADraft { status: SaleStatus },
     #[error("the sale cannot be run as it is planned")]
@@ -109,7 +111,7 @@ impl Fault for SalesError {
             Self::Refused(Refusal::NotAdmitted) => Kind::Forbidden,
             Self::Refused(Refusal::TooFast { .. }) => Kind::TooMany,
             Self::NotInStatus { .. } | Self::NotADraft { .. } | Self::NotReady { .. } => Kind::Conflict,
-            Self::OrdersOpen { .. } => Kind::Conflict,
+            Self::OrdersOpen { .. } | Self::TwoHalts => Kind::Conflict,
             Self::Overtaken | Self::Refused(_) => Kind::Conflict,
             Self::NotValid { .. } => Kind::Invalid,
             Self::Broken(_) => Kind::Internal,
@@ -122,6 +124,7 @@ impl Fault for SalesError {
             Self::UnknownSale(_) => "unknown-sale",
             Self::UnknownItem(_) => "unknown-item",
             Self::NotInStatus { .. } => "not-in-status",
+            Self::TwoHalts => "paused-and-stopped",
             Self::NotADraft { .. } => "not-a-draft",
             Self::NotValid { .. } => "sale-not-valid",
             Self::NotReady { .. } => "sale-not-ready",

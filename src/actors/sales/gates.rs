@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::model::{AdmissionMode, Resumed, Sale, SaleStatus};
+use super::model::{AdmissionMode, Halt, Sale, SaleStatus};
 use super::waiting_room::{Admission, Pacing, PassKey, RetryAfter, TicketNumber};
 use crate::actors::inventory::{Claimed, Line};
 use crate::types::{CustomerId, InvalidValue, Money, OrderId, SaleId, Sku};
@@ -428,25 +428,30 @@ impl Gates {
     }
 
     /// The same of the sale as a whole; those of a pause and of a kill are resumed one at a time.
-    pub fn lift_of_sale(&mut self, sale: SaleId, resumed: Resumed, last: u64) {
+    pub fn lift_of_sale(&mut self, sale: SaleId, ended: Halt, last: u64) {
         if let Some(gate) = self.sales.get_mut(&sale) {
             let is_other = |set: &Bar| {
                 matches!(
-                    (resumed, &set.refusal),
-                    (Resumed::Pause, Refusal::Stopped(_)) | (Resumed::Kill, Refusal::Paused)
+                    (ended, &set.refusal),
+                    (Halt::Pause, Refusal::Stopped(_)) | (Halt::Kill, Refusal::Paused)
                 )
             };
             gate.bars.retain(|set| set.number > last || set.sku.is_some() || is_other(set));
         }
     }
 
-    /// What is resumed when a sale is, as it stands at this moment: a pause, if there is one.
-    pub fn resumes(&self, sale: SaleId) -> Resumed {
-        let is_paused = self.sales.get(&sale).is_some_and(|gate| {
-            gate.sale.status == SaleStatus::Paused
-                || gate.bars.iter().any(|bar| bar.refusal == Refusal::Paused)
-        });
-        if is_paused { Resumed::Pause } else { Resumed::Kill }
+    /// What keeps buyers out of a sale as a whole at this moment, until it is resumed.
+    pub fn halts(&self, sale: SaleId) -> Vec<Halt> {
+        let Some(gate) = self.sales.get(&sale) else { return Vec::new() };
+        let is_barred = |is_it: fn(&Refusal) -> bool| {
+            gate.bars.iter().any(|bar| bar.sku.is_none() && is_it(&bar.refusal))
+        };
+        let is_paused = gate.sale.status == SaleStatus::Paused || is_barred(|it| *it == Refusal::Paused);
+        let is_killed = gate.sale.is_stopped || is_barred(|it| matches!(it, Refusal::Stopped(_)));
+        [(is_paused, Halt::Pause), (is_killed, Halt::Kill)]
+            .into_iter()
+            .filter_map(|(is_on, halt)| is_on.then_some(halt))
+            .collect()
     }
 
     /// The number of the last bar that was set anywhere.
@@ -1250,13 +1255,12 @@ mod tests {
         gates.bar_sku(id, &lamp);
         gates.bar(id, Refusal::Paused);
         gates.bar(id, Refusal::Stopped("the sale".to_owned()));
-        // The pause first, and then the kill.
         let last = gates.last_bar();
-        assert_eq!(gates.resumes(id), Resumed::Pause);
-        gates.lift_of_sale(id, Resumed::Pause, last);
+        assert_eq!(gates.halts(id), [Halt::Pause, Halt::Kill]);
+        gates.lift_of_sale(id, Halt::Pause, last);
         assert_eq!(gates.sales[&id].bars.len(), 2, "the kill's stays, and so does the SKU's");
-        assert_eq!(gates.resumes(id), Resumed::Kill);
-        gates.lift_of_sale(id, Resumed::Kill, last);
+        assert_eq!(gates.halts(id), [Halt::Kill]);
+        gates.lift_of_sale(id, Halt::Kill, last);
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "stopped");
         // Killed once more while that is resumed.
         gates.bar_sku(id, &lamp);

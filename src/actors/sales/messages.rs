@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::error::SalesError;
 use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refusal, Refused, Tally};
-use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft};
+use super::model::{Action, Actor, Changed, Finding, Halt, Sale, SaleDraft};
 use super::proposals::{Proposal, Steered};
 use super::waiting_room::{
     DatedChange, PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber,
@@ -81,13 +81,16 @@ pub struct ValidateSale {
 /// Does something to a sale.
 ///
 /// Answers with the sale. Refuses with `NotInStatus` where the status does not allow it, with `NotValid` or `NotReady`
-/// where the plan or the stock does not, with `OrdersOpen` where it is to be settled too early. Asking twice changes nothing.
+/// where the plan or the stock does not, with `OrdersOpen` where it is to be settled too early, with `TwoHalts` where a
+/// sale that is paused and stopped is to be resumed without a word of which ends. Asking twice changes nothing.
 /// What keeps buyers out is in effect before it is written. A kill may need a second operator.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Steered<Sale>, SalesError>")]
 pub struct MoveSale {
     pub sale: SaleId,
     pub action: Action,
+    /// What resuming is to end, and nothing else, however late or often it arrives; where it is not said, what there is.
+    pub ends: Option<Halt>,
     pub by: Actor,
     pub reason: String,
 }

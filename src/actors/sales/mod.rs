@@ -19,7 +19,7 @@ pub use error::SalesError;
 pub use gates::{Arrival, DECLINED, DeviceId, GATES, Passage, Refusal, Refused, Tally};
 pub use messages::*;
 pub use model::{
-    Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, HoldSeconds, KonbiniTerms, Sale,
+    Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, Halt, HoldSeconds, KonbiniTerms, Sale,
     SaleDraft, SaleItem, SaleStatus, Terms, Turn,
 };
 pub use moves::{Office, SalesPorts};

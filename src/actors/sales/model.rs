@@ -354,6 +354,9 @@ impl Sale {
     pub fn after(&self, action: Action, drains_until: Timestamp) -> Result<Option<Sale>, SalesError> {
         use SaleStatus::{Armed, Cancelled, Closed, Draft, Draining, Open, Paused, Scheduled, Settled};
         let refused = || SalesError::NotInStatus { sale: self.id, status: self.status, action };
+        if action == Action::Resume {
+            return self.after_resume(self.halt().unwrap_or(Halt::Pause));
+        }
         let mut next = self.clone();
         next.version += 1;
         next.status = match (action, self.status) {
@@ -369,9 +372,6 @@ impl Sale {
             (Action::Arm, Scheduled) => Armed,
             (Action::Open, Armed) => Open,
             (Action::Pause, Open) => Paused,
-            (Action::Resume, Paused) => Open,
-            (Action::Resume, status) if self.is_stopped => status,
-            (Action::Resume, Open) => return Ok(None),
             (Action::Drain, Open | Paused) => {
                 next.drains_until = Some(drains_until);
                 Draining
@@ -387,29 +387,26 @@ impl Sale {
             }
             _ => return Err(refused()),
         };
-        match action {
-            Action::Kill => next.is_stopped = true,
-            Action::Resume => next.is_stopped = self.is_stopped && self.status == Paused,
-            _ => {}
-        }
+        next.is_stopped |= action == Action::Kill;
         Ok(Some(next))
     }
 
     /// What resuming makes of the sale; nothing when that is over already. Whoever ends a pause does not undo a kill with it.
-    pub fn after_resume(
-        &self,
-        resumed: Resumed,
-        drains_until: Timestamp,
-    ) -> Result<Option<Sale>, SalesError> {
-        let is_paused = self.status == SaleStatus::Paused;
-        match resumed {
-            Resumed::Pause if !is_paused && self.is_stopped => Ok(None),
-            Resumed::Kill if is_paused && !self.is_stopped => Ok(None),
-            Resumed::Kill if is_paused => {
-                Ok(Some(Sale { is_stopped: false, version: self.version + 1, ..self.clone() }))
-            }
-            _ => self.after(Action::Resume, drains_until),
+    pub fn after_resume(&self, ends: Halt) -> Result<Option<Sale>, SalesError> {
+        let next = Sale { version: self.version + 1, ..self.clone() };
+        match (ends, self.status) {
+            (Halt::Pause, SaleStatus::Paused) => Ok(Some(Sale { status: SaleStatus::Open, ..next })),
+            (Halt::Pause, SaleStatus::Open) => Ok(None),
+            (Halt::Kill, _) if self.is_stopped => Ok(Some(Sale { is_stopped: false, ..next })),
+            (Halt::Kill, status) if !status.is_over() => Ok(None),
+            (_, status) => Err(SalesError::NotInStatus { sale: self.id, status, action: Action::Resume }),
         }
+    }
+
+    /// What keeps buyers out of it, and is ended first.
+    pub fn halt(&self) -> Option<Halt> {
+        let is_paused = self.status == SaleStatus::Paused;
+        is_paused.then_some(Halt::Pause).or_else(|| self.is_stopped.then_some(Halt::Kill))
     }
 
     pub fn item(&self, sku: &Sku) -> Option<&SaleItem> {
@@ -431,11 +428,32 @@ impl Sale {
     }
 }
 
-/// What keeps buyers out of a sale and is to end.
+/// What keeps buyers out of a sale as a whole, until it is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resumed {
+pub enum Halt {
     Pause,
     Kill,
+}
+
+impl Halt {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+impl FromStr for Halt {
+    type Err = InvalidValue;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "pause" => Ok(Self::Pause),
+            "kill" => Ok(Self::Kill),
+            _ => Err(InvalidValue::new("ends", format!("{name:?} is neither \"pause\" nor \"kill\""))),
+        }
+    }
 }
 
 /// Who did something to a sale; the engine itself, by the schedule, when nobody did.

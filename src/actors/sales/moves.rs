@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::gates::{GateRules, Paces};
 use super::messages::{ChangeItem, ReplanSale, SwitchItem, WithdrawProposal};
-use super::model::{Action, Actor, Finding, Resumed, Sale, SaleDraft, SaleStatus};
+use super::model::{Action, Actor, Finding, Halt, Sale, SaleDraft, SaleStatus};
 use super::proposals::{Agreement, Proposal, Steered, Wish};
 use super::store::{Act, SalesStore};
 use super::turns::Turns;
@@ -211,7 +211,7 @@ impl Office {
         &self,
         id: SaleId,
         action: Action,
-        resumed: Resumed,
+        ends: Option<Halt>,
         by: Actor,
         reason: &str,
     ) -> Result<Steered<Sale>, SalesError> {
@@ -221,8 +221,8 @@ impl Office {
         for _ in 0..ATTEMPTS {
             let sale = self.sale(id).await?;
             let drains_until = Timestamp::now().checked_add(self.drain_within).unwrap_or(Timestamp::MAX);
-            let next = match action {
-                Action::Resume => sale.after_resume(resumed, drains_until),
+            let next = match (action, ends) {
+                (Action::Resume, Some(halt)) => sale.after_resume(halt),
                 _ => sale.after(action, drains_until),
             };
             let next = match next {
@@ -285,8 +285,7 @@ impl Office {
 
     /// What the schedule wants; answers with the sale as it is then.
     pub(super) async fn keep(&self, sale: &Sale, action: Action) -> Result<Option<Sale>, SalesError> {
-        // The schedule resumes nothing.
-        match self.carry_out(sale.id, action, Resumed::Pause, None, BY_THE_SCHEDULE).await {
+        match self.carry_out(sale.id, action, None, None, BY_THE_SCHEDULE).await {
             Ok(Steered::Done(sale)) => Ok(Some(sale)),
             // Nobody is asked about what the engine does by itself.
             Ok(Steered::Proposed(_)) => Ok(None),

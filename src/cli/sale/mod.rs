@@ -27,6 +27,7 @@ use self::dry_run::DryRun;
 use self::shown::{ChangeShown, PageShown, ProposalShown, SaleShown, SteeredShown};
 use self::verify_report::VerifyReport;
 use self::watch::Watch;
+use crate::actors::sales::Halt;
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +46,7 @@ pub(super) enum Sale {
     /// Keeps buyers out for a while.
     Pause(Move),
     /// Lets buyers in again after a pause or a kill: into a sale, to one of its SKUs, or everywhere.
-    Resume(Switch),
+    Resume(Resume),
     /// Ends a sale; those who hold pieces can still pay.
     Drain(Move),
     /// Ends a sale and gives back what is left.
@@ -123,6 +124,15 @@ pub(in crate::cli) struct Switch {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct Resume {
+    #[command(flatten)]
+    switch: Switch,
+    /// What ends, `pause` or `kill`, and nothing else; needed where the sale is both paused and stopped.
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["sku", "everything"])]
+    ends: Option<Halt>,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct Withdraw {
     /// The proposal's id.
     proposal: Uuid,
@@ -177,7 +187,7 @@ impl Sale {
             | Self::Close(wanted)
             | Self::Cancel(wanted)
             | Self::Settle(wanted) => &wanted.access,
-            Self::Resume(switch) | Self::Kill(switch) => &switch.access,
+            Self::Resume(Resume { switch, .. }) | Self::Kill(switch) => &switch.access,
             Self::Allot(allot) => &allot.access,
             Self::DryRun(run) => &run.access,
             Self::Watch(watch) => &watch.access,
@@ -210,8 +220,8 @@ impl Sale {
             Self::Close(wanted) => return wanted.carry_out("close", config).await,
             Self::Cancel(wanted) => return wanted.carry_out("cancel", config).await,
             Self::Settle(wanted) => return wanted.carry_out("settle", config).await,
-            Self::Resume(switch) => return switch.carry_out("resume", config).await,
-            Self::Kill(switch) => return switch.carry_out("kill", config).await,
+            Self::Resume(resume) => return resume.carry_out(config).await,
+            Self::Kill(switch) => return switch.carry_out("kill", switch.why.body(), config).await,
             Self::Allot(allot) => return allot.carry_out(config).await,
             Self::DryRun(run) => return run.carry_out(config).await,
             Self::Watch(watch) => watch.carry_out(config).await?,
@@ -266,11 +276,11 @@ impl Move {
 }
 
 impl Switch {
-    async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<ExitCode> {
+    async fn carry_out(&self, action: &str, body: String, config: &Config) -> anyhow::Result<ExitCode> {
         let desk = self.access.open(config).await?;
         let Some(sale) = self.sale else {
             let path = format!("/v1/admin/{action}");
-            let switched = desk.post::<SteeredShown<Value>>(&path, self.why.body()).await?;
+            let switched = desk.post::<SteeredShown<Value>>(&path, body).await?;
             switched.tell_with(|switched| switched.text(shown::switch));
             return Ok(switched.value.exit_code());
         };
@@ -278,10 +288,21 @@ impl Switch {
             Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", desk::in_a_path(sku)?),
             None => format!("/v1/admin/sales/{sale}/{action}"),
         };
-        let sale = desk.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
+        let sale = desk.post::<SteeredShown<SaleShown>>(&path, body).await?;
         let text = if self.sku.is_some() { SaleShown::to_string } else { SaleShown::heading };
         sale.tell_with(|sale| sale.text(text));
         Ok(sale.value.exit_code())
+    }
+}
+
+impl Resume {
+    async fn carry_out(&self, config: &Config) -> anyhow::Result<ExitCode> {
+        let Self { switch, ends } = self;
+        let body = match ends {
+            Some(ends) => json!({"reason": switch.why.reason, "ends": ends.as_str()}).to_string(),
+            None => switch.why.body(),
+        };
+        switch.carry_out("resume", body, config).await
     }
 }
 

@@ -16,8 +16,8 @@ use super::session::{Operator, Submitted, Visitor, sign_in_page};
 use super::words::{Words, fill};
 use super::{HOME, japan};
 use crate::actors::sales::{
-    Action, ChangeItem, Finding, GATES, GetLive, GetSale, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
-    SalesError, Steered, SwitchEverything, SwitchItem, Turn, ValidateSale,
+    Action, ChangeItem, Finding, GATES, GetLive, GetSale, Halt, ListChanges, ListSales, MoveSale, Sale,
+    SaleStatus, SalesError, Steered, SwitchEverything, SwitchItem, Turn, ValidateSale,
 };
 use crate::error::Fault;
 use crate::http::answer::Answer;
@@ -202,11 +202,15 @@ struct Control {
 }
 
 impl Control {
-    fn of(words: &Words, sale: SaleId, action: Action) -> Self {
+    fn of(words: &Words, sale: &Sale, action: Action) -> Self {
         let label = words.action(action.as_str());
+        let mut href = format!("{HOME}/sales/{}/confirm?action={}", sale.id, action.as_str());
+        if let (Action::Resume, Some(halt)) = (action, sale.halt()) {
+            href += &format!("&ends={}", halt.as_str());
+        }
         Self {
             id: format!("control-{}", action.as_str()),
-            href: format!("{HOME}/sales/{sale}/confirm?action={}", action.as_str()),
+            href,
             name: label.clone(),
             label,
             tone: tone(action.as_str()),
@@ -404,7 +408,7 @@ fn controls(words: &Words, sale: &Sale) -> Vec<Control> {
     let may = |action: &Action| {
         *action != Action::Open && matches!(sale.after(*action, Timestamp::MAX), Ok(Some(_)))
     };
-    Action::ALL.into_iter().filter(may).map(|action| Control::of(words, sale.id, action)).collect()
+    Action::ALL.into_iter().filter(may).map(|action| Control::of(words, sale, action)).collect()
 }
 
 fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
@@ -560,6 +564,9 @@ pub struct ConfirmQuery {
     action: String,
     #[serde(default, deserialize_with = "crate::http::input::optional_text")]
     sku: Option<Sku>,
+    /// What is to be resumed.
+    #[serde(default, deserialize_with = "crate::http::input::optional_text")]
+    ends: Option<Halt>,
     /// What somebody proposed.
     allotment: Option<i64>,
 }
@@ -572,24 +579,26 @@ pub async fn confirm_move(
     gateway: Data<Gateway>,
 ) -> Answer {
     let words = operator.words();
-    let ConfirmQuery { action, sku, allotment: wanted } = query.0;
+    let ConfirmQuery { action, sku, ends, allotment: wanted } = query.0;
     let known = gateway.ports.sales.get_sale.ask(GetSale { sale: sale.0 }).await?;
     let here = format!("{HOME}/sales/{}", sale.0);
     let mut what = known.draft.name.clone();
     let mut effect = words.effect(&action);
-    if action == Action::Resume.as_str() && known.is_stopped && known.status == SaleStatus::Paused {
-        effect = words.effect("resume-paused");
-    }
     let mut hidden = Vec::new();
     let mut allotment = None;
     let to = match &sku {
         None => {
-            action
+            let wanted = action
                 .parse::<Action>()
                 .ok()
                 .filter(|action| *action != Action::Open)
                 .ok_or_else(Problem::not_found)?;
             hidden.push(("action", action.clone()));
+            // What the question is about is what the answer ends, whatever else was done in between.
+            if let (Action::Resume, Some(ends)) = (wanted, ends.or_else(|| known.halt())) {
+                effect = words.effect(effect_of_resuming(&known, ends));
+                hidden.push(("ends", ends.as_str().to_owned()));
+            }
             "move"
         }
         Some(sku) => {
@@ -624,6 +633,14 @@ pub async fn confirm_move(
         frame: operator.frame(&gateway).await,
     };
     pages::show(StatusCode::OK, &page)
+}
+
+fn effect_of_resuming(sale: &Sale, ends: Halt) -> &'static str {
+    match ends {
+        Halt::Pause if sale.is_stopped => "resume-paused",
+        Halt::Kill if sale.status == SaleStatus::Paused => "resume-stopped",
+        _ => "resume",
+    }
 }
 
 /// Asks whether everything is to be stopped, or let in again.
@@ -708,15 +725,24 @@ pub fn refused_with(words: &Words, why: &str) -> Outcome {
 
 /// Does something to a sale.
 pub async fn move_sale(sale: FromPath<SaleId>, submitted: Submitted, gateway: Data<Gateway>) -> Answer {
-    submitted.form.check(&["token", "action", "reason"], &[])?;
     let action: Action = submitted.form.text("action").parse()?;
+    let fields = if action == Action::Resume {
+        &["token", "action", "reason", "ends"][..]
+    } else {
+        &["token", "action", "reason"]
+    };
+    submitted.form.check(fields, &[])?;
+    let ends = match submitted.form.text("ends") {
+        "" => None,
+        ends => Some(ends.parse::<Halt>()?),
+    };
     if action == Action::Open {
         return Err(Problem::new(422, "invalid-form", "the schedule alone opens a sale"));
     }
     let Some(reason) = submitted.reason() else {
         return refuse_form(&submitted, &gateway, sale.0, submitted.operator.words().reason_needed).await;
     };
-    let asked = MoveSale { sale: sale.0, action, by: submitted.by(), reason };
+    let asked = MoveSale { sale: sale.0, action, ends, by: submitted.by(), reason };
     let result = gateway.ports.sales.move_sale.ask(asked).await;
     answer(&submitted, &gateway, sale.0, action.as_str(), result).await
 }

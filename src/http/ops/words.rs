@@ -424,6 +424,8 @@ coded! {
         "ただちに注文の受付を再開します。別の停止スイッチが働いているものは停止したままです。";
     "effect resume-paused": "The pause ends. The sale stays stopped by its switch until it is resumed once more.",
         "一時停止を解除します。停止スイッチは働いたままで、もう一度再開するまで受け付けません。";
+    "effect resume-stopped": "The switch lets go of the sale. It stays paused until it is resumed once more.",
+        "停止スイッチを解除します。一時停止は続き、もう一度再開するまで受け付けません。";
     "effect drain": "Nobody can order any more, and this cannot be taken back. Those who hold pieces can still pay.",
         "以後の注文はできなくなり、取り消せません。確保済みの方は支払いできます。";
     "effect close": "The sale ends now, and this cannot be taken back. What is left goes back to general stock.",
@@ -472,6 +474,8 @@ coded! {
     "refusal unknown-proposal": "It waits no longer: it was carried out, withdrawn, or has lapsed.", "すでに実行・取り下げ済みか、期限切れです。";
     "refusal too-many-proposals": "Too much waits for a second operator already.", "承認待ちが多すぎます。";
     "refusal not-in-status": "The status of the sale does not allow it.", "セールの状態により、この操作はできません。";
+    "refusal paused-and-stopped": "The sale is paused and stopped. Say which of the two ends.",
+        "一時停止と停止スイッチの両方が働いています。どちらを解除するか指定してください。";
     "refusal overtaken": "Somebody else changed the sale at the same time.", "同時に別の人が変更しました。";
     "refusal below-promised": "More pieces than that are held or sold already.", "すでに確保・販売された数を下回ります。";
     "refusal allotment-differs": "The allotment has changed meanwhile. Look at it and try again.",
