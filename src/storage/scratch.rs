@@ -6,14 +6,13 @@ use tokio_postgres::error::SqlState;
 
 use super::{Connection, Database, StorageError};
 
-/// What is said in the database itself of every one that was made here; no other is ever dropped.
-const MARK: &str = "shobai scratch";
 /// A server that hangs is not waited for any longer.
 const WITHIN: Duration = Duration::from_secs(30);
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
 
-/// An empty database of its own. One that is not dropped in order is dropped when the next one of that name is made.
+/// An empty database of its own. It is noted in the shop's before it is made: one that is not dropped in order is dropped when
+/// the next one of that name is made, at whatever moment its maker was killed. No other is ever dropped.
 pub struct Scratch {
     pub database: Database,
     name: String,
@@ -32,6 +31,12 @@ pub enum ScratchError {
     Storage(#[from] StorageError),
 }
 
+impl From<tokio_postgres::Error> for ScratchError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
 impl Scratch {
     /// Makes the database `<the shop's>_<suffix>`, in place of one that was left behind.
     pub async fn make(shop: &Database, suffix: &str) -> Result<Self, ScratchError> {
@@ -39,14 +44,13 @@ impl Scratch {
             let connection = shop.connect_unhurried().await?;
             let name = name_beside(&connection, suffix).await?;
             drop_leftover(&connection, &name).await?;
-            let quoted = quoted(&name);
-            // A statement each: neither runs in a transaction.
-            for statement in [
-                format!("create database {quoted} template template0"),
-                format!("comment on database {quoted} is '{MARK}'"),
-            ] {
-                connection.batch_execute(&statement).await.map_err(|error| told(error, &name))?;
+            connection.execute(include_str!("../../sql/storage/insert_scratch.sql"), &[&name]).await?;
+            let statement = format!("create database {} template template0", quoted(&name));
+            let created = connection.batch_execute(&statement).await.map_err(|error| told(error, &name));
+            if let Err(ScratchError::NotAllowed) = created {
+                forget(&connection, &name).await?;
             }
+            created?;
             Ok(Self { database: shop.beside(&name)?, name, shop: shop.clone() })
         })
         .await
@@ -68,7 +72,8 @@ impl Scratch {
         in_time(async {
             let connection = self.shop.connect_unhurried().await?;
             let statement = format!("drop database if exists {} with (force)", quoted(&self.name));
-            Ok(connection.batch_execute(&statement).await.map_err(StorageError::from)?)
+            connection.batch_execute(&statement).await?;
+            forget(&connection, &self.name).await
         })
         .await
     }
@@ -80,18 +85,22 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ScratchError>>) -> Resu
 }
 
 async fn drop_leftover(connection: &Connection, name: &str) -> Result<(), ScratchError> {
-    let mark = connection
-        .query_opt(include_str!("../../sql/storage/find_database_mark.sql"), &[&name])
-        .await
-        .map_err(StorageError::from)?;
-    match mark.map(|row| row.get::<_, Option<String>>("mark")) {
-        None => Ok(()),
-        Some(Some(mark)) if mark == MARK => {
+    let found = connection.query_one(include_str!("../../sql/storage/find_scratch.sql"), &[&name]).await?;
+    match (found.get("is_there"), found.get("is_ours")) {
+        // One that is noted is perhaps being made at this moment, for a maker who is gone.
+        (false, _) => Ok(()),
+        (true, true) => {
             let statement = format!("drop database if exists {}", quoted(name));
-            connection.batch_execute(&statement).await.map_err(|error| told(error, name))
+            connection.batch_execute(&statement).await.map_err(|error| told(error, name))?;
+            forget(connection, name).await
         }
-        Some(_) => Err(ScratchError::NotOurs(name.to_owned())),
+        (true, false) => Err(ScratchError::NotOurs(name.to_owned())),
     }
+}
+
+async fn forget(connection: &Connection, name: &str) -> Result<(), ScratchError> {
+    connection.execute(include_str!("../../sql/storage/delete_scratch.sql"), &[&name]).await?;
+    Ok(())
 }
 
 fn told(error: tokio_postgres::Error, name: &str) -> ScratchError {

@@ -200,7 +200,7 @@ async fn what_a_dry_run_left_behind_goes_and_what_is_somebody_elses_stays() {
     let body = json!({"reason": "whose is it?", "customers": 20, "seconds": 3});
     let refused = staff.post(&format!("/v1/admin/sales/{sale}/dry-run"), body).await;
     refused.expect_problem(409, "no-dry-run-database");
-    engine.by_hand(&format!("comment on database {name} is 'shobai scratch'")).await;
+    engine.by_hand(&format!("insert into storage.scratch (name) values ('{name}')")).await;
     let engine = engine.restart().await;
 
     eventually("the database that was left behind is dropped", async || {

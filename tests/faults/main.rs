@@ -12,6 +12,7 @@ mod buyers;
 mod by_hand;
 mod crowd;
 mod database_away;
+mod dry_run_killed;
 mod killed;
 mod last_pieces;
 mod operator;

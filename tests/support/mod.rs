@@ -260,10 +260,8 @@ impl TestEngine {
 
     /// The first column of the first row, as somebody at the prompt is told it.
     pub async fn told(&self, sql: &str) -> Option<String> {
-        self.by_hand(sql).await.into_iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
+        use secrecy::ExposeSecret as _;
+        told(self.config.postgres.url.expose_secret(), sql).await
     }
 
     /// Keeps everybody from writing into a table for so many seconds.
@@ -291,6 +289,14 @@ impl TestEngine {
         );
         eventually(&format!("a lock of {table}: {which}"), async || self.told(&locks).await).await;
     }
+}
+
+/// The first column of the first row, as somebody at the prompt is told it.
+pub async fn told(url: &str, sql: &str) -> Option<String> {
+    by_hand(url, sql).await.into_iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
 }
 
 /// Runs SQL as somebody at the database's own prompt would: without the engine's settings.

@@ -157,12 +157,17 @@ impl Shop {
     pub async fn staff(&self) -> Client {
         let email = "second@example.jp";
         self.anybody().registered(email).await;
+        let staff = format!("update users.users set role = 'staff' where email = '{email}'");
+        by_hand(&self.database_url(), &staff).await;
+        self.anybody().signed_in(email).await
+    }
+
+    /// How somebody at the prompt finds the engine's database.
+    pub fn database_url(&self) -> String {
         let pid_file =
             fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).expect("a cluster");
         let [port, socket] = [3, 4].map(|line| pid_file.lines().nth(line).expect("an address"));
-        let url = format!("host={socket} port={port} user=shobai dbname=shobai");
-        by_hand(&url, &format!("update users.users set role = 'staff' where email = '{email}'")).await;
-        self.anybody().signed_in(email).await
+        format!("host={socket} port={port} user=shobai dbname=shobai")
     }
 
     /// All that work in the cluster.
