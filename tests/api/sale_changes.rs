@@ -140,21 +140,56 @@ async fn an_allotment_that_was_changed_and_not_written_down_is_written_at_the_ne
         let request = operator.staff.request(reqwest::Method::PATCH, &path);
         operator.staff.send(request.json(&change)).await.expect(200).body["items"][0]["allotment"].clone()
     };
+    let is_planned = async |operator: &Operator, pieces: i64| {
+        eventually("the plan says so", async || {
+            let found = operator.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200).body;
+            (found["items"][0]["allotment"] == pieces).then_some(())
+        })
+        .await;
+    };
     assert_eq!(allot(&operator, 15, 10).await, 15);
-    // As a kill leaves it between the stock's owner and the plan.
+    // As a kill leaves it between the stock's owner and the plan; and then it cannot be written at once.
     engine.by_hand("update sales.items set allotment = 10").await;
+    refuse_plans(&engine).await;
 
     let engine = engine.restart().await;
 
     let operator = Operator::of(&engine).await;
-    let found = operator.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200).body;
-    assert_eq!(found["items"][0]["allotment"], 15);
+    eventually("it was tried", async || tries(&engine).await.filter(|tries| *tries > 0)).await;
+    engine.by_hand("drop trigger refuse on sales.items").await;
+    is_planned(&operator, 15).await;
     let changes = operator.staff.get(&format!("/v1/admin/sales/{sale}/changes")).await.expect(200);
     let last = changes.items().last().expect("a change");
     assert_eq!((&last["action"], &last["actor"]), (&json!("allot"), &Value::Null), "{last}");
     assert_eq!(allot(&operator, 20, 15).await, 20);
+
+    // Whoever is told that it failed, and lets it be, leaves a plan that says what is set apart all the same.
+    refuse_plans(&engine).await;
+    let change = json!({"allotment": 25, "expected": 20, "reason": "a test"});
+    let failed =
+        operator.staff.send(operator.staff.request(reqwest::Method::PATCH, &path).json(&change)).await;
+    assert!(failed.status >= 500, "{failed:?}");
+    engine.by_hand("drop trigger refuse on sales.items").await;
+    is_planned(&operator, 25).await;
     expect_no_findings(&engine).await;
     engine.stop().await;
+}
+
+/// Keeps the plans of sales from being written, and counts who tries.
+async fn refuse_plans(engine: &TestEngine) {
+    engine
+        .by_hand(
+            "create sequence if not exists public.tries;
+             create or replace function public.refuse() returns trigger language plpgsql as $$
+             begin perform nextval('public.tries'); raise exception 'not now'; end $$;
+             create trigger refuse before update on sales.items for each row execute function public.refuse()",
+        )
+        .await;
+}
+
+async fn tries(engine: &TestEngine) -> Option<i64> {
+    let tries = "select case when is_called then last_value else 0 end from public.tries";
+    engine.told(tries).await?.parse().ok()
 }
 
 #[actix::test]

@@ -39,6 +39,8 @@ pub struct SalesActor {
     gates: Gates,
     /// What the schedule is doing at the moment, so that it does not begin it twice.
     busy: HashSet<SaleId>,
+    /// Whose plan is about to follow what is set apart for it.
+    following: HashSet<SaleId>,
     /// How often in succession the schedule could not be kept.
     failures: HashMap<SaleId, u32>,
     /// Sales that are settled and took their leave of the gates, the latest opening first.
@@ -76,6 +78,7 @@ impl SalesActor {
             office,
             gates,
             busy: HashSet::new(),
+            following: HashSet::new(),
             failures: HashMap::new(),
             settled: Vec::new(),
             proposals: Vec::new(),
@@ -92,17 +95,8 @@ impl SalesActor {
     /// Keeps every question waiting until the sales and all that was claimed in them are loaded.
     fn load(&self, context: &mut Context<Self>) {
         let office = self.office.clone();
-        let loading = async move {
-            let mut back_off = BACK_OFF_FIRST;
-            loop {
-                match load(&office).await {
-                    Ok(loaded) => return loaded,
-                    Err(error) => tracing::warn!(%error, ?back_off, "the sales cannot be loaded"),
-                }
-                tokio::time::sleep(back_off).await;
-                back_off = (back_off * 2).min(BACK_OFF_MAX);
-            }
-        };
+        let loading =
+            async move { until_done("the sales cannot be loaded", async || load(&office).await).await };
         context.wait(loading.into_actor(self).map(|loaded, actor, context| {
             actor.gates.set_stopped(loaded.is_stopped);
             actor.settled = loaded.settled.into_iter().map(Arc::new).collect();
@@ -119,17 +113,22 @@ impl SalesActor {
         }));
     }
 
-    /// Has written down what a kill kept from being: see `Office::follow_parts`.
-    fn follow_parts(&self, sale: SaleId, context: &Context<Self>) {
-        let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
-        actix_rt::spawn(async move {
-            match office.follow_parts(sale).await {
-                Ok(sale) => actor.do_send(Enter { sale, forgotten }),
-                Err(error) => {
-                    tracing::warn!(%sale, %error, "what is set apart for a sale is not looked at again")
-                }
-            }
-        });
+    /// Has written down what a kill or the database kept from being, as soon as it can be: see `Office::follow_parts`.
+    fn follow_parts(&mut self, sale: SaleId, context: &mut Context<Self>) {
+        if !self.following.insert(sale) {
+            return;
+        }
+        let (office, forgotten) = (self.office.clone(), self.forgotten);
+        let following = async move {
+            until_done("a changed allotment is not written down yet", async || {
+                office.follow_parts(sale).await
+            })
+            .await
+        };
+        context.spawn(following.into_actor(self).map(move |found, actor, context| {
+            actor.following.remove(&sale);
+            actor.handle(Enter { sale: found, forgotten }, context);
+        }));
     }
 
     /// Does what the schedule wants by now, each sale beside the others.
@@ -303,6 +302,19 @@ impl SalesActor {
             let _ = actor.send(Enter { sale: sale.clone(), forgotten }).await;
             Ok(sale)
         })
+    }
+}
+
+/// Does something as often as it takes.
+async fn until_done<T>(trouble: &str, work: impl AsyncFn() -> Result<T, SalesError>) -> T {
+    let mut back_off = BACK_OFF_FIRST;
+    loop {
+        match work().await {
+            Ok(done) => return done,
+            Err(error) => tracing::warn!(%error, ?back_off, "{trouble}"),
+        }
+        tokio::time::sleep(back_off).await;
+        back_off = (back_off * 2).min(BACK_OFF_MAX);
     }
 }
 
@@ -613,12 +625,35 @@ impl Handler<ChangeItem> for SalesActor {
         let ChangeItem { sale, sku, allotment, expected, .. } = message.clone();
         Box::pin(async move {
             let changed = office.change_item(message).await;
-            if let Ok(Steered::Done(sale)) = &changed {
-                let _ = actor.send(Enter { sale: sale.clone(), forgotten }).await;
+            match &changed {
+                Ok(Steered::Done(sale)) => {
+                    let _ = actor.send(Enter { sale: sale.clone(), forgotten }).await;
+                }
+                Ok(Steered::Proposed(_)) => {}
+                // Perhaps the stock's owner has changed it, and only the plan says something else.
+                Err(_) => actor.do_send(FollowParts { sale }),
             }
             tell_proposal(&actor, Wish::Lower { sale, sku, allotment, expected }, &changed).await;
             changed
         })
+    }
+}
+
+/// Tells the actor itself that a sale's plan may say something else than what is set apart for it.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct FollowParts {
+    sale: SaleId,
+}
+
+impl Handler<FollowParts> for SalesActor {
+    type Result = ();
+
+    fn handle(&mut self, FollowParts { sale }: FollowParts, context: &mut Context<Self>) {
+        // One that is not known has nothing set apart.
+        if self.gates.sale(sale).is_some() {
+            self.follow_parts(sale, context);
+        }
     }
 }
 

@@ -315,7 +315,7 @@ impl Office {
     }
 
     /// Writes down what the stock's owner has of a sale where the plan says something else: the engine was killed between the
-    /// two. Answers with the sale as it is then.
+    /// two, or the plan could not be written. Answers with the sale as it is then.
     pub(super) async fn follow_parts(&self, id: SaleId) -> Result<Sale, SalesError> {
         let _turn = self.turns.take(Some(id)).await;
         let parts = self.parts(id).await?;
@@ -327,7 +327,9 @@ impl Office {
             if pieces != item.allotment {
                 let reason = "as many as are set apart";
                 let act = Act { by: None, proposed_by: None, reason, at: Timestamp::now() };
-                self.store.change_item(&sale, &item, pieces, &act).await?;
+                if !self.store.change_item(&sale, &item, pieces, &act).await? {
+                    return Err(SalesError::Overtaken);
+                }
                 sale = self.sale(id).await?;
             }
         }
