@@ -77,7 +77,9 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     operator.does(&["pause", sale, "--reason", "too fast"]).await;
     let buyer = shop.anybody().with_token(shop.customers(1).await.remove(0));
     buyer.orders(SKU, 1).await.expect_problem(409, "sale-paused");
-    operator.does(&["resume", sale]).await;
+    for _ in 0..2 {
+        operator.does(&["resume", sale, "--ends", "pause"]).await;
+    }
     let unpaid = buyer.orders(SKU, 1).await.expect(201);
 
     assert!(operator.does(&["allot", sale, SKU, "400", "--expected", "500"]).await.contains("400 pieces"));
@@ -123,6 +125,14 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     let nobodys = ["report", "00000000-0000-7000-8000-000000000000", "--out", path];
     assert_eq!(operator.says(&nobodys).await.status.code(), Some(2));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "an earlier report is left alone");
+    // Behind a link, which stays one.
+    let link = shop.data_dir().join("latest.json");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    std::fs::write(&file, "an earlier one").unwrap();
+    operator.does(&["report", sale, "--out", link.to_str().unwrap()]).await;
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(std::fs::read_to_string(&file).unwrap().contains("Midnight"));
+    std::fs::write(&file, &text).unwrap();
     let order: Value = serde_json::from_str::<Value>(&text).unwrap()["rows"][0]["row"]["order"].clone();
     std::fs::write(&file, text.replacen("Midnight", "Midday", 1)).unwrap();
     let changed = shop.run(&["sale", "verify-report", path]).await;

@@ -100,7 +100,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/ops/language").post(ops::choose_language))
         .service(at("/ops/confirm").get(ops::confirm_everything))
         .service(at("/ops/switch").post(ops::switch_everything))
-        .service(at("/ops/proposals/{id}/withdraw").post(ops::withdraw_proposal))
+        .service(at("/ops/proposals/{id}/withdraw").get(ops::confirm_withdrawal).post(ops::withdraw_proposal))
         .service(at("/ops/sales").post(ops::create_sale))
         .service(at("/ops/sales/new").get(ops::plan_sale))
         .service(at("/ops/sales/{id}").get(ops::get_sale))

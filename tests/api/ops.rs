@@ -525,6 +525,21 @@ async fn the_buttons_move_the_sale_and_the_history_tells_who_and_why() {
 
     browser.moves(&sale, "kill").await.expect(200);
     customer.orders("LAMP", 1).await.expect_problem(409, "stopped");
+    // A question ends what it was about, however often and late it is answered, and nothing else.
+    browser.moves(&sale, "pause").await.expect(200);
+    let page = browser.get(&format!("/ops/sales/{sale}")).await.expect(200);
+    assert!(page.text.contains("/confirm?action=resume&#38;ends=pause"), "{}", page.text);
+    let question =
+        browser.get(&format!("/ops/sales/{sale}/confirm?action=resume&ends=pause")).await.expect(200);
+    assert!(question.text.contains("The sale stays stopped by its switch"), "{}", question.text);
+    assert!(question.text.contains(r#"name="ends" value="pause""#), "{}", question.text);
+    let ends = [("action", "resume"), ("ends", "pause"), ("reason", "for a test")];
+    for _ in 0..2 {
+        browser.post(&format!("/ops/sales/{sale}/move"), &ends).await.expect(303);
+    }
+    customer.orders("LAMP", 1).await.expect_problem(409, "stopped");
+    let question = browser.get(&format!("/ops/sales/{sale}/confirm?action=resume")).await.expect(200);
+    assert!(question.text.contains(r#"name="ends" value="kill""#), "{}", question.text);
     browser.moves(&sale, "resume").await.expect(200);
 
     // One SKU, and its pieces.

@@ -246,18 +246,23 @@ async fn the_page_shows_what_waits_and_lets_another_one_confirm_or_withdraw_it()
         "{asked:?}"
     );
     let id = open_proposals(&operator.staff).await[0]["id"].as_str().expect("an id").to_owned();
+    let asked = second.get(&format!("/ops/proposals/{id}/withdraw")).await.expect(200);
+    assert!(
+        asked.text.contains("Withdraw: LAMP: allotment 10 → 6") && asked.text.contains("It waits no longer")
+    );
     second.post(&format!("/ops/proposals/{id}/withdraw"), &[("reason", "")]).await.expect(422);
     let enough = [("reason", "enough for today")];
     let answer = second.post(&format!("/ops/proposals/{id}/withdraw"), &enough).await;
     let withdrawn = second.follow(answer).await.expect(200);
     assert!(withdrawn.text.contains("Done: Withdrawn.") && withdrawn.text.contains("enough for today"));
+    second.get(&format!("/ops/proposals/{id}/withdraw")).await.expect(404);
 
     // Everything.
     first.get("/ops").await.expect(200);
     let answer = first.post("/ops/switch", &[("action", "kill"), ("reason", "a test")]).await;
     let shown = first.follow(answer).await.expect(200);
     assert!(
-        shown.text.contains("Orders are being taken.") && shown.text.contains(">Withdraw</button>"),
+        shown.text.contains("Orders are being taken.") && shown.text.contains(">Withdraw</a>"),
         "{shown:?}"
     );
     second.get("/ops").await.expect(200);

@@ -161,8 +161,14 @@ impl Chromium {
         std::fs::write(Path::new(PICTURES).join(format!("{name}.png")), bytes).expect("a file");
     }
 
-    /// Ends it, after a look at what it has to say: no error, no warning, and nothing that was asked of anybody else.
+    /// Ends it, after a look at what it has to say.
     pub async fn closes(mut self) {
+        self.was_quiet().await;
+        self.session.take().expect("a session").ends().await.expect("its end");
+    }
+
+    /// No error, no warning, and nothing that was asked of anybody else.
+    pub async fn was_quiet(&self) {
         let said = self.session().log("browser").await.expect("its log");
         let bad: Vec<_> =
             said.iter().filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING").collect();
@@ -180,7 +186,6 @@ impl Chromium {
         let foreign: Vec<_> =
             asked.iter().filter(|url| !own.iter().any(|own| url.starts_with(own))).collect();
         assert!(foreign.is_empty(), "{foreign:?}");
-        self.session.take().expect("a session").ends().await.expect("its end");
     }
 }
 

@@ -70,12 +70,32 @@ async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
     // What somebody proposes, and the switch for everything.
     tells(&staff, "kill").await;
     page.sees("a proposal", &format!("{}?.includes('Stop everything')", text_of("#proposals"))).await;
-    tells(&other, "kill").await;
+    // Confirmed where it is seen, and seen there.
+    page.clicks("#proposals a.danger").await;
+    page.sees("a question", "document.activeElement.id === 'reason'").await;
+    page.types("#reason", "so it is").await;
+    page.presses(crate::webdriver::ENTER).await;
+    page.sees("the outcome", &format!("{}.includes('Done: Kill')", text_of("#outcome"))).await;
+    assert_eq!(page.value("document.querySelector('#state .switch')").await, Value::Null);
     let stopped = "[...document.querySelectorAll('#state .badge.stopped')].length === 1";
     page.sees("everything is stopped", stopped).await;
     page.sees("no proposal", "!document.getElementById('proposals')").await;
     tells(&staff, "resume").await;
     page.sees("nothing is stopped", "!document.querySelector('#state .badge.stopped')").await;
+
+    // Whatever else is done meanwhile, what is typed stays.
+    tells(&staff, &format!("sales/{sale}/kill")).await;
+    page.clicks("#proposals a[href$='/withdraw']").await;
+    page.sees("a question", "document.activeElement.id === 'reason'").await;
+    page.types("#reason", "not now").await;
+    tells(&other, &format!("sales/{sale}/pause")).await;
+    page.sees("paused", "document.querySelector('#state .badge.paused')").await;
+    assert_eq!(page.value("document.querySelector('#reason').value").await, "not now");
+    page.presses(crate::webdriver::ENTER).await;
+    page.sees("the outcome", &format!("{}.includes('Done: Withdrawn')", text_of("#outcome"))).await;
+    page.sees("no proposal", "!document.getElementById('proposals')").await;
+    tells(&staff, &format!("sales/{sale}/resume")).await;
+    page.sees("it is open again", "document.querySelector('#state .badge.open')").await;
 
     // What the light found.
     page.sees("a green light", "document.getElementById('light').dataset.is === 'true'").await;
@@ -106,6 +126,16 @@ async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
     page.sees("the outcome has the focus", "document.activeElement.id === 'outcome'").await;
     page.sees("no countdown", &format!("!{countdown}.includes('Closes in')")).await;
     assert_eq!(page.value(&text_of(".countdown-time")).await, Value::from(""));
-    page.closes().await;
+    page.was_quiet().await;
+
+    // An engine that is gone is told where somebody looks: in the open dialog.
+    page.clicks("#control-settle").await;
+    page.sees("a question", "document.activeElement.id === 'reason'").await;
+    page.types("#reason", "at last").await;
     engine.stop().await;
+    page.presses(crate::webdriver::ENTER).await;
+    let told = "document.querySelector('dialog[open] [role=alert]')?.textContent";
+    page.sees("no answer", &format!("{told}?.includes('did not answer')")).await;
+    assert_eq!(page.value("document.querySelector('dialog #reason').value").await, "at last");
+    page.takes_a_picture("no-answer", 700).await;
 }

@@ -16,7 +16,7 @@
   });
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.elt instanceof HTMLFormElement && dialog.contains(event.detail.elt)) {
-      // Without an answer nothing is known, so the question stays where it was.
+      // Without an answer nothing is known, so the question stays where it was, and tells that.
       if (!event.detail.xhr || event.detail.xhr.status === 0) return;
       dialog.close();
       showOutcome();
@@ -29,12 +29,24 @@
     outcome.scrollIntoView({ block: "nearest" });
     if (!dialog.open) outcome.focus({ preventScroll: true });
   };
-  document.body.addEventListener("htmx:sendError", () => {
-    const outcome = document.getElementById("outcome");
-    if (!outcome) return;
+  const unanswered = () => content.querySelector('[role="alert"]');
+  document.body.addEventListener("htmx:beforeRequest", () => unanswered()?.remove());
+  document.body.addEventListener("htmx:sendError", (event) => {
     const told = document.createElement("div");
     told.className = "outcome refused";
     told.append(Object.assign(document.createElement("p"), { textContent: dialog.dataset.noAnswer }));
+    if (dialog.contains(event.detail.elt)) {
+      // What is behind an open dialog is neither seen nor read aloud.
+      unanswered()?.remove();
+      told.role = "alert";
+      told.tabIndex = -1;
+      content.prepend(told);
+      // The button that was pressed cannot have it while it waits.
+      if (!content.contains(document.activeElement)) told.focus();
+      return;
+    }
+    const outcome = document.getElementById("outcome");
+    if (!outcome) return;
     outcome.replaceChildren(told);
     showOutcome();
   });

@@ -46,15 +46,21 @@ impl Report {
         let desk = self.access.open(config).await?;
         match &self.out {
             Some(out) => {
-                // An earlier one stays as it is until this one is whole.
-                let mut begun = out.clone().into_os_string();
-                begun.push(".part");
-                let file =
+                // An earlier one stays as it is until this one is whole; a pipe or a device is written into.
+                let file = std::fs::canonicalize(out).unwrap_or_else(|_| out.clone());
+                let is_replaced = std::fs::metadata(&file).map_or(true, |found| found.is_file());
+                let mut begun = file.clone().into_os_string();
+                if is_replaced {
+                    begun.push(".part");
+                }
+                let opened =
                     File::create(&begun).with_context(|| format!("{} cannot be written", out.display()))?;
-                let fetched = desk.fetch(&path, media_type, BufWriter::new(file)).await;
-                let written = fetched.and_then(|bytes| Ok(std::fs::rename(&begun, out).map(|()| bytes)?));
-                if written.is_err() {
-                    let _ = std::fs::remove_file(&begun);
+                let mut written = desk.fetch(&path, media_type, BufWriter::new(opened)).await;
+                if is_replaced {
+                    written = written.and_then(|bytes| Ok(std::fs::rename(&begun, file).map(|()| bytes)?));
+                    if written.is_err() {
+                        let _ = std::fs::remove_file(&begun);
+                    }
                 }
                 println!("{} bytes in {}", written?, out.display());
             }

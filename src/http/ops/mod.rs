@@ -11,6 +11,7 @@ mod japan;
 mod live;
 mod pages;
 mod proposals;
+mod questions;
 mod report;
 mod sales;
 mod session;
@@ -22,11 +23,9 @@ pub use live::get_live;
 pub use pages::get_asset;
 pub(super) use pages::{explain, is_for_people};
 pub use proposals::withdraw_proposal;
+pub use questions::{confirm_everything, confirm_move, confirm_withdrawal};
 pub use report::download_report;
-pub use sales::{
-    change_item, confirm_everything, confirm_move, get_sale, list_sales, move_sale, switch_everything,
-    switch_item,
-};
+pub use sales::{change_item, get_sale, list_sales, move_sale, switch_everything, switch_item};
 pub(super) use session::keep_session;
 pub use session::{choose_language, sign_in, sign_out};
 

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
 };
+use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -15,6 +15,7 @@ use super::words::{Language, Words};
 use crate::http::answer::Answer;
 use crate::http::input::FromPath;
 use crate::http::problem::Problem;
+use crate::types::SaleId;
 
 /// Nothing but this server's own files, and no script or style that stands in a page.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -100,6 +101,31 @@ fn page_headers() -> [(HeaderName, HeaderValue); 3] {
 }
 
 /// After a form was accepted: the place to look at, by a request of its own.
+/// A page where things are asked for, and where what came of them is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Sales,
+    Sale(SaleId),
+}
+
+impl Place {
+    /// The one that a browser names, if it is one.
+    pub fn of(address: &str) -> Option<Self> {
+        let address: Uri = address.parse().ok()?;
+        match address.path().strip_prefix(HOME)? {
+            "" => Some(Self::Sales),
+            path => path.strip_prefix("/sales/")?.parse().ok().map(Self::Sale),
+        }
+    }
+
+    pub fn path(self) -> String {
+        match self {
+            Self::Sales => HOME.to_owned(),
+            Self::Sale(sale) => format!("{HOME}/sales/{sale}"),
+        }
+    }
+}
+
 pub fn go_to(place: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((LOCATION, place)).finish()
 }

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use super::history::names;
-use super::pages;
+use super::pages::{self, Place};
 use super::session::{Operator, Submitted};
 use super::words::fill;
 use super::{HOME, japan};
@@ -71,7 +71,7 @@ pub async fn rows(
     Ok(proposals.iter().map(row).collect())
 }
 
-fn what(operator: &Operator, wish: &Wish) -> String {
+pub fn what(operator: &Operator, wish: &Wish) -> String {
     let words = operator.words();
     match wish {
         Wish::KillEverything => words.stop_everything.to_owned(),
@@ -108,9 +108,7 @@ pub async fn withdraw_proposal(
     })?;
     let asked = WithdrawProposal { proposal: proposal.0, by: submitted.operator.identity.customer, reason };
     let withdrawn = gateway.ports.sales.withdraw_proposal.ask(asked).await?;
-    let place = match withdrawn.wish.sale() {
-        Some(sale) => format!("{HOME}/sales/{sale}?done=withdraw"),
-        None => format!("{HOME}?done=withdraw"),
-    };
-    Ok::<HttpResponse, Problem>(pages::go_to(&place))
+    let about = withdrawn.wish.sale().map_or(Place::Sales, Place::Sale);
+    let place = submitted.operator.goes_on_at(about).path();
+    Ok::<HttpResponse, Problem>(pages::go_to(&format!("{place}?done=withdraw")))
 }

@@ -10,14 +10,14 @@ use serde::Deserialize;
 
 use super::history::{self, ChangeView};
 use super::live::{Light, LiveView, QueueFigures, Rates};
-use super::pages::{self, Frame, Outcome};
+use super::pages::{self, Frame, Outcome, Place};
 use super::proposals::{self, ProposalRow};
 use super::session::{Operator, Submitted, Visitor, sign_in_page};
 use super::words::{Words, fill};
 use super::{HOME, japan};
 use crate::actors::sales::{
-    Action, ChangeItem, Finding, GATES, GetLive, GetSale, Halt, ListChanges, ListSales, MoveSale, Sale,
-    SaleStatus, SalesError, Steered, SwitchEverything, SwitchItem, Turn, ValidateSale,
+    Action, ChangeItem, Finding, GATES, GetLive, Halt, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
+    SalesError, Steered, SwitchEverything, SwitchItem, Turn, ValidateSale,
 };
 use crate::error::Fault;
 use crate::http::answer::Answer;
@@ -32,7 +32,7 @@ use crate::types::{CustomerId, Quantity, SaleId, Sku, grouped};
 const LISTED_MAX: i64 = 500;
 const REASON_CHARACTERS_MAX: usize = 200;
 /// What is asked of one SKU, beside the actions of a sale.
-const ALLOT: &str = "allot";
+pub const ALLOT: &str = "allot";
 /// What became of something that needs a second operator.
 const PROPOSE: &str = "propose";
 
@@ -218,7 +218,7 @@ impl Control {
     }
 }
 
-fn tone(action: &str) -> &'static str {
+pub fn tone(action: &str) -> &'static str {
     match action {
         "kill" | "cancel" | "close" => "danger",
         "schedule" | "resume" | "arm" | "settle" => "primary",
@@ -344,6 +344,19 @@ fn done(words: &Words, action: Option<&str>) -> Option<Outcome> {
         action => fill(words.done, &[&words.action(action)]),
     };
     Some(Outcome { is_refused: false, text, findings: Vec::new() })
+}
+
+async fn show_place(
+    operator: &Operator,
+    gateway: &Gateway,
+    place: Place,
+    status: StatusCode,
+    outcome: Option<Outcome>,
+) -> Answer {
+    match place {
+        Place::Sales => show_sales(operator, gateway, None, status, outcome).await,
+        Place::Sale(id) => show_sale(operator, gateway, id, status, outcome).await,
+    }
 }
 
 async fn show_sale(
@@ -542,134 +555,6 @@ fn refusal(words: &Words, error: SalesError, action: &str) -> Result<(StatusCode
     Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::CONFLICT), outcome))
 }
 
-/// The question before anything is done.
-#[derive(Template)]
-#[template(path = "ops/confirm.html")]
-struct ConfirmPage {
-    frame: Frame,
-    title: String,
-    effect: &'static str,
-    tone: &'static str,
-    label: String,
-    to: String,
-    back: String,
-    hidden: Vec<(&'static str, String)>,
-    /// The allotment as it is now and as it is wanted, where it is to be changed.
-    allotment: Option<(i64, i64)>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConfirmQuery {
-    action: String,
-    #[serde(default, deserialize_with = "crate::http::input::optional_text")]
-    sku: Option<Sku>,
-    /// What is to be resumed.
-    #[serde(default, deserialize_with = "crate::http::input::optional_text")]
-    ends: Option<Halt>,
-    /// What somebody proposed.
-    allotment: Option<i64>,
-}
-
-/// Asks whether something is to be done to a sale or to one of its SKUs, and why.
-pub async fn confirm_move(
-    sale: FromPath<SaleId>,
-    query: FromQuery<ConfirmQuery>,
-    operator: Operator,
-    gateway: Data<Gateway>,
-) -> Answer {
-    let words = operator.words();
-    let ConfirmQuery { action, sku, ends, allotment: wanted } = query.0;
-    let known = gateway.ports.sales.get_sale.ask(GetSale { sale: sale.0 }).await?;
-    let here = format!("{HOME}/sales/{}", sale.0);
-    let mut what = known.draft.name.clone();
-    let mut effect = words.effect(&action);
-    let mut hidden = Vec::new();
-    let mut allotment = None;
-    let to = match &sku {
-        None => {
-            let wanted = action
-                .parse::<Action>()
-                .ok()
-                .filter(|action| *action != Action::Open)
-                .ok_or_else(Problem::not_found)?;
-            hidden.push(("action", action.clone()));
-            // What the question is about is what the answer ends, whatever else was done in between.
-            if let (Action::Resume, Some(ends)) = (wanted, ends.or_else(|| known.halt())) {
-                effect = words.effect(effect_of_resuming(&known, ends));
-                hidden.push(("ends", ends.as_str().to_owned()));
-            }
-            "move"
-        }
-        Some(sku) => {
-            let item = known.item(sku).ok_or_else(Problem::not_found)?;
-            what = sku.to_string();
-            effect = words.effect(if action == "kill" { "kill-item" } else { &action });
-            hidden.push(("sku", sku.to_string()));
-            match &*action {
-                "kill" | "resume" => {
-                    hidden.push(("action", action.clone()));
-                    "switch"
-                }
-                ALLOT => {
-                    hidden.push(("expected", item.allotment.get().to_string()));
-                    let now = item.allotment.get();
-                    allotment = Some((now, wanted.unwrap_or(now)));
-                    "allotment"
-                }
-                _ => return Err(Problem::not_found()),
-            }
-        }
-    };
-    let page = ConfirmPage {
-        title: fill(words.confirm_title, &[&words.action(&action), &what]),
-        effect,
-        tone: tone(&action),
-        label: words.action(&action),
-        to: format!("{here}/{to}"),
-        back: here,
-        hidden,
-        allotment,
-        frame: operator.frame(&gateway).await,
-    };
-    pages::show(StatusCode::OK, &page)
-}
-
-fn effect_of_resuming(sale: &Sale, ends: Halt) -> &'static str {
-    match ends {
-        Halt::Pause if sale.is_stopped => "resume-paused",
-        Halt::Kill if sale.status == SaleStatus::Paused => "resume-stopped",
-        _ => "resume",
-    }
-}
-
-/// Asks whether everything is to be stopped, or let in again.
-pub async fn confirm_everything(
-    query: FromQuery<ConfirmQuery>,
-    operator: Operator,
-    gateway: Data<Gateway>,
-) -> Answer {
-    let words = operator.words();
-    let action = query.0.action;
-    let (title, effect) = match &*action {
-        "kill" => (words.stop_everything, "kill-everything"),
-        "resume" => (words.resume_everything, "resume"),
-        _ => return Err(Problem::not_found()),
-    };
-    let page = ConfirmPage {
-        title: title.to_owned(),
-        effect: words.effect(effect),
-        tone: tone(&action),
-        label: title.to_owned(),
-        to: format!("{HOME}/switch"),
-        back: HOME.to_owned(),
-        hidden: vec![("action", action)],
-        allotment: None,
-        frame: operator.frame(&gateway).await,
-    };
-    pages::show(StatusCode::OK, &page)
-}
-
 impl Submitted {
     fn by(&self) -> Option<CustomerId> {
         Some(self.operator.identity.customer)
@@ -692,6 +577,11 @@ impl Operator {
     pub fn status(&self, refused: StatusCode) -> StatusCode {
         if self.visitor.is_htmx { StatusCode::OK } else { refused }
     }
+
+    /// Where somebody goes on: a script at the page that it is part of, and everybody else at the one that it was about.
+    pub fn goes_on_at(&self, about: Place) -> Place {
+        self.visitor.asks_at.unwrap_or(about)
+    }
 }
 
 /// Says what became of it: where it was done, at an address of its own, so that loading it again does nothing again.
@@ -703,20 +593,21 @@ async fn answer(
     result: Result<Steered<Sale>, SalesError>,
 ) -> Answer {
     let operator = &submitted.operator;
+    let place = operator.goes_on_at(Place::Sale(sale));
     let action = if matches!(result, Ok(Steered::Proposed(_))) { PROPOSE } else { action };
     match result {
-        Ok(_) => Ok(pages::go_to(&format!("{HOME}/sales/{sale}?done={action}"))),
+        Ok(_) => Ok(pages::go_to(&format!("{}?done={action}", place.path()))),
         Err(error) => {
             let (status, outcome) = refusal(operator.words(), error, action)?;
-            show_sale(operator, gateway, sale, operator.status(status), Some(outcome)).await
+            show_place(operator, gateway, place, operator.status(status), Some(outcome)).await
         }
     }
 }
 
-async fn refuse_form(submitted: &Submitted, gateway: &Gateway, sale: SaleId, why: &str) -> Answer {
+async fn refuse_form(submitted: &Submitted, gateway: &Gateway, about: Place, why: &str) -> Answer {
     let operator = &submitted.operator;
-    let outcome = refused_with(operator.words(), why);
-    show_sale(operator, gateway, sale, operator.status(StatusCode::UNPROCESSABLE_ENTITY), Some(outcome)).await
+    let (place, status) = (operator.goes_on_at(about), operator.status(StatusCode::UNPROCESSABLE_ENTITY));
+    show_place(operator, gateway, place, status, Some(refused_with(operator.words(), why))).await
 }
 
 pub fn refused_with(words: &Words, why: &str) -> Outcome {
@@ -740,7 +631,13 @@ pub async fn move_sale(sale: FromPath<SaleId>, submitted: Submitted, gateway: Da
         return Err(Problem::new(422, "invalid-form", "the schedule alone opens a sale"));
     }
     let Some(reason) = submitted.reason() else {
-        return refuse_form(&submitted, &gateway, sale.0, submitted.operator.words().reason_needed).await;
+        return refuse_form(
+            &submitted,
+            &gateway,
+            Place::Sale(sale.0),
+            submitted.operator.words().reason_needed,
+        )
+        .await;
     };
     let asked = MoveSale { sale: sale.0, action, ends, by: submitted.by(), reason };
     let result = gateway.ports.sales.move_sale.ask(asked).await;
@@ -754,7 +651,13 @@ pub async fn switch_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: 
     let stopped = action.parse::<Turn>()?.stops();
     let sku: Sku = submitted.form.text("sku").parse()?;
     let Some(reason) = submitted.reason() else {
-        return refuse_form(&submitted, &gateway, sale.0, submitted.operator.words().reason_needed).await;
+        return refuse_form(
+            &submitted,
+            &gateway,
+            Place::Sale(sale.0),
+            submitted.operator.words().reason_needed,
+        )
+        .await;
     };
     let asked = SwitchItem { sale: sale.0, sku, stopped, by: submitted.by(), reason };
     let result = gateway.ports.sales.switch_item.ask(asked).await;
@@ -771,10 +674,10 @@ pub async fn change_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: 
         Problem::new(422, "invalid-form", "the form does not tell the allotment that is expected")
     })?;
     let Some(allotment) = pieces(form.text("allotment")) else {
-        return refuse_form(&submitted, &gateway, sale.0, words.allotment_wrong).await;
+        return refuse_form(&submitted, &gateway, Place::Sale(sale.0), words.allotment_wrong).await;
     };
     let Some(reason) = submitted.reason() else {
-        return refuse_form(&submitted, &gateway, sale.0, words.reason_needed).await;
+        return refuse_form(&submitted, &gateway, Place::Sale(sale.0), words.reason_needed).await;
     };
     let asked = ChangeItem { sale: sale.0, sku, allotment, expected, by: submitted.by(), reason };
     let result = gateway.ports.sales.change_item.ask(asked).await;
@@ -797,14 +700,13 @@ pub async fn switch_everything(submitted: Submitted, gateway: Data<Gateway>) -> 
     let stopped = action.parse::<Turn>()?.stops();
     let operator = &submitted.operator;
     let Some(reason) = submitted.reason() else {
-        let outcome = refused_with(operator.words(), operator.words().reason_needed);
-        let status = operator.status(StatusCode::UNPROCESSABLE_ENTITY);
-        return show_sales(operator, &gateway, None, status, Some(outcome)).await;
+        return refuse_form(&submitted, &gateway, Place::Sales, operator.words().reason_needed).await;
     };
     let asked = SwitchEverything { stopped, by: submitted.by(), reason };
     let action = match gateway.ports.sales.switch_everything.ask(asked).await? {
         Steered::Done(_) => action,
         Steered::Proposed(_) => PROPOSE,
     };
-    Ok::<HttpResponse, Problem>(pages::go_to(&format!("{HOME}?done={action}")))
+    let place = operator.goes_on_at(Place::Sales).path();
+    Ok::<HttpResponse, Problem>(pages::go_to(&format!("{place}?done={action}")))
 }

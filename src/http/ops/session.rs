@@ -12,7 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 
 use super::forms::Form;
-use super::pages::{self, Frame};
+use super::pages::{self, Frame, Place};
 use super::words::{LANGUAGE_COOKIE, Language};
 use super::{HOME, SESSION_COOKIE};
 use crate::actors::users::{Email, GetUser, Identity, RenewSession, Role, SignIn, SignOut, UsersError};
@@ -25,6 +25,7 @@ use crate::http::problem::Problem;
 const VISIT_COOKIE: &str = "shobai-ops-visit";
 const TOKEN_FIELD: &str = "token";
 const HX_REQUEST: &str = "hx-request";
+const HX_CURRENT_URL: &str = "hx-current-url";
 const LANGUAGE_SECONDS: u64 = 365 * 86_400;
 
 /// The value of a cookie.
@@ -49,6 +50,8 @@ pub struct Visitor {
     /// Staff that is signed in.
     pub identity: Option<Identity>,
     pub is_htmx: bool,
+    /// The page whose script asks.
+    pub asks_at: Option<Place>,
     /// The page that is looked at.
     pub path: String,
     /// What the forms of this browser must carry.
@@ -101,6 +104,7 @@ impl Visitor {
             token: token.to_owned(),
             identity,
             is_htmx: is_htmx(request),
+            asks_at: request.headers().get(HX_CURRENT_URL).and_then(|url| Place::of(url.to_str().ok()?)),
             path: if request.method() == Method::GET { request.path() } else { HOME }.to_owned(),
             form_token: gateway.pass_key.pseudonym("ops-form", &bound_to),
             new_visit,
