@@ -192,8 +192,8 @@ pub struct MoveBody {
         example = "as planned"
     )]
     reason: String,
-    /// What `resume` is to end: a `pause` or a `kill`. So told it ends nothing else, also when it is repeated later; needed
-    /// where both are on, and not taken by any other action.
+    /// What `resume` is to end: a `pause` or a `kill`. So told it leaves the other one alone, also when it is repeated
+    /// later; needed where both are on, and not taken by any other action.
     #[serde(default, deserialize_with = "input::optional_text")]
     #[schema(value_type = Option<String>, pattern = "^(pause|kill)$")]
     ends: Option<Halt>,
@@ -316,6 +316,7 @@ pub struct LiveView {
     sale: SaleView,
     /// Whether the switch for everything is on.
     everything_stopped: bool,
+    unwritten: UnwrittenView,
     /// What is durable, at most a quarter of a second ago; empty before the sale is armed.
     items: Vec<PartView>,
     /// Orders that came to the gates since the engine began to count.
@@ -334,6 +335,16 @@ pub struct LiveView {
     sold_out_in_seconds: Option<i64>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
+}
+
+/// What keeps buyers out though it is not written down: it could not be. It is gone when what was wanted is done again, or when
+/// that is resumed; a restart forgets it.
+#[derive(Serialize, ToSchema)]
+pub struct UnwrittenView {
+    /// Of the sale as a whole.
+    sale: bool,
+    /// Of SKUs of it.
+    skus: Vec<String>,
 }
 
 /// Green when `allotment = accounted` and `ordered + on_the_way = promised`, and nothing else was found.
@@ -607,6 +618,10 @@ impl LiveView {
         Self {
             sale: SaleView::of(&live.sale),
             everything_stopped: live.is_everything_stopped,
+            unwritten: UnwrittenView {
+                sale: live.unwritten.is_of_sale,
+                skus: live.unwritten.skus.iter().map(ToString::to_string).collect(),
+            },
             items: live.parts.iter().map(part).collect(),
             decisions: DecisionsView::of(live.tally),
             per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),

@@ -288,9 +288,9 @@
 
     // Somebody, or the schedule, changed the sale: what depends on it is loaded once for each version.
     const shown = document.getElementById("state").dataset;
-    const state = `${view.version} ${view.is_everything_stopped} ${view.proposals}`;
+    const state = [view.version, view.is_everything_stopped, view.proposals, view.unwritten].join("\n");
     const isNews = view.version > Number(shown.version) || String(view.is_everything_stopped) !== shown.stopped
-      || view.proposals !== shown.proposals;
+      || view.proposals !== shown.proposals || view.unwritten !== shown.unwritten;
     if (isNews && asked !== state) {
       asked = state;
       htmx.trigger("#again", "again");

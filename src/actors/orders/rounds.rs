@@ -124,10 +124,9 @@ impl Sweep {
                 has_expired: false,
             };
             let released = desk.ports.release_reservation.ask(release).await;
-            if released.is_ok()
-                && let Some(sale) = sale
-            {
-                // No list has it any more, so that sales is told until it hears it.
+            if let Some(sale) = sale {
+                // The order can no longer come to be, whatever became of its pieces; and when they are back, perhaps without
+                // an answer, no list has it any more. So sales is told until it hears it.
                 let follow = FollowOrder { sale, order: id.into(), is_paid: false };
                 if desk.ports.follow_order.ask(follow.clone()).await.is_err() {
                     checkout::tell(id.into(), desk.ports.follow_order.clone(), follow);

@@ -23,8 +23,8 @@ use crate::types::{CustomerId, OrderId, SaleId, Sku};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
-/// How long a sale waits at most before it is tried again to wind it up.
-const WIND_UP_BACK_OFF_MAX: Duration = Duration::from_secs(8);
+/// How long a sale waits at most before it is tried again to wind it up, or to arm it when pieces lacked.
+const UNHURRIED_BACK_OFF_MAX: Duration = Duration::from_secs(8);
 /// How old figures may be that people look at.
 const PARTS_EVERY: Duration = Duration::from_millis(250);
 /// Announced sales on the list for everybody, and settled ones in memory; more than any shop runs at a time.
@@ -149,15 +149,17 @@ impl SalesActor {
         for (sale, action) in due {
             self.busy.insert(sale.id);
             let failures = self.failures.get(&sale.id).copied().unwrap_or(0);
-            let (office, actor) = (self.office.clone(), context.address());
+            let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
             actix_rt::spawn(async move {
                 let kept = match action {
                     Some(action) => office.keep(&sale, action).await,
                     None => office.wind_up(&sale).await,
                 };
                 if let Err(error) = &kept {
-                    // A sale that is to be armed or opened is late already.
-                    let longest = if action.is_some() { SECOND } else { WIND_UP_BACK_OFF_MAX };
+                    // A sale that is to be armed or opened is late already, but pieces that lack come from elsewhere.
+                    let lacks_pieces = matches!(error, SalesError::NotReady { .. });
+                    let longest =
+                        if action.is_some() && !lacks_pieces { SECOND } else { UNHURRIED_BACK_OFF_MAX };
                     let back_off = SECOND.saturating_mul(2_u32.saturating_pow(failures)).min(longest);
                     match failures {
                         0 => {
@@ -169,7 +171,7 @@ impl SalesActor {
                     }
                     tokio::time::sleep(back_off).await;
                 }
-                actor.do_send(Kept { sale: sale.id, outcome: kept.map_err(drop) });
+                actor.do_send(Kept { sale: sale.id, outcome: kept.map_err(drop), forgotten });
             });
         }
     }
@@ -745,6 +747,7 @@ impl Handler<GetLive> for SalesActor {
         let known = self.gates.sale(sale).cloned();
         let (tally, seconds) = self.gates.tally(sale).unwrap_or_default();
         let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
+        let unwritten = self.gates.unwritten(sale);
         let read = self.parts.get(&sale).cloned();
         Box::pin(async move {
             let read = match read {
@@ -759,7 +762,7 @@ impl Handler<GetLive> for SalesActor {
                 Some(sale) => sale,
                 None => Arc::new(office.sale(sale).await?),
             };
-            Ok(Live { sale, is_everything_stopped, parts, read_at, tally, seconds })
+            Ok(Live { sale, is_everything_stopped, unwritten, parts, read_at, tally, seconds })
         })
     }
 }
@@ -1018,12 +1021,14 @@ struct Kept {
     sale: SaleId,
     /// The sale as it is then, if it was looked at.
     outcome: Result<Option<Sale>, ()>,
+    /// How many had been forgotten when that began.
+    forgotten: u64,
 }
 
 impl Handler<Kept> for SalesActor {
     type Result = ();
 
-    fn handle(&mut self, Kept { sale, outcome }: Kept, _: &mut Context<Self>) {
+    fn handle(&mut self, Kept { sale, outcome, forgotten }: Kept, context: &mut Context<Self>) {
         self.busy.remove(&sale);
         match outcome {
             Err(()) => *self.failures.entry(sale).or_default() += 1,
@@ -1031,7 +1036,7 @@ impl Handler<Kept> for SalesActor {
                 if self.failures.remove(&sale).is_some() {
                     tracing::info!(%sale, "the schedule of a sale is kept again");
                 }
-                now.into_iter().for_each(|now| self.gates.enter(now));
+                now.into_iter().for_each(|sale| self.handle(Enter { sale, forgotten }, context));
             }
         }
         self.forget_if_done(sale);

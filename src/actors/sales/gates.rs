@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -281,6 +281,20 @@ struct Bar {
     /// The one that it is about; nothing: the whole sale.
     sku: Option<Sku>,
     refusal: Refusal,
+    set_at: Instant,
+}
+
+/// What keeps buyers out though it is not written: it could not be, and whoever wanted it was told so, or it takes long.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    pub is_of_sale: bool,
+    pub skus: Vec<Sku>,
+}
+
+impl Unwritten {
+    pub fn is_empty(&self) -> bool {
+        !self.is_of_sale && self.skus.is_empty()
+    }
 }
 
 struct Claim {
@@ -408,7 +422,7 @@ impl Gates {
         if let Some(gate) = self.sales.get_mut(&sale)
             && sku.is_none_or(|sku| gate.sale.item(sku).is_some())
         {
-            gate.bars.push(Bar { number, sku: sku.cloned(), refusal });
+            gate.bars.push(Bar { number, sku: sku.cloned(), refusal, set_at: Instant::now() });
         }
         number
     }
@@ -440,14 +454,28 @@ impl Gates {
         }
     }
 
+    /// What keeps buyers out of a sale for longer than a change takes that is being written.
+    pub fn unwritten(&self, sale: SaleId) -> Unwritten {
+        let mut unwritten = Unwritten::default();
+        let bars = self.sales.get(&sale).into_iter().flat_map(|gate| &gate.bars);
+        for bar in bars.filter(|bar| bar.set_at.elapsed() > SECOND) {
+            match &bar.sku {
+                None => unwritten.is_of_sale = true,
+                Some(sku) if !unwritten.skus.contains(sku) => unwritten.skus.push(sku.clone()),
+                Some(_) => {}
+            }
+        }
+        unwritten
+    }
+
     /// What keeps buyers out of a sale as a whole at this moment, until it is resumed.
     pub fn halts(&self, sale: SaleId) -> Vec<Halt> {
         let Some(gate) = self.sales.get(&sale) else { return Vec::new() };
-        let is_barred = |is_it: fn(&Refusal) -> bool| {
-            gate.bars.iter().any(|bar| bar.sku.is_none() && is_it(&bar.refusal))
-        };
-        let is_paused = gate.sale.status == SaleStatus::Paused || is_barred(|it| *it == Refusal::Paused);
-        let is_killed = gate.sale.is_stopped || is_barred(|it| matches!(it, Refusal::Stopped(_)));
+        let mut bars = gate.bars.iter().filter(|bar| bar.sku.is_none());
+        let is_paused =
+            gate.sale.status == SaleStatus::Paused || bars.clone().any(|bar| bar.refusal == Refusal::Paused);
+        // An end that could not be written is taken back as a kill is.
+        let is_killed = gate.sale.is_stopped || bars.any(|bar| bar.refusal != Refusal::Paused);
         [(is_paused, Halt::Pause), (is_killed, Halt::Kill)]
             .into_iter()
             .filter_map(|(is_on, halt)| is_on.then_some(halt))
@@ -567,8 +595,13 @@ impl Gates {
     /// Makes sure that a passage counts, now that its pieces are set aside: one of an earlier life is counted anew.
     pub fn confirm(&mut self, arrival: &Arrival, passage: &Passage) -> Result<(), Refusal> {
         let Some(gate) = self.sales.get_mut(&passage.sale) else { return Ok(()) };
-        if passage.epoch != self.epoch && !gate.claims.contains_key(&arrival.order) {
-            gate.claim(arrival, &self.rules)?;
+        if passage.epoch != self.epoch {
+            // It may have been read again when only some of its lines were set aside.
+            let given_back = gate.give_back(arrival.order);
+            if let Err(refusal) = gate.claim(arrival, &self.rules) {
+                self.give_back_admission(passage.sale, given_back);
+                return Err(refusal);
+            }
             gate.set_out(arrival.order);
         }
         let admission = arrival.admission.filter(|admission| admission.sale == passage.sale);
@@ -594,12 +627,12 @@ impl Gates {
     pub fn give_back(&mut self, sale: SaleId, order: OrderId) {
         let Some(gate) = self.sales.get_mut(&sale) else { return };
         let given_back = gate.give_back(order);
-        self.admissions.extend(given_back.map(|number| AdmissionUse {
-            sale,
-            number,
-            is_used: false,
-            at: Timestamp::now(),
-        }));
+        self.give_back_admission(sale, given_back);
+    }
+
+    fn give_back_admission(&mut self, sale: SaleId, ticket: Option<TicketNumber>) {
+        let at = Timestamp::now();
+        self.admissions.extend(ticket.map(|number| AdmissionUse { sale, number, is_used: false, at }));
     }
 
     /// An order was paid: its pieces are no longer held for a payment.
@@ -1314,6 +1347,48 @@ mod tests {
         gates.give_back(passage.sale, second.order);
         assert_eq!(gates.confirm(&first, &passage), Ok(()));
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "limit-reached");
+    }
+
+    #[test]
+    fn what_was_read_again_when_half_of_it_was_set_aside_is_counted_whole() {
+        let (mut earlier, id) = gates(|_| {});
+        let order = arrival(1, 2, 1_500);
+        let passage = earlier.pass(&order).unwrap().unwrap();
+        let mut gates = Gates::new(2, rules(), Paces::default());
+        gates.enter(Sale::clone(earlier.sale(id).unwrap()));
+        let half = Claimed {
+            reservation: order.order.into(),
+            line: Line { quantity: Quantity::new(1).unwrap(), ..order.lines[0].clone() },
+            is_held: true,
+            claimants: passage.claimants.split(' ').map(str::to_owned).collect(),
+        };
+        gates.restore(id, &[half]);
+
+        assert_eq!(gates.confirm(&order, &passage), Ok(()));
+
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "limit-reached");
+        gates.give_back(id, order.order);
+        assert_eq!(gate(gates.pass(&arrival(1, 2, 1_500))), "passed");
+    }
+
+    #[test]
+    fn a_bar_that_stays_is_told_and_goes_when_the_sale_is_resumed() {
+        let (mut gates, id) = gates(|sale| sale.status = SaleStatus::Armed);
+        let lamp: Sku = "LAMP".parse().unwrap();
+        gates.bar(id, Refusal::NotOpen { opens_in: None });
+        gates.bar_sku(id, &lamp);
+        assert_eq!(gates.unwritten(id), Unwritten::default(), "it may be written at this moment");
+        for bar in &mut gates.sales.get_mut(&id).unwrap().bars {
+            bar.set_at -= 2 * SECOND;
+        }
+        assert_eq!(gates.unwritten(id), Unwritten { is_of_sale: true, skus: vec![lamp.clone()] });
+
+        assert_eq!(gates.halts(id), [Halt::Kill]);
+        gates.lift_of_sale(id, Halt::Kill, gates.last_bar());
+        gates.lift_of_sku(id, &lamp, gates.last_bar());
+
+        assert!(gates.unwritten(id).is_empty());
+        assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use actix::Message;
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refusal, Refused, Tally};
+use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refusal, Refused, Tally, Unwritten};
 use super::model::{Action, Actor, Changed, Finding, Halt, Sale, SaleDraft};
 use super::proposals::{Proposal, Steered};
 use super::waiting_room::{
@@ -89,7 +89,7 @@ pub struct ValidateSale {
 pub struct MoveSale {
     pub sale: SaleId,
     pub action: Action,
-    /// What resuming is to end, and nothing else, however late or often it arrives; where it is not said, what there is.
+    /// What resuming is to end; it leaves the other one alone, however late or often it arrives. Where it is not said, what there is.
     pub ends: Option<Halt>,
     pub by: Actor,
     pub reason: String,
@@ -162,6 +162,7 @@ pub struct GetLive {
 pub struct Live {
     pub sale: Arc<Sale>,
     pub is_everything_stopped: bool,
+    pub unwritten: Unwritten,
     /// The parts that the sale has, as they are durable; none before it is armed.
     pub parts: Vec<(Sku, Allotment)>,
     /// When they were read: what became durable since is not in them.

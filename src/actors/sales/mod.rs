@@ -16,7 +16,7 @@ mod waiting_room;
 
 pub use actor::SalesActor;
 pub use error::SalesError;
-pub use gates::{Arrival, DECLINED, DeviceId, GATES, Passage, Refusal, Refused, Tally};
+pub use gates::{Arrival, DECLINED, DeviceId, GATES, Passage, Refusal, Refused, Tally, Unwritten};
 pub use messages::*;
 pub use model::{
     Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, Halt, HoldSeconds, KonbiniTerms, Sale,

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::error::SalesError;
 use super::gates::{GateRules, Paces};
 use super::messages::{ChangeItem, ReplanSale, SwitchItem, WithdrawProposal};
-use super::model::{Action, Actor, Finding, Halt, Sale, SaleDraft, SaleStatus};
+use super::model::{Action, Actor, Finding, Halt, Sale, SaleDraft, SaleItem, SaleStatus};
 use super::proposals::{Agreement, Proposal, Steered, Wish};
 use super::store::{Act, SalesStore};
 use super::turns::Turns;
@@ -156,20 +156,11 @@ impl Office {
                 if has_part {
                     return found;
                 }
-                let field = format!("items[{index}].allotment");
-                match self.ports.get_stock.ask(GetStock { sku: item.sku.clone() }).await {
-                    Ok(stock) if stock.available() < item.allotment.get() => {
-                        let (wanted, available) = (item.allotment.get(), stock.available());
-                        found.push(Finding::new(
-                            field,
-                            format!(
-                                "{wanted} pieces of {} are planned and {available} are available",
-                                item.sku
-                            ),
-                        ));
+                match self.shortage(index, item).await {
+                    Ok(shortage) => found.extend(shortage),
+                    Err(error) => {
+                        found.push(Finding::new(format!("items[{index}].allotment"), error.to_string()))
                     }
-                    Ok(_) => {}
-                    Err(error) => found.push(Finding::new(field, error.to_string())),
                 }
                 found
             }
@@ -177,6 +168,14 @@ impl Office {
         let found: Vec<Vec<Finding>> = looked_at.buffered(AT_ONCE).collect().await;
         findings.extend(found.into_iter().flatten());
         Ok(findings)
+    }
+
+    /// Whether general stock has too few pieces of an item that has none set apart yet.
+    async fn shortage(&self, index: usize, item: &SaleItem) -> Result<Option<Finding>, InventoryError> {
+        let stock = self.ports.get_stock.ask(GetStock { sku: item.sku.clone() }).await?;
+        let (wanted, available) = (item.allotment.get(), stock.available());
+        let problem = || format!("{wanted} pieces of {} are planned and {available} are available", item.sku);
+        Ok((available < wanted).then(|| Finding::new(format!("items[{index}].allotment"), problem())))
     }
 
     /// Whoever wishes something that a second operator has to agree to; nothing where one is enough, as the engine itself is.
@@ -345,6 +344,17 @@ impl Office {
     async fn make_ready(&self, sale: &Sale) -> Result<(), SalesError> {
         self.store.warm_up().await?;
         let is_broken = |error: &InventoryError| error.kind().http_status() >= 500;
+        // Looked at first, so that nothing moves for a sale that lacks pieces; what cannot be looked at is told below.
+        let parts = self.parts(sale.id).await?;
+        let lacks = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| {
+            let has_part = parts.iter().any(|(sku, part)| *sku == item.sku && !part.is_closed);
+            async move { if has_part { None } else { self.shortage(index, item).await.ok().flatten() } }
+        });
+        let findings: Vec<Finding> = lacks.buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        if !findings.is_empty() {
+            self.give_back(sale).await?;
+            return Err(SalesError::NotReady { findings });
+        }
         let skus: Vec<Sku> = sale.draft.items.iter().map(|item| item.sku.clone()).collect();
         self.ports.quote_skus.ask(QuoteSkus { skus }).await?;
         let asked = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| async move {

@@ -120,7 +120,10 @@ impl SalesStore {
             }
             transaction.execute(sql!("delete_items"), &[&sale.id.uuid()]).await?;
             let statement = transaction.prepare_cached(sql!("insert_items")).await?;
-            transaction.execute(&statement, &[&sale.id.uuid(), &skus, &prices, &allotments]).await?;
+            let stopped: Vec<&str> = sale.stopped_skus.iter().map(Sku::as_str).collect();
+            transaction
+                .execute(&statement, &[&sale.id.uuid(), &skus, &prices, &allotments, &stopped])
+                .await?;
             transaction.commit().await?;
             Ok::<_, StorageError>(true)
         };

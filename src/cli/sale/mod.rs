@@ -127,7 +127,7 @@ pub(in crate::cli) struct Switch {
 pub(in crate::cli) struct Resume {
     #[command(flatten)]
     switch: Switch,
-    /// What ends, `pause` or `kill`, and nothing else; needed where the sale is both paused and stopped.
+    /// What ends, `pause` or `kill`, and not the other; needed where the sale is both paused and stopped.
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["sku", "everything"])]
     ends: Option<Halt>,
 }

@@ -150,11 +150,18 @@ pub(super) struct ChangeShown {
     at: Timestamp,
 }
 
+#[derive(Debug, Deserialize)]
+struct UnwrittenShown {
+    sale: bool,
+    skus: Vec<String>,
+}
+
 /// How a sale is going.
 #[derive(Debug, Deserialize)]
 pub(super) struct LiveShown {
     sale: SaleShown,
     everything_stopped: bool,
+    unwritten: UnwrittenShown,
     items: Vec<PartShown>,
     decisions: DecisionsShown,
     per_second: DecisionsShown,
@@ -413,6 +420,12 @@ impl LiveShown {
         if self.everything_stopped {
             text.push_str(", EVERYTHING STOPPED");
         }
+        let UnwrittenShown { sale, skus } = &self.unwritten;
+        if *sale || !skus.is_empty() {
+            let whole = sale.then_some("the sale").into_iter();
+            let of: Vec<&str> = whole.chain(skus.iter().map(String::as_str)).collect();
+            let _ = write!(text, ", KEPT OUT OF {} by what was not written down", of.join(", "));
+        }
         text
     }
 
@@ -518,6 +531,7 @@ mod tests {
                 "admission": {"mode": "queue", "per_second": 50}, "drains_until": null,
             },
             "everything_stopped": false,
+            "unwritten": {"sale": false, "skus": []},
             "items": [{
                 "sku": "LAMP", "allotment": 1_500, "remaining": 1_200, "held": 100, "sold": 200, "expired": 7,
                 "returned": 0,

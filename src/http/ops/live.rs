@@ -89,6 +89,8 @@ pub struct LiveView {
     /// Counts the changes: when it moves, the browser loads what depends on the status.
     pub version: i64,
     pub is_everything_stopped: bool,
+    /// What keeps buyers out without being written down, name by name.
+    pub unwritten: String,
     /// Another text whenever something else waits for a second operator.
     pub proposals: String,
     pub skus: Vec<SkuView>,
@@ -138,7 +140,7 @@ struct SecondsView {
 
 impl LiveView {
     pub fn of(seen: Seen, rates: &Rates, proposals: String) -> Self {
-        let Live { sale, is_everything_stopped, parts, tally, seconds, .. } = &seen.live;
+        let Live { sale, is_everything_stopped, unwritten, parts, tally, seconds, .. } = &seen.live;
         let skus = sale.draft.items.iter().map(|item| {
             let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
             SkuView {
@@ -160,6 +162,13 @@ impl LiveView {
             status: sale.status.as_str(),
             version: sale.version,
             is_everything_stopped: *is_everything_stopped,
+            unwritten: unwritten
+                .is_of_sale
+                .then(|| sale.draft.name.clone())
+                .into_iter()
+                .chain(unwritten.skus.iter().map(ToString::to_string))
+                .collect::<Vec<_>>()
+                .join(", "),
             proposals,
             skus: skus.collect(),
             totals: TallyView { attempts: tally.attempts, accepted: tally.accepted, refused: tally.refused },

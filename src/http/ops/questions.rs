@@ -63,14 +63,14 @@ pub async fn confirm_move(
     let mut allotment = None;
     let to = match &sku {
         None => {
-            let wanted = action
+            let known_action = action
                 .parse::<Action>()
                 .ok()
                 .filter(|action| *action != Action::Open)
                 .ok_or_else(Problem::not_found)?;
             hidden.push(("action", action.clone()));
-            // What the question is about is what the answer ends, whatever else was done in between.
-            if let (Action::Resume, Some(ends)) = (wanted, ends.or_else(|| known.halt())) {
+            // The answer ends what the question was about, whatever else was done in between.
+            if let (Action::Resume, Some(ends)) = (known_action, ends.or_else(|| known.halt())) {
                 effect = words.effect(effect_of_resuming(&known, ends));
                 hidden.push(("ends", ends.as_str().to_owned()));
             }

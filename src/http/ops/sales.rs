@@ -17,7 +17,7 @@ use super::words::{Words, fill};
 use super::{HOME, japan};
 use crate::actors::sales::{
     Action, ChangeItem, Finding, GATES, GetLive, Halt, ListChanges, ListSales, MoveSale, Sale, SaleStatus,
-    SalesError, Steered, SwitchEverything, SwitchItem, Turn, ValidateSale,
+    SalesError, Steered, SwitchEverything, SwitchItem, Turn, Unwritten, ValidateSale,
 };
 use crate::error::Fault;
 use crate::http::answer::Answer;
@@ -288,7 +288,7 @@ struct SalePage {
     vitals: Vec<Vital>,
     has_report: bool,
     history: Vec<ChangeView>,
-    /// What keeps a draft from being scheduled; nothing when it is not a draft.
+    /// What keeps a draft from being scheduled, or a scheduled sale from being armed.
     findings: Option<Vec<String>>,
     outcome: Option<Outcome>,
 }
@@ -369,12 +369,14 @@ async fn show_sale(
     let words = operator.words();
     let seen = look(gateway, id).await?;
     let sale = seen.live.sale.clone();
+    let unwritten = seen.live.unwritten.clone();
     let is_draft = sale.status == SaleStatus::Draft;
-    let findings = match is_draft {
-        true => Some(findings_in_words(
-            words,
-            &gateway.ports.sales.validate_sale.ask(ValidateSale { sale: id }).await?,
-        )),
+    let findings = match sale.status.is_planned() {
+        true => {
+            let found = gateway.ports.sales.validate_sale.ask(ValidateSale { sale: id }).await?;
+            // A sale that is final says only what still goes wrong.
+            (is_draft || !found.is_empty()).then(|| findings_in_words(words, &found))
+        }
         false => None,
     };
     let changes = gateway.ports.sales.list_changes.ask(ListChanges { sale: id }).await?;
@@ -398,9 +400,9 @@ async fn show_sale(
         is_over: sale.status.is_over(),
         version: sale.version,
         conditions: conditions(words, &sale),
-        controls: controls(words, &sale),
+        controls: controls(words, &sale, &unwritten),
         proposals,
-        skus: sku_rows(words, &sale, &live),
+        skus: sku_rows(words, &sale, &live, &unwritten),
         gates: GATES
             .into_iter()
             .zip(live.totals.refused)
@@ -417,14 +419,15 @@ async fn show_sale(
     pages::show(status, &page)
 }
 
-fn controls(words: &Words, sale: &Sale) -> Vec<Control> {
+fn controls(words: &Words, sale: &Sale, unwritten: &Unwritten) -> Vec<Control> {
     let may = |action: &Action| {
-        *action != Action::Open && matches!(sale.after(*action, Timestamp::MAX), Ok(Some(_)))
+        (*action != Action::Open && matches!(sale.after(*action, Timestamp::MAX), Ok(Some(_))))
+            || (*action == Action::Resume && unwritten.is_of_sale)
     };
     Action::ALL.into_iter().filter(may).map(|action| Control::of(words, sale, action)).collect()
 }
 
-fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
+fn sku_rows(words: &Words, sale: &Sale, live: &LiveView, unwritten: &Unwritten) -> Vec<SkuRow> {
     let may_allot = matches!(sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused);
     let needs_actors = !sale.status.is_planned() && !sale.status.is_over();
     let rows = sale.draft.items.iter().zip(&live.skus).map(|(item, view)| {
@@ -442,14 +445,19 @@ fn sku_rows(words: &Words, sale: &Sale, live: &LiveView) -> Vec<SkuRow> {
                 tone: "plain",
             });
         }
-        if !sale.status.is_over() {
-            let (action, label, name) = match is_stopped {
-                true => ("resume", words.resume_sku, words.resume_sku_of),
-                false => ("kill", words.stop_sku, words.stop_sku_of),
-            };
+        let mut turns = Vec::new();
+        if !sale.status.is_over() && !is_stopped {
+            turns.push(("control-switch", "kill", words.stop_sku, words.stop_sku_of));
+        }
+        if !sale.status.is_over() && is_stopped {
+            // The one becomes the other.
+            turns.push(("control-switch", "resume", words.resume_sku, words.resume_sku_of));
+        } else if unwritten.skus.contains(&item.sku) {
+            turns.push(("control-resume", "resume", words.resume_sku, words.resume_sku_of));
+        }
+        for (id, action, label, name) in turns {
             controls.push(Control {
-                // The one becomes the other.
-                id: format!("control-switch-{sku}"),
+                id: format!("{id}-{sku}"),
                 href: link(action),
                 label: label.to_owned(),
                 name: fill(name, &[sku]),

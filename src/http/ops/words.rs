@@ -257,6 +257,9 @@ words! {
     withdraw: "Withdraw", "取り下げ";
     lower_of: "{}: allotment {} → {}", "{}：割当数 {} → {}";
     findings: "Before it can be scheduled", "予約の前に解決が必要";
+    findings_to_arm: "What keeps it from being armed", "準備を妨げている問題";
+    unwritten: "Buyers are kept out by something that could not be written down, and that a restart would forget. Do it again, or resume.",
+        "保存できなかった操作により注文を停止しています。再起動すると失われます。もう一度実行するか、再開してください。";
     is_ready: "The plan is complete and can be scheduled.", "計画に問題はなく、予約できます。";
     light: "Invariants", "整合性";
     light_green: "All three agree", "3つの数が一致";
