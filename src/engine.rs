@@ -23,7 +23,8 @@ use crate::actors::sales::{
     Challenge, Doorkeeper, Office, PassKey, RoomBook, Rooms, SalesActor, SalesPorts, SalesStore, WaitingActor,
 };
 use crate::actors::users::{
-    Hasher, RevokedSessions, SigningKey, TokenVerifier, UsersActor, UsersStore, create_test_customers,
+    CreateUser, Hasher, RevokedSessions, SigningKey, TokenVerifier, User, UsersActor, UsersStore,
+    create_account, create_test_customers,
 };
 use crate::audit::{AuditActor, Bench, ReportKey, Watch, WatchPorts};
 use crate::config::{Config, milliseconds};
@@ -134,10 +135,11 @@ impl Engine {
         metrics: PrometheusHandle,
         readiness: &Readiness,
     ) -> anyhow::Result<(Backing, Domains, DryRuns, (Server, http::Streams), JoinHandle<()>)> {
-        let (mut backing, sole) = Backing::open_alone(config).await?;
+        let (mut backing, mut sole) = Backing::open_alone(config).await?;
         let served = async {
             let applied = migrations::run(&backing.database).await?;
             tracing::info!(applied, "the database is migrated");
+            sole.serves().await?;
             let domains = Domains::start(config, &backing.database, Figures::Kept).await?;
             if config.seed.demo {
                 seed_demo(&config.storage.data_dir, &domains.seed_ports()).await?;
@@ -153,9 +155,10 @@ impl Engine {
             Ok((domains, dry_runs, gateway)) => {
                 readiness.database_is(backing.database.clone());
                 let upkeep = actix_rt::spawn(keep_up(metrics, backing.database.clone()));
-                let handle = gateway.0.handle.clone();
+                let (handle, is_taken) = (gateway.0.handle.clone(), backing.is_taken.clone());
                 backing.keeping = Some(actix_rt::spawn(async move {
                     sole.keep().await;
+                    is_taken.store(true, Ordering::Release);
                     tracing::error!("another engine took this one's database, so that this one stops");
                     // Without waiting: whatever is answered from here on may be sold by the other one as well.
                     handle.stop(false).await;
@@ -190,12 +193,18 @@ impl Engine {
         self.internal.address
     }
 
-    /// Stops in order: no new requests, the open ones answered, decisions durable, the pool, PostgreSQL.
+    /// Stops in order: no new requests, the open ones answered, decisions durable, the pool, PostgreSQL. An engine whose database
+    /// another one took waits for nothing that it still has to do: each of these may contradict the other one.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.streams.end();
         self.gateway.stop().await;
-        self.dry_runs.stop(self.stop_within).await;
-        self.domains.stop(self.stop_within).await;
+        if self.backing.is_taken.load(Ordering::Acquire) {
+            self.dry_runs.stop(Duration::ZERO).await;
+            self.domains.abandon().await;
+        } else {
+            self.dry_runs.stop(self.stop_within).await;
+            self.domains.stop(self.stop_within).await;
+        }
         self.upkeep.abort();
         self.internal.stop().await;
         self.backing.close().await?;
@@ -268,6 +277,8 @@ pub struct Backing {
     lock: Option<Lock>,
     /// Keeps the database for the engine that serves it.
     keeping: Option<JoinHandle<()>>,
+    /// Whether another engine serves it by now.
+    is_taken: Arc<AtomicBool>,
 }
 
 impl Backing {
@@ -285,6 +296,7 @@ impl Backing {
                         cluster: None,
                         lock: None,
                         keeping: None,
+                        is_taken: Arc::default(),
                     })
                 }
                 Err(error) => Err(error.into()),
@@ -317,12 +329,12 @@ impl Backing {
         }
         let connection = url.parse().context("postgres.url is not a PostgreSQL URL")?;
         let database = Database::new(connection, limits(config))?;
-        Ok(Some(Self { database, cluster: None, lock: None, keeping: None }))
+        Ok(Some(Self { database, cluster: None, lock: None, keeping: None, is_taken: Arc::default() }))
     }
 
     fn in_cluster(config: &Config, cluster: Cluster) -> anyhow::Result<Self> {
         let database = Database::new(cluster.connection(), limits(config))?;
-        Ok(Self { database, cluster: Some(cluster), lock: None, keeping: None })
+        Ok(Self { database, cluster: Some(cluster), lock: None, keeping: None, is_taken: Arc::default() })
     }
 
     /// Customers for tests, signed in already: their access tokens.
@@ -331,6 +343,13 @@ impl Backing {
         let key = SigningKey::load_or_create(&config.storage.data_dir)?;
         let store = UsersStore::new(self.database.clone());
         Ok(create_test_customers(&store, &key, &config.users, count).await?)
+    }
+
+    /// Makes an account with a role. Refuses with `EmailTaken`.
+    pub async fn create_user(&self, config: &Config, wanted: CreateUser) -> anyhow::Result<User> {
+        migrations::run(&self.database).await?;
+        let store = UsersStore::new(self.database.clone());
+        Ok(create_account(&store, &Hasher::new(&config.users)?, wanted).await?)
     }
 
     /// Gives the database up and closes the pool, then stops the cluster if this process started it.
@@ -727,6 +746,11 @@ impl Domains {
             journal.flush().await;
         }
         self.rooms_journal.flush().await;
+        self.abandon().await;
+    }
+
+    /// Ends at once, with whatever is not done.
+    async fn abandon(self) {
         for arbiter in self.arbiters {
             arbiter.stop();
             // The thread's end is waited for aside, so that this thread's own work goes on.

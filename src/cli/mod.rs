@@ -6,6 +6,7 @@ mod load;
 mod migrate;
 mod sale;
 mod serve;
+mod staff;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,9 +40,30 @@ enum Command {
     /// Flash sales: plan, watch and steer them at a running engine.
     #[command(subcommand)]
     Sale(sale::Sale),
+    /// Members of staff, who run the shop.
+    #[command(subcommand)]
+    Staff(Staff),
     /// Customers, for tests.
     #[command(subcommand)]
     Customers(Customers),
+}
+
+#[derive(Debug, Subcommand)]
+enum Staff {
+    /// Makes an account of staff in the configured database, and tells its password once.
+    Create(CreateStaff),
+}
+
+#[derive(Debug, Args)]
+struct CreateStaff {
+    /// The address to sign in with.
+    email: String,
+    /// What others call them.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// An administrator.
+    #[arg(long)]
+    admin: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +93,7 @@ impl Cli {
             Command::Migrate => migrate::migrate(&config).await,
             Command::Load(load) => load.carry_out(&config).await,
             Command::Sale(sale) => sale.carry_out(&config).await,
+            Command::Staff(Staff::Create(wanted)) => staff::create(&config, wanted).await,
             Command::Customers(Customers::Create(wanted)) => customers::create(&config, wanted).await,
         }
     }

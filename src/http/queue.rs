@@ -67,9 +67,10 @@ pub struct PlaceView {
     /// Until the opening, or until one is let in at the present rate; null where nobody can tell.
     #[schema(required)]
     estimated_wait_seconds: Option<u64>,
-    /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`.
-    #[schema(example = "many")]
-    left: &'static str,
+    /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`; null before the sale
+    /// has its pieces.
+    #[schema(required, example = "many")]
+    left: Option<&'static str>,
     /// For the `Sale-Admission` header of an order; null unless admitted.
     #[schema(required)]
     admission: Option<String>,

@@ -73,16 +73,16 @@ pub struct CreateSaleBody {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplanSaleBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "input::given")]
     #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "input::given")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     opens_at: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "input::given")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     closes_at: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "input::given_objects")]
     #[schema(nullable = false)]
     items: Option<Vec<SaleItemBody>>,
     /// Null: no limit.
@@ -869,7 +869,7 @@ pub async fn change_item(
         (status = 200, description = "The sale as it is then", body = SaleView),
         (status = 202, description = "What waits for a second operator now, where one is needed", body = ProposalView),
         (status = 404, description = "`unknown-sale`, `unknown-item`, or `not-found` for what is no id, no SKU or no such action"),
-        (status = 409, description = "`overtaken` or `too-many-proposals`"),
+        (status = 409, description = "`not-in-status` once the sale is over, `overtaken` or `too-many-proposals`"),
     )
 )]
 pub async fn switch_item(

@@ -9,15 +9,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures_util::future::{BoxFuture, try_join_all};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::actors::catalog::{AddProduct, CatalogError, ListProducts, NewProduct, Product, Variant};
 use crate::actors::runtime::Port;
-use crate::actors::users::{ChangePassword, CreateUser, Email, Password, Role, UsersError};
+use crate::actors::users::{ChangePassword, CreateUser, Email, Role, UsersError, random_password};
 use crate::storage::private_file::{self, PrivateFileError};
 use crate::types::{InvalidValue, Limit, Money, ProductId, Quantity, Sku};
 
@@ -56,8 +54,6 @@ pub enum SeedError {
     RoleDiffers { email: Email, wanted: Role },
     #[error("the demo's sign-ins: {0}")]
     File(#[from] PrivateFileError),
-    #[error("the demo's sign-ins: no random numbers: {0}")]
-    Random(String),
     #[error("the demo has a defect: {0}")]
     Defect(#[from] InvalidValue),
 }
@@ -133,21 +129,6 @@ async fn sign_in_for(
         created => created?,
     };
     Ok((email, text))
-}
-
-fn random_password(email: &Email) -> Result<(SecretString, Password), SeedError> {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-    loop {
-        let mut bytes = [0; 18];
-        SysRng.try_fill_bytes(&mut bytes).map_err(|error| SeedError::Random(error.to_string()))?;
-        let text = SecretString::from(URL_SAFE_NO_PAD.encode(bytes));
-        // By chance it may contain the name in the address.
-        if let Ok(password) = Password::choose(text.clone(), email) {
-            return Ok((text, password));
-        }
-    }
 }
 
 impl DemoProduct {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 
 use super::{Connection, Database, StorageError};
 
@@ -45,12 +46,13 @@ impl Scratch {
             let name = name_beside(&connection, suffix).await?;
             drop_leftover(&connection, &name).await?;
             connection.execute(include_str!("../../sql/storage/insert_scratch.sql"), &[&name]).await?;
-            let statement = format!("create database {} template template0", quoted(&name));
-            let created = connection.batch_execute(&statement).await.map_err(|error| told(error, &name));
-            if let Err(ScratchError::NotAllowed) = created {
-                forget(&connection, &name).await?;
+            if let Err(error) = connection.batch_execute(&making(&name)).await {
+                // What PostgreSQL refuses to make is not made; of what is there by now, nobody knows whose it is.
+                if error.code().is_some_and(|code| *code != SqlState::DUPLICATE_DATABASE) {
+                    forget(&connection, &name).await?;
+                }
+                return Err(told(error, &name));
             }
-            created?;
             Ok(Self { database: shop.beside(&name)?, name, shop: shop.clone() })
         })
         .await
@@ -85,10 +87,13 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ScratchError>>) -> Resu
 }
 
 async fn drop_leftover(connection: &Connection, name: &str) -> Result<(), ScratchError> {
-    let found = connection.query_one(include_str!("../../sql/storage/find_scratch.sql"), &[&name]).await?;
+    let asked: [&(dyn ToSql + Sync); 2] = [&name, &making(name)];
+    let found = connection.query_one(include_str!("../../sql/storage/find_scratch.sql"), &asked).await?;
     match (found.get("is_there"), found.get("is_ours")) {
-        // One that is noted is perhaps being made at this moment, for a maker who is gone.
-        (false, _) => Ok(()),
+        // For a maker who is gone.
+        (false, true) if found.get("is_being_made") => Ok(()),
+        (false, true) => forget(connection, name).await,
+        (false, false) => Ok(()),
         (true, true) => {
             let statement = format!("drop database if exists {}", quoted(name));
             connection.batch_execute(&statement).await.map_err(|error| told(error, name))?;
@@ -96,6 +101,11 @@ async fn drop_leftover(connection: &Connection, name: &str) -> Result<(), Scratc
         }
         (true, false) => Err(ScratchError::NotOurs(name.to_owned())),
     }
+}
+
+/// The statement that makes it.
+fn making(name: &str) -> String {
+    format!("create database {} template template0", quoted(name))
 }
 
 async fn forget(connection: &Connection, name: &str) -> Result<(), ScratchError> {

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use tokio_postgres::types::ToSql;
+
 use super::{Connection, Database, StorageError};
 
 /// How long PostgreSQL may take to answer. Less than it takes to give up a session, so that nobody has the lock before its
@@ -24,6 +26,8 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(20);
 pub struct Sole {
     database: Database,
     session: Session,
+    /// Which start of an engine this is; nothing until it serves.
+    start: Option<i64>,
 }
 
 /// The connection that holds the lock, or asks for it.
@@ -44,11 +48,24 @@ impl Sole {
             }
             tokio::time::sleep(TRIES_EVERY).await;
         }
-        Ok(Some(Self { database: database.clone(), session }))
+        Ok(Some(Self { database: database.clone(), session, start: None }))
     }
 
-    /// Nothing as soon as another session holds it than the one that was lost, which PostgreSQL has perhaps not given up yet.
-    async fn take_again(database: &Database, lost: i32) -> Result<Option<Self>, StorageError> {
+    /// Notes that this engine serves the database from now on, whose schema is there by now.
+    pub async fn serves(&mut self) -> Result<(), StorageError> {
+        let noted =
+            self.session.connection.query_one(include_str!("../../sql/storage/insert_start.sql"), &[]);
+        self.start = Some(answered(noted).await?.get("position"));
+        Ok(())
+    }
+
+    /// Nothing as soon as another session holds it than the one that was lost, which PostgreSQL has perhaps not given up yet; and
+    /// nothing when another engine held it and is gone, for what that one decided is not known here.
+    async fn take_again(
+        database: &Database,
+        lost: i32,
+        start: Option<i64>,
+    ) -> Result<Option<Self>, StorageError> {
         let session = Session::open(database).await?;
         while !session.locks().await? {
             if session.holder().await?.is_some_and(|holder| holder != lost) {
@@ -56,10 +73,11 @@ impl Sole {
             }
             tokio::time::sleep(TRIES_EVERY).await;
         }
-        Ok(Some(Self { database: database.clone(), session }))
+        let is_last = session.is_last(start).await?;
+        Ok(is_last.then(|| Self { database: database.clone(), session, start }))
     }
 
-    /// Keeps it; returns when another engine took the database while it could not be reached from here.
+    /// Keeps it; returns when another engine took the database while it could not be reached from here, if only for a while.
     pub async fn keep(mut self) {
         loop {
             tokio::time::sleep(LOOKS_EVERY).await;
@@ -67,10 +85,10 @@ impl Sole {
                 continue;
             }
             // The session ends before the lock is asked for again, if PostgreSQL can be told.
-            let Self { database, session: Session { connection, pid: lost } } = self;
+            let Self { database, session: Session { connection, pid: lost }, start } = self;
             drop(connection);
             self = loop {
-                match Self::take_again(&database, lost).await {
+                match Self::take_again(&database, lost, start).await {
                     Ok(Some(again)) => break again,
                     Ok(None) => return,
                     // Whoever cannot reach the database sells nothing.
@@ -94,6 +112,14 @@ impl Session {
     async fn locks(&self) -> Result<bool, StorageError> {
         let taken = self.connection.query_one("select pg_try_advisory_lock(hashtext('shobai engine'))", &[]);
         Ok(answered(taken).await?.get(0))
+    }
+
+    /// Whether no engine has started after that one.
+    async fn is_last(&self, start: Option<i64>) -> Result<bool, StorageError> {
+        let Some(start) = start else { return Ok(true) };
+        let wanted: [&(dyn ToSql + Sync); 1] = [&start];
+        let found = self.connection.query_one(include_str!("../../sql/storage/is_last_start.sql"), &wanted);
+        Ok(answered(found).await?.get("is_last"))
     }
 
     async fn holder(&self) -> Result<Option<i32>, StorageError> {

@@ -1,5 +1,7 @@
 //! One engine serves a database, whatever data directory another one has.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret as _;
 use shobai::engine::Engine;
 
@@ -58,5 +60,19 @@ async fn an_engine_that_lost_its_lock_to_another_stops_at_once() {
         _ = other => panic!("an engine waits for the lock that another one took, and serves on"),
     }
 
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn an_engine_stops_when_another_one_came_and_went_while_it_could_not_know() {
+    let mut engine = TestEngine::start().await;
+    let first = eventually("the lock is held", async || holder(&engine).await).await;
+    // As the other one's start is noted.
+    engine.by_hand("insert into storage.starts default values").await;
+
+    engine.by_hand(&format!("select pg_terminate_backend({first})")).await;
+
+    let ended = tokio::time::timeout(Duration::from_secs(20), engine.engine.gateway_ended()).await;
+    assert!(ended.is_ok(), "it serves on with what it knew before");
     engine.stop().await;
 }

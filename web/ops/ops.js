@@ -31,7 +31,7 @@
   };
   const unanswered = () => content.querySelector('[role="alert"]');
   document.body.addEventListener("htmx:beforeRequest", () => unanswered()?.remove());
-  document.body.addEventListener("htmx:sendError", (event) => {
+  const tellNoAnswer = (event) => {
     const told = document.createElement("div");
     told.className = "outcome refused";
     told.append(Object.assign(document.createElement("p"), { textContent: dialog.dataset.noAnswer }));
@@ -49,7 +49,8 @@
     if (!outcome) return;
     outcome.replaceChildren(told);
     showOutcome();
-  });
+  };
+  for (const failure of ["htmx:sendError", "htmx:timeout"]) document.body.addEventListener(failure, tellNoAnswer);
   // Links that ask a question are buttons, and are pressed as such.
   document.body.addEventListener("keydown", (event) => {
     const button = event.target.closest('a[role="button"]');
@@ -122,6 +123,14 @@
   const showLink = (state, word) => {
     link.className = `link is-${state}`;
     setText(link.querySelector(".link-word"), word);
+  };
+  const showLost = () => {
+    showLink("lost", link.dataset.lost);
+    // Nobody knows any more.
+    const light = document.getElementById("light");
+    light.dataset.is = "false";
+    const word = light.querySelector(".light-word");
+    setText(word, word.dataset.stale);
   };
 
   const two = (part) => String(part).padStart(2, "0");
@@ -298,39 +307,59 @@
   };
 
   // What could not be loaded is asked for once more, after a while.
-  for (const failure of ["htmx:sendError", "htmx:responseError"]) {
+  for (const failure of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
     document.getElementById("again").addEventListener(failure, () => setTimeout(() => { asked = null; }, 3000));
   }
 
   // --- the stream
 
+  /** Figures come twice a second. */
+  const SILENT_AFTER = 5000;
   const toSignIn = () => location.assign(`/ops?back=${location.pathname}`);
   /** Connects again, unless the session has ended: then nothing would ever come. */
   const connectAgain = async () => {
     const asking = new AbortController();
+    const giveUp = setTimeout(() => asking.abort(), SILENT_AFTER);
     try {
       const answer = await fetch(strip.dataset.events, { redirect: "manual", signal: asking.signal });
       asking.abort();
       if (answer.type === "opaqueredirect") return toSignIn();
     } catch { /* Nobody answers. */ }
+    clearTimeout(giveUp);
     setTimeout(connect, 3000);
   };
 
   const connect = () => {
     const source = new EventSource(strip.dataset.events);
+    let heard = Date.now();
+    // A connection that is there may be to an engine that is not.
+    const watch = setInterval(() => {
+      if (Date.now() - heard < SILENT_AFTER) return;
+      source.close();
+      clearInterval(watch);
+      showLost();
+      connectAgain();
+    }, 1000);
     source.addEventListener("message", (event) => {
+      heard = Date.now();
       showLink("live", link.dataset.live);
       showView(JSON.parse(event.data));
     });
-    source.addEventListener("trouble", () => showLink("lost", link.dataset.lost));
+    source.addEventListener("trouble", () => {
+      heard = Date.now();
+      showLost();
+    });
     source.addEventListener("ended", () => {
       source.close();
+      clearInterval(watch);
       toSignIn();
     });
     source.addEventListener("error", () => {
-      showLink("lost", link.dataset.lost);
+      showLost();
       // A browser connects again by itself only after a connection that had begun.
-      if (source.readyState === EventSource.CLOSED) connectAgain();
+      if (source.readyState !== EventSource.CLOSED) return;
+      clearInterval(watch);
+      connectAgain();
     });
     addEventListener("pagehide", () => source.close(), { once: true });
   };

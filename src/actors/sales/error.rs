@@ -21,6 +21,8 @@ pub enum SalesError {
     UnknownItem(Sku),
     #[error("a sale that is {status} cannot be told to {action}", status = status.as_str(), action = action.as_str())]
     NotInStatus { sale: SaleId, status: SaleStatus, action: Action },
+    #[error("the pieces of a sale that is {status} cannot be changed", status = status.as_str())]
+    PiecesFixed { status: SaleStatus },
     #[error("the sale is paused and stopped: it is to be said which of the two ends")]
     TwoHalts,
     #[error("a sale that is {status} cannot be planned anew", status = status.as_str())]
@@ -111,7 +113,7 @@ impl Fault for SalesError {
             Self::Refused(Refusal::NotAdmitted) => Kind::Forbidden,
             Self::Refused(Refusal::TooFast { .. }) => Kind::TooMany,
             Self::NotInStatus { .. } | Self::NotADraft { .. } | Self::NotReady { .. } => Kind::Conflict,
-            Self::OrdersOpen { .. } | Self::TwoHalts => Kind::Conflict,
+            Self::OrdersOpen { .. } | Self::TwoHalts | Self::PiecesFixed { .. } => Kind::Conflict,
             Self::Overtaken | Self::Refused(_) => Kind::Conflict,
             Self::NotValid { .. } => Kind::Invalid,
             Self::Broken(_) => Kind::Internal,
@@ -123,7 +125,7 @@ impl Fault for SalesError {
         match self {
             Self::UnknownSale(_) => "unknown-sale",
             Self::UnknownItem(_) => "unknown-item",
-            Self::NotInStatus { .. } => "not-in-status",
+            Self::NotInStatus { .. } | Self::PiecesFixed { .. } => "not-in-status",
             Self::TwoHalts => "paused-and-stopped",
             Self::NotADraft { .. } => "not-a-draft",
             Self::NotValid { .. } => "sale-not-valid",
@@ -143,7 +145,9 @@ impl Fault for SalesError {
 
     fn details(&self) -> Map<String, Value> {
         let details = match self {
-            Self::NotInStatus { status, .. } | Self::NotADraft { status } => json!({ "sale_status": status }),
+            Self::NotInStatus { status, .. } | Self::NotADraft { status } | Self::PiecesFixed { status } => {
+                json!({ "sale_status": status })
+            }
             Self::NotValid { findings }
             | Self::NotReady { findings }
             | Self::NotReadyYet { findings, .. } => json!({ "findings": findings }),

@@ -255,7 +255,8 @@ pub struct QueuePlace {
     pub position: Option<u32>,
     pub estimated_wait_seconds: Option<u64>,
     /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`.
-    pub left: &'static str,
+    /// Nothing before the sale has its pieces.
+    pub left: Option<&'static str>,
     /// Only while admitted.
     pub admission: Option<String>,
     pub admitted_until: Option<Timestamp>,

@@ -408,6 +408,10 @@ impl Office {
             if sale.stopped_skus.contains(&sku) == stopped {
                 return Ok(Steered::Done(sale));
             }
+            if stopped && sale.status.is_over() {
+                let (status, action) = (sale.status, Action::Kill);
+                return Err(SalesError::NotInStatus { sale: id, status, action });
+            }
             if stopped && agreed.is_none() {
                 match self.agree(Wish::KillItem { sale: id, sku: sku.clone() }, by, &reason).await? {
                     Agreement::Given { proposed_by } => agreed = Some(proposed_by),
@@ -458,8 +462,7 @@ impl Office {
             let sale = self.sale(id).await?;
             let item = sale.item(&sku).ok_or_else(|| SalesError::UnknownItem(sku.clone()))?;
             if !matches!(sale.status, SaleStatus::Armed | SaleStatus::Open | SaleStatus::Paused) {
-                let action = Action::Arm;
-                return Err(SalesError::NotInStatus { sale: id, status: sale.status, action });
+                return Err(SalesError::PiecesFixed { status: sale.status });
             }
             let wish = Wish::Lower { sale: id, sku: sku.clone(), allotment, expected };
             if allotment < expected && agreed.is_none() && self.is_to_be_lowered(&wish, by).await? {

@@ -6,6 +6,7 @@ use actix::{Actor, Context, Handler, ResponseFuture};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+use super::accounts::create_account;
 use super::error::UsersError;
 use super::messages::*;
 use super::model::{Renewed, Role, SignedIn, User};
@@ -62,15 +63,7 @@ impl UsersActor {
     }
 
     async fn create(&self, wanted: CreateUser) -> Result<User, UsersError> {
-        let password_hash = self.hasher.hash(&wanted.password).await?;
-        let user = NewUser {
-            id: CustomerId::generate(),
-            email: &wanted.email,
-            name: &wanted.name,
-            role: wanted.role,
-            password_hash: &password_hash,
-        };
-        self.store.insert_user(&user).await
+        create_account(&self.store, &self.hasher, wanted).await
     }
 
     async fn sign_in(&self, wanted: SignIn) -> Result<SignedIn, UsersError> {

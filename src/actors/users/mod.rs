@@ -13,6 +13,7 @@
 //!              └ UsersStore     → PostgreSQL
 //! ```
 
+mod accounts;
 mod actor;
 mod error;
 mod messages;
@@ -22,6 +23,7 @@ mod store;
 mod test_customers;
 mod tokens;
 
+pub use accounts::{create_account, random_password};
 pub use actor::UsersActor;
 pub use error::UsersError;
 pub use messages::*;

@@ -48,7 +48,11 @@ impl Report {
             Some(out) => {
                 // An earlier one stays as it is until this one is whole; a pipe or a device is written into.
                 let file = std::fs::canonicalize(out).unwrap_or_else(|_| out.clone());
-                let is_replaced = std::fs::metadata(&file).map_or(true, |found| found.is_file());
+                // Behind a link to nothing a file is made.
+                let is_replaced = match std::fs::metadata(&file) {
+                    Ok(found) => found.is_file(),
+                    Err(_) => std::fs::symlink_metadata(&file).is_err(),
+                };
                 let mut begun = file.clone().into_os_string();
                 if is_replaced {
                     begun.push(".part");
@@ -62,7 +66,7 @@ impl Report {
                         let _ = std::fs::remove_file(&begun);
                     }
                 }
-                println!("{} bytes in {}", written?, out.display());
+                eprintln!("{} bytes in {}", written?, out.display());
             }
             None => drop(desk.fetch(&path, media_type, std::io::stdout()).await?),
         }
@@ -139,11 +143,16 @@ pub(in crate::cli) struct VerifyDraw {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The commitment that was published before the draw; without it nobody knows that the seed was not chosen after.
-    #[arg(long, value_name = "SHA256")]
+    #[arg(long, value_name = "SHA256", value_parser = sha256)]
     commitment: Option<String>,
     /// A ticket whose place is wanted.
     #[arg(long, value_name = "NUMBER")]
     ticket: Option<u32>,
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then(|| text.to_ascii_lowercase()).ok_or_else(|| "64 hexadecimal digits are wanted".to_owned())
 }
 
 impl VerifyDraw {

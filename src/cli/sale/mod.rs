@@ -112,7 +112,7 @@ pub(in crate::cli) struct Switch {
     #[arg(required_unless_present = "everything", conflicts_with = "everything")]
     sale: Option<Uuid>,
     /// Only this SKU of the sale.
-    #[arg(long, value_name = "SKU", requires = "sale")]
+    #[arg(long, value_name = "SKU", requires = "sale", conflicts_with = "everything")]
     sku: Option<String>,
     /// All orders of customers, in a sale or not.
     #[arg(long)]

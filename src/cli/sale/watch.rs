@@ -15,6 +15,8 @@ use crate::config::Config;
 
 /// Between two attempts to hear from an engine that is away.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Figures come every second.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
 /// The longest event that is read.
 const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -74,7 +76,10 @@ impl Watch {
         let stream = desk.listen(&format!("/v1/admin/sales/{}/live", self.sale)).await?;
         let mut body = stream.into_body();
         let mut events = Events::default();
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = tokio::time::timeout(SILENT_AFTER, body.frame())
+            .await
+            .context("the engine says nothing any more")?
+        {
             let Ok(bytes) = frame.context("the stream broke")?.into_data() else { continue };
             for data in events.take(&bytes)? {
                 view.show(&data)?;

@@ -141,7 +141,8 @@ pub type Headers = Vec<(HeaderName, HeaderValue)>;
 pub fn explain(problem: &Problem, request: &HttpRequest, request_id: &str) -> Option<(Vec<u8>, Headers)> {
     let words = Language::of(request).words();
     let is_failure = problem.status().is_server_error();
-    let why = words.refusal(problem.code()).unwrap_or(words.failed);
+    let unnamed = if is_failure { Some(words.failed) } else { words.refusal("invalid-form") };
+    let why = words.refusal(problem.code()).or(unnamed).unwrap_or(words.failed);
     // Without the forms of a session, which the request may not have.
     let frame = Frame { words, token: String::new(), who: None, path: HOME.to_owned() };
     let page = FailedPage { frame, why, request_id, is_failure }.render().ok()?;

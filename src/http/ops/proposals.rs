@@ -7,6 +7,7 @@ use actix_web::web::Data;
 
 use super::history::names;
 use super::pages::{self, Place};
+use super::sales::refuse_form;
 use super::session::{Operator, Submitted};
 use super::words::fill;
 use super::{HOME, japan};
@@ -103,9 +104,10 @@ pub async fn withdraw_proposal(
     gateway: Data<Gateway>,
 ) -> Answer {
     submitted.form.check(&["token", "reason"], &[])?;
-    let reason = submitted.reason().ok_or_else(|| {
-        Problem::new(422, "invalid-form", "a proposal is withdrawn for a reason of 1 to 200 characters")
-    })?;
+    let Some(reason) = submitted.reason() else {
+        let words = submitted.operator.words();
+        return refuse_form(&submitted, &gateway, Place::Sales, words.reason_needed).await;
+    };
     let asked = WithdrawProposal { proposal: proposal.0, by: submitted.operator.identity.customer, reason };
     let withdrawn = gateway.ports.sales.withdraw_proposal.ask(asked).await?;
     let about = withdrawn.wish.sale().map_or(Place::Sales, Place::Sale);

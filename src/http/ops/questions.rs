@@ -22,6 +22,8 @@ use crate::types::{ProposalId, SaleId, Sku};
 #[template(path = "ops/confirm.html")]
 struct ConfirmPage {
     frame: Frame,
+    /// Shown in a dialog of the page whose state changes; nothing: a page of its own.
+    is_in_dialog: bool,
     title: String,
     effect: &'static str,
     tone: &'static str,
@@ -106,6 +108,7 @@ pub async fn confirm_move(
         hidden,
         allotment,
         frame: operator.frame(&gateway).await,
+        is_in_dialog: operator.visitor.is_htmx,
     };
     pages::show(StatusCode::OK, &page)
 }
@@ -141,6 +144,7 @@ pub async fn confirm_everything(
         hidden: vec![("action", action)],
         allotment: None,
         frame: operator.frame(&gateway).await,
+        is_in_dialog: operator.visitor.is_htmx,
     };
     pages::show(StatusCode::OK, &page)
 }
@@ -167,6 +171,7 @@ pub async fn confirm_withdrawal(
         hidden: Vec::new(),
         allotment: None,
         frame: operator.frame(&gateway).await,
+        is_in_dialog: operator.visitor.is_htmx,
     };
     pages::show(StatusCode::OK, &page)
 }

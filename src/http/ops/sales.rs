@@ -612,7 +612,8 @@ async fn answer(
     }
 }
 
-async fn refuse_form(submitted: &Submitted, gateway: &Gateway, about: Place, why: &str) -> Answer {
+/// Says what is missing in a form, where somebody goes on.
+pub async fn refuse_form(submitted: &Submitted, gateway: &Gateway, about: Place, why: &str) -> Answer {
     let operator = &submitted.operator;
     let (place, status) = (operator.goes_on_at(about), operator.status(StatusCode::UNPROCESSABLE_ENTITY));
     show_place(operator, gateway, place, status, Some(refused_with(operator.words(), why))).await

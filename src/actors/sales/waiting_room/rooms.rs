@@ -72,7 +72,8 @@ impl Rooms {
             PlaceState::Waiting => room.control.estimate(place.ahead).map(|wait| wait.as_secs()),
             _ => None,
         };
-        let left = left(room.seen.allotment, room.seen.remaining, room.seen.held);
+        let parts = &room.seen;
+        let left = (parts.allotment > 0).then(|| left(parts.allotment, parts.remaining, parts.held));
         // Nobody who changes a room waits for the papers to be signed.
         drop(rooms);
         let admission = match (state, place.admitted_until) {
