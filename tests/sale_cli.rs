@@ -194,12 +194,32 @@ async fn everybody_can_check_a_draw_with_what_was_published() {
     let place = order.iter().position(|number| *number == 2).unwrap() + 1;
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains(&format!("ticket 2 has place {place}")), "{told}");
+    assert_eq!(checks(&write("draw.json", &draw.text), &commitment.to_uppercase()).await.0, Some(0));
+    assert_eq!(checks(&write("draw.json", &draw.text), "abc").await.0, Some(2));
     let other = commitment.replace(['0', '1', '2', '3'], "4");
     assert_eq!(checks(&write("draw.json", &draw.text), &other).await.0, Some(1));
     let mut swapped = draw.body.clone();
     swapped["order"].as_array_mut().unwrap().swap(0, 1);
     let (code, told) = checks(&write("swapped.json", &swapped.to_string()), commitment).await;
     assert!(code == Some(1) && told.contains("not fair"), "{told}");
+}
+
+#[actix_web::test]
+async fn staff_is_made_beside_the_engine_that_serves() {
+    let shop = Shop::open(&[]).await;
+    let create = ["staff", "create", "second@example.jp", "--name", "Second"];
+    let created = shop.run(&create).await;
+    assert_eq!(created.status.code(), Some(0), "{created:?}");
+    let told = String::from_utf8(created.stdout).unwrap();
+    let password = told.trim().rsplit(' ').next().unwrap();
+
+    let sign_in = json!({"email": "second@example.jp", "password": password});
+    let signed_in = shop.anybody().post("/v1/auth/login", sign_in).await.expect(200);
+
+    let staff = shop.anybody().with_token(signed_in.body["access_token"].as_str().unwrap());
+    assert_eq!(staff.get("/v1/users/me").await.expect(200).body["role"], "staff");
+    staff.get("/v1/admin/sales").await.expect(200);
+    assert_eq!(shop.run(&create).await.status.code(), Some(2), "the address is taken");
 }
 
 #[actix_web::test]
@@ -226,6 +246,8 @@ async fn what_waits_for_a_second_operator_is_told_and_taken_back() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.starts_with(&told) && text.contains("waits for a second operator until"), "{text}");
     }
+    // A SKU is not everything.
+    assert_eq!(operator.says(&["kill", "--sku", SKU, "--everything"]).await.status.code(), Some(2));
     assert_eq!(operator.does(&["proposals"]).await.lines().count(), 4);
     let shown = operator.does(&["show", sale]).await;
     assert!(shown.contains(": open, ") && shown.contains("  kill of sale "), "{shown}");

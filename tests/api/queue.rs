@@ -105,6 +105,7 @@ async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_ever
     let early = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
     let place = early[0].place().await;
     assert_eq!((place.body["state"].as_str(), place.body["position"].as_u64()), (Some("pre_queue"), None));
+    assert_ne!(place.body["left"], "none");
     assert!(place.header("retry-after").is_some());
     // Asking twice changes nothing.
     let again = early[0].client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(201);

@@ -175,6 +175,94 @@ async fn an_allotment_that_was_changed_and_not_written_down_is_written_at_the_ne
     engine.stop().await;
 }
 
+#[actix::test]
+async fn a_stop_that_could_not_be_written_is_told_until_it_is_resumed_or_done_again() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 50).await;
+    let sale = operator.opens(plan("LAMP", 50)).await;
+    let buyer = engine.customer().await;
+    let unwritten = async |expected: Value| {
+        eventually("it is told", async || {
+            let live = operator.staff.get(&format!("/v1/admin/sales/{sale}/live")).await.expect(200).body;
+            (live["unwritten"] == expected).then_some(())
+        })
+        .await;
+    };
+    engine
+        .by_hand(
+            "create function public.refuse() returns trigger language plpgsql as $$
+             begin raise exception 'not now'; end $$;
+             create trigger refuse before update on sales.sales for each row execute function public.refuse()",
+        )
+        .await;
+    for path in ["kill", "cancel", "items/LAMP/kill"] {
+        let failed = operator.asks(&format!("sales/{sale}/{path}")).await;
+        assert!(failed.status >= 500, "{failed:?}");
+    }
+    unwritten(json!({"sale": true, "skus": ["LAMP"]})).await;
+    buyer.orders_by_card("LAMP", 1).await.expect_problem(409, "stopped");
+
+    engine.by_hand("drop trigger refuse on sales.sales").await;
+    for path in ["resume", "items/LAMP/resume"] {
+        operator.asks(&format!("sales/{sale}/{path}")).await.expect(200);
+    }
+
+    unwritten(json!({"sale": false, "skus": []})).await;
+    buyer.orders_by_card("LAMP", 1).await.expect(201);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_switch_of_a_sku_outlives_a_new_plan_and_ends_with_the_sale() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 5).await;
+    let sale = operator.plans(plan("LAMP", 5)).await;
+    operator.asks(&format!("sales/{sale}/items/LAMP/kill")).await.expect(200);
+
+    let planned = operator.replans(&sale, json!({"name": "Later"})).await.expect(200).body;
+
+    assert_eq!((&planned["name"], &planned["items"][0]["stopped"]), (&json!("Later"), &json!(true)));
+    operator.replans(&sale, json!({"name": null})).await.expect_problem(422, "invalid-body");
+    operator.replans(&sale, json!({"items": [["LAMP", 500, 5]]})).await.expect_problem(422, "invalid-body");
+    operator.asks(&format!("sales/{sale}/items/LAMP/resume")).await.expect(200);
+    operator.tells(&sale, "cancel").await.expect(200);
+    operator.asks(&format!("sales/{sale}/items/LAMP/kill")).await.expect_problem(409, "not-in-status");
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn a_sale_that_lacks_pieces_moves_none() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    engine.sells("LAMP", 5).await;
+    engine.sells("VASE", 5).await;
+    let mut two = plan("LAMP", 5);
+    two["items"] = json!([
+        {"sku": "LAMP", "price": 500, "allotment": 5},
+        {"sku": "VASE", "price": 500, "allotment": 5},
+    ]);
+    two["opens_at"] = json!(soon(3_600_000));
+    two["closes_at"] = json!(soon(7_200_000));
+    let sale = operator.plans(two).await;
+    operator.tells(&sale, "schedule").await.expect(200);
+    let lost = json!({"delta": -1, "reason": "broken"});
+    operator.staff.post("/v1/admin/inventory/VASE/adjustments", lost).await.expect(201);
+
+    let refused = operator.tells(&sale, "arm").await.expect_problem(409, "sale-not-ready");
+
+    assert_eq!(refused.body["findings"][0]["field"], "items[1].allotment", "{refused:?}");
+    let movements = operator.staff.get("/v1/admin/inventory/LAMP/movements").await.expect(200);
+    assert!(!movements.text.contains("allotted\""), "{}", movements.text);
+    let change = json!({"allotment": 4, "expected": 5, "reason": "a test"});
+    let request =
+        operator.staff.request(reqwest::Method::PATCH, &format!("/v1/admin/sales/{sale}/items/VASE"));
+    let early = operator.staff.send(request.json(&change)).await.expect_problem(409, "not-in-status");
+    assert!(early.body["detail"].as_str().expect("words").contains("pieces"), "{early:?}");
+    engine.stop().await;
+}
+
 /// Keeps the plans of sales from being written, and counts who tries.
 async fn refuse_plans(engine: &TestEngine) {
     engine

@@ -250,7 +250,8 @@ async fn the_page_shows_what_waits_and_lets_another_one_confirm_or_withdraw_it()
     assert!(
         asked.text.contains("Withdraw: LAMP: allotment 10 → 6") && asked.text.contains("It waits no longer")
     );
-    second.post(&format!("/ops/proposals/{id}/withdraw"), &[("reason", "")]).await.expect(422);
+    let unsaid = second.post(&format!("/ops/proposals/{id}/withdraw"), &[("reason", "")]).await.expect(422);
+    assert!(unsaid.text.contains("A reason of 1 to 200"), "{unsaid:?}");
     let enough = [("reason", "enough for today")];
     let answer = second.post(&format!("/ops/proposals/{id}/withdraw"), &enough).await;
     let withdrawn = second.follow(answer).await.expect(200);

@@ -94,7 +94,10 @@ async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
     page.presses(crate::webdriver::ENTER).await;
     page.sees("the outcome", &format!("{}.includes('Done: Withdrawn')", text_of("#outcome"))).await;
     page.sees("no proposal", "!document.getElementById('proposals')").await;
-    tells(&staff, &format!("sales/{sale}/resume")).await;
+    // A question may have a page of its own.
+    page.goes_to(&format!("/ops/sales/{sale}/confirm?action=resume&ends=pause")).await;
+    page.types("#reason", "so it is").await;
+    page.presses(crate::webdriver::ENTER).await;
     page.sees("it is open again", "document.querySelector('#state .badge.open')").await;
 
     // What the light found.

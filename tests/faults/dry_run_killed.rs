@@ -19,9 +19,12 @@ async fn a_kill_inside_of_making_a_database_keeps_no_later_dry_run_from_its_own(
     let url = shop.database_url();
 
     // No database is made before the kill, and then one is for an engine that is gone.
-    let held = by_hand(&url, "begin; lock table pg_database in share mode; select pg_sleep(3); commit");
+    let held = by_hand(&url, "begin; lock table pg_database in share mode; select pg_sleep(6); commit");
     let killed = async {
         let waits = "select 1 from pg_locks where relation = 'pg_database'::regclass and not granted";
+        let is_held = "select 1 from pg_locks
+                        where relation = 'pg_database'::regclass and mode = 'ShareLock' and granted";
+        eventually("no database can be made", async || told(&url, is_held).await).await;
         let asked = operator.staff.request(reqwest::Method::POST, &path).json(&run);
         let making = eventually("a database is being made", async || told(&url, waits).await);
         tokio::select! {
@@ -36,7 +39,11 @@ async fn a_kill_inside_of_making_a_database_keeps_no_later_dry_run_from_its_own(
 
     let url = shop.database_url();
     eventually("it is dropped", async || told(&url, IS_THERE).await.is_none().then_some(())).await;
-    operator.staff.post(&path, run).await.expect(200);
+    eventually("a run begins", async || {
+        let begun = operator.staff.post(&path, run.clone()).await;
+        (begun.code() != "dry-run-under-way").then(|| begun.expect(200))
+    })
+    .await;
     let outcome = eventually("the run ended", async || {
         let run = operator.staff.get(&path).await.expect(200).body;
         (run["state"] != "running").then_some(run)

@@ -14,11 +14,11 @@ use crate::buyers::{PATIENCE, buyers, expect_clean_audit, expect_try_again, id_o
 use crate::operator::{LIMIT, Operator, PIECES, PRICE, Pieces, buys, held_order, plan, skus, soon};
 use crate::support::client::card_order;
 use crate::support::shop::Shop;
-use crate::support::{Answer, Client, TestEngine, eventually, give_orphans_back_soon};
+use crate::support::{Answer, Client, TestEngine, by_hand, eventually, give_orphans_back_soon, told};
 
 #[actix_web::test]
 async fn a_kill_changes_no_sale_whatever_its_status() {
-    let settings = [("SHOBAI_SALES__ARM_BEFORE_SECONDS", "1"), ("SHOBAI_SALES__DRAIN_WITHIN_SECONDS", "8")];
+    let settings = [("SHOBAI_SALES__ARM_BEFORE_SECONDS", "1"), ("SHOBAI_SALES__DRAIN_WITHIN_SECONDS", "25")];
     let mut shop = Shop::open(&settings).await;
     let mut operator = Operator::at(&shop).await;
     let tokens = shop.customers(3).await;
@@ -44,34 +44,48 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
     let held = buys(&shop, second, held_order(sku(3), 1, 2)).await.expect(201);
     operator.tells(&left_draining, "drain").await.expect(200);
     operator.tells(&let_go, "drain").await.expect(200);
+    for sale in [&left_draining, &let_go] {
+        assert_eq!(operator.sale(sale).await["status"], "draining");
+    }
     let mut closing = Vec::new();
     for skus in &of_closing {
         closing.push(operator.opens(skus).await);
     }
-    let opens_at = soon(4_000);
+    let opens_at = soon(6_000);
     let scheduled = operator.schedules(one(4), opens_at).await;
     let armed = operator.schedules(one(5), opens_at).await;
     operator.tells(&armed, "arm").await.expect(200);
-    for (sale, status) in
-        [(&scheduled, "scheduled"), (&armed, "armed"), (&left_draining, "draining"), (&let_go, "draining")]
-    {
+    for (sale, status) in [(&scheduled, "scheduled"), (&armed, "armed")] {
         assert_eq!(operator.sale(sale).await["status"], status);
     }
 
     for (round, sale) in closing.iter().enumerate() {
-        // Into the middle of giving the pieces of ten SKUs back, sooner or later.
+        // Into the middle of giving the pieces of ten SKUs back: one of them is held up.
+        let url = shop.database_url();
+        let held_up = &of_closing[round][[0, 5, 9][round]];
+        let hold = format!(
+            "begin; select 1 from inventory.stock where sku = '{held_up}' for update; select pg_sleep(2); commit"
+        );
         let staff = operator.staff.clone();
         let path = format!("/v1/admin/sales/{sale}/close");
         let close = staff.request(reqwest::Method::POST, &path).json(&json!({"reason": "a test"}));
-        let kill = async {
-            tokio::time::sleep(Duration::from_millis([0, 2, 5][round])).await;
-            shop.kill_engine().await;
+        let close_and_kill = async {
+            let is_held = "select 1 from pg_stat_activity where wait_event = 'PgSleep'";
+            eventually("one is held up", async || told(&url, is_held).await).await;
+            let kill = async {
+                let is_closed =
+                    format!("select 1 from sales.sales where id = '{sale}' and status = 'closed'");
+                eventually("it is closed", async || told(&url, &is_closed).await).await;
+                shop.kill_engine().await;
+            };
+            tokio::join!(staff.try_send(close), kill)
         };
-        let (_unclear, ()) = tokio::join!(staff.try_send(close), kill);
+        let (_, (unclear, ())) = tokio::join!(by_hand(&url, &hold), close_and_kill);
+        assert!(unclear.is_err(), "what was held up is told as done");
         if round == 0 {
             // Their time comes while nobody is there.
             let wait = opens_at.duration_since(Timestamp::now()).unsigned_abs();
-            tokio::time::sleep(wait.min(Duration::from_secs(4))).await;
+            tokio::time::sleep(wait.min(Duration::from_secs(6))).await;
         }
         shop.start().await;
         operator.again_at(&shop);
@@ -95,6 +109,7 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
     operator.tells(&killed, "resume").await.expect(200);
     buys(&shop, third, card_order(sku(1), 1, "tok_ok")).await.expect(201);
     // One ends as nothing is held any more, the other though something is.
+    assert_eq!(operator.sale(&let_go).await["status"], "draining");
     shop.anybody().with_token(&**second).cancels(held.id()).await.expect(200);
     operator.sees(&let_go, "closed").await;
     operator.sees_pieces(&let_go, &[[0, 0, 0, PIECES]]).await;
