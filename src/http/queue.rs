@@ -18,7 +18,10 @@ use super::events::{self, Listener};
 use super::input::FromPath;
 use super::ports::Gateway;
 use super::problem::Problem;
-use crate::actors::sales::{ChallengeError, GetDraw, GetPlace, JoinQueue, NoteRefusal, QueuePlace, Ticket};
+use crate::actors::sales::{
+    AdmissionMode, Announced, ChallengeError, GetAnnounced, GetDraw, GetPlace, JoinQueue, NoteRefusal,
+    QueuePlace, SalesError, Ticket,
+};
 use crate::error::Fault;
 use crate::types::{CustomerId, SaleId};
 
@@ -130,7 +133,8 @@ pub struct DrawView {
         (status = 404, description = "`no-waiting-room`, or `not-found` for what is not an id"),
         (status = 409, description = "`sold-out`, or a code of the room: it is full, has ended, or its entries are closed"),
         (status = 422, description = "`malformed-challenge`: the `Challenge-Answer` is not one"),
-        (status = 503, description = "`challenge-unavailable`: nobody can check the answer at this moment"),
+        (status = 503, description = "`challenge-unavailable`: nobody can check the answer at this moment; `busy`, also while the \
+            room of a sale that was just announced is not there"),
     )
 )]
 pub async fn join_queue(
@@ -143,6 +147,10 @@ pub async fn join_queue(
     check_challenge(&gateway, sale, customer, &request).await?;
     let place = match gateway.ports.sales.join_queue.ask(JoinQueue { sale, customer }).await {
         Ok(place) => place,
+        // A sale that was announced a moment ago.
+        Err(SalesError::NoRoom(_)) if is_to_have_room(&gateway, sale).await => {
+            return Err(SalesError::Busy.into());
+        }
         Err(refusal) => {
             if refusal.turns_away() {
                 note_refusal(&gateway, sale, customer, refusal.code()).await;
@@ -154,6 +162,13 @@ pub async fn join_queue(
     let mut answer = answer::created(&PlaceView::of(place))?;
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
     Ok(answer)
+}
+
+async fn is_to_have_room(gateway: &Gateway, sale: SaleId) -> bool {
+    let announced = gateway.ports.sales.get_announced.ask(GetAnnounced { sale }).await;
+    announced.is_ok_and(|Announced { sale, .. }| {
+        sale.draft.terms.admission.mode != AdmissionMode::None && !sale.status.is_over()
+    })
 }
 
 /// Where the bearer of a ticket stands, once or whenever it changes.
