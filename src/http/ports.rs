@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 
 use super::events::Streams;
+use super::queue::WrittenDraws;
 use crate::actors::catalog::{GetProduct, ListProducts};
 use crate::actors::inventory::{
     AdjustStock, CommitReservation, GetHoldAges, GetStock, ListAvailable, ListHolds, ListMovements,
@@ -138,6 +139,7 @@ pub struct Gateway {
     pub limits: GatewayLimits,
     /// Answers that go on for minutes.
     pub streams: Streams,
+    pub(super) draws: WrittenDraws,
     /// The API document, as it is sent.
     pub(super) openapi: Bytes,
     pub(super) open: OpenRequests,
@@ -165,6 +167,7 @@ impl Gateway {
             pass_key,
             openapi: super::docs::openapi(&limits).to_string().into(),
             streams: Streams::new(&config.http),
+            draws: WrittenDraws::default(),
             open: OpenRequests::new(limits.requests_max),
             open_to_staff: OpenRequests::new(STAFF_REQUESTS_MAX),
             limits,

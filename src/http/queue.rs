@@ -1,11 +1,13 @@
 //! The waiting room of a sale, as customers meet it: a ticket, a place, an admission, and the draw for everybody to check.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
-use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::web::{Bytes, Data};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use futures_util::future::{Ready, ready};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,13 +22,15 @@ use super::ports::Gateway;
 use super::problem::Problem;
 use crate::actors::sales::{
     AdmissionMode, Announced, ChallengeError, GetAnnounced, GetDraw, GetPlace, JoinQueue, NoteRefusal,
-    QueuePlace, SalesError, Ticket,
+    PublishedDraw, QueuePlace, SalesError, Ticket,
 };
 use crate::error::Fault;
 use crate::types::{CustomerId, SaleId};
 
 /// How long somebody else's service may take to check an answer.
 const CHALLENGE_CHECKED_WITHIN: Duration = Duration::from_secs(5);
+/// One of a million tickets takes 8 MB.
+const WRITTEN_DRAWS_MAX: usize = 4;
 const CHALLENGE_ANSWER: HeaderName = HeaderName::from_static("challenge-answer");
 const QUEUE_TICKET: HeaderName = HeaderName::from_static("queue-ticket");
 
@@ -255,5 +259,28 @@ async fn note_refusal(gateway: &Gateway, sale: SaleId, customer: CustomerId, doo
 )]
 pub async fn get_draw(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     let draw = gateway.ports.sales.get_draw.ask(GetDraw { sale: id.0 }).await?;
-    answer::ok(&*draw)
+    let body = gateway.draws.written(&draw)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
+        .body(body))
+}
+
+/// The last draws as they are sent: they never change, and everybody asks for them at the opening.
+#[derive(Default)]
+pub struct WrittenDraws(Mutex<VecDeque<(SaleId, Bytes)>>);
+
+impl WrittenDraws {
+    fn written(&self, draw: &PublishedDraw) -> Result<Bytes, Problem> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, body)) = written.iter().find(|(sale, _)| *sale == draw.sale) {
+            return Ok(body.clone());
+        }
+        let body = serde_json::to_vec(draw)
+            .map_err(|error| Problem::broken(format!("a draw could not be written: {error}")))?;
+        let body = Bytes::from(body);
+        written.truncate(WRITTEN_DRAWS_MAX - 1);
+        written.push_front((draw.sale, body.clone()));
+        Ok(body)
+    }
 }

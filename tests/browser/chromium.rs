@@ -30,6 +30,10 @@ pub struct Chromium {
 impl Chromium {
     /// A browser with English as its language, before the page of an engine.
     pub async fn open(engine: &TestEngine) -> Self {
+        Self::open_at(engine.base()).await
+    }
+
+    pub async fn open_at(base: String) -> Self {
         for program in ["chromium", "chromedriver"] {
             let is_there = Command::new(program).arg("--version").stderr(Stdio::null()).output().is_ok();
             assert!(is_there, "there is no {program}; `dev/setup tests` installs it");
@@ -40,7 +44,7 @@ impl Chromium {
         std::fs::create_dir_all(root.join("files")).expect("a directory");
         std::fs::create_dir_all(PICTURES).expect("a directory");
         let (process, leash, port) = start_chromedriver();
-        let mut chromium = Self { session: None, process, leash: Some(leash), root, base: engine.base() };
+        let mut chromium = Self { session: None, process, leash: Some(leash), root, base };
 
         let mut arguments = vec![
             "--headless=new".to_owned(),

@@ -9,4 +9,5 @@ mod accessibility;
 mod chromium;
 mod open_page;
 mod sale;
+mod silence;
 mod webdriver;

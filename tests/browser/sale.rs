@@ -113,7 +113,7 @@ impl Chromium {
 }
 
 fn action(name: &str) -> String {
-    format!("#state .controls a[href$=\"action={name}\"]")
+    format!("#control-{name}")
 }
 
 #[actix::test]

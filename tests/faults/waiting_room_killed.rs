@@ -276,3 +276,35 @@ async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
     expect_clean_audit(&engine).await;
     engine.stop().await;
 }
+
+#[actix_web::test]
+async fn an_admission_that_came_back_as_the_gates_began_anew_is_good_again() {
+    let engine = TestEngine::start().await;
+    let sku = engine.sells("PANIC-GATES", 100).await.to_string();
+    let operator = Operator { staff: engine.staff().await };
+    let (door, crowd) = (engine.anybody(), buyers(&engine, 2).await);
+    let tokens: Vec<String> = crowd.iter().map(|buyer| buyer.token.clone().expect("a token")).collect();
+    let sale = armed(&operator, &sku, soon(-1_000), json!({"mode": "queue", "per_second": 100})).await;
+    let waiting = everybody(&door, &tokens[..1], &sale).await;
+    let used = &waiting[0];
+    let admission = used.admission(&door).await;
+    let order = used.orders(&door, &admission, held_order(&sku, 1, 1)).await.expect(201);
+    used.sees(&door, "ordered").await;
+
+    // The gates end before they have told of it.
+    let panicking = format!("sales {}", id_of(&crowd[1]).await);
+    faults::arm(&panicking);
+    door.with_token(&tokens[0]).cancels(order.id()).await.expect(200);
+    crowd[1].orders_by_card(&sku, 1).await;
+    assert!(!faults::is_armed(&panicking), "nothing panicked, so this shows nothing");
+
+    let again = used.admission(&door).await;
+    eventually("it is good", async || {
+        let bought = used.orders(&door, &again, card_order(&sku, 1, "tok_ok")).await;
+        (bought.status == 201).then_some(())
+    })
+    .await;
+    used.sees(&door, "ordered").await;
+    expect_clean_audit(&engine).await;
+    engine.stop().await;
+}

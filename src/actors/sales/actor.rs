@@ -911,8 +911,9 @@ impl Handler<LookAtSales> for SalesActor {
         let (latency_p99, depth) = self.gates.load();
         let parts = &self.parts;
         let read_at = |sale| parts.get(&sale).map(|read: &PartsRead| read.at);
-        let (admissions, heard) = self.gates.tell_admissions(heard, read_at);
-        Ok(SalesSeen { sales, admissions, heard, latency_p99, depth })
+        let (admissions, heard, untold) = self.gates.tell_admissions(heard, read_at);
+        let told_to = untold.map_or(now, |untold| untold.min(now));
+        Ok(SalesSeen { sales, admissions, heard, told_to, latency_p99, depth })
     }
 }
 

@@ -156,6 +156,13 @@ pub struct Heard {
     uses: u64,
 }
 
+impl Heard {
+    /// Whether the gates began anew in between.
+    pub fn is_of_another_life(self, other: Self) -> bool {
+        self.epoch != other.epoch
+    }
+}
+
 /// What became of the orders that came to the gates of a sale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -686,12 +693,12 @@ impl Gates {
 
     /// Uses and returns of admissions after those that were heard of, which are forgotten; as far as the figures of their
     /// sales, which were read at the time that `read_at` tells, have followed: a used admission counts as outstanding until
-    /// its pieces are gone.
+    /// its pieces are gone. Answers also with the time of the first one that is not told yet.
     pub fn tell_admissions(
         &mut self,
         heard: Heard,
         read_at: impl Fn(SaleId) -> Option<Timestamp>,
-    ) -> (Vec<AdmissionUse>, Heard) {
+    ) -> (Vec<AdmissionUse>, Heard, Option<Timestamp>) {
         // What was heard of in an earlier life was other uses.
         while heard.epoch == self.epoch && self.admissions_heard < heard.uses {
             self.admissions.pop_front();
@@ -704,7 +711,8 @@ impl Gates {
             .copied()
             .collect();
         let heard = Heard { epoch: self.epoch, uses: self.admissions_heard + told.len() as u64 };
-        (told, heard)
+        let untold = self.admissions.get(told.len()).map(|used| used.at);
+        (told, heard, untold)
     }
 
     /// How long 99 of 100 orders of the last second took at most until they were durable, and how many are on their way.
@@ -1146,7 +1154,7 @@ mod tests {
         order(1);
         order(2);
         let told = |gates: &mut Gates, heard| {
-            let (uses, heard) = gates.tell_admissions(heard, |_| None);
+            let (uses, heard, _) = gates.tell_admissions(heard, |_| None);
             (uses.iter().map(|used| used.number.get()).collect::<Vec<_>>(), heard)
         };
         let nothing = Heard::default();

@@ -334,6 +334,8 @@ pub(super) struct SalesSeen {
     pub admissions: Vec<AdmissionUse>,
     /// What to say after those.
     pub heard: Heard,
+    /// Every use before this moment was told.
+    pub told_to: Timestamp,
     /// Of the orders that passed in the last second; nothing when there were none.
     pub latency_p99: Option<Duration>,
     /// Orders that passed and are on their way.

@@ -170,12 +170,18 @@ impl VerifyDraw {
             "the draw of sale {}: {} tickets, in the order that the seed gives them",
             draw.sale, draw.tickets
         );
-        if let Some(number) = self.ticket {
-            let place = TicketNumber::new(number).and_then(|ticket| draw.place_of(ticket));
-            match place {
-                Some(place) => println!("ticket {number} has place {place}"),
-                None => println!("ticket {number} was not drawn"),
+        if self.commitment.is_none() {
+            println!("whether its seed was chosen before anybody came is not looked at without --commitment");
+        }
+        let Some(number) = self.ticket else { return Ok(ExitCode::SUCCESS) };
+        let ticket = TicketNumber::new(number);
+        match ticket.and_then(|ticket| draw.place_of(ticket)) {
+            Some(place) => println!("ticket {number} has place {place}"),
+            None if ticket.is_some_and(|ticket| draw.missing.contains(&ticket)) => {
+                println!("ticket {number} is said to be nobody's, and was left out of the draw");
+                return Ok(ExitCode::FAILURE);
             }
+            None => println!("ticket {number} came after the draw"),
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,7 +3,7 @@
 //! Who is let in is written behind: after a crash somebody may be let in once more under the same ticket, whose admission
 //! is good for one live order all the same.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,10 @@ use crate::types::SaleId;
 
 /// How often people are let in, and admissions looked at that lapse.
 const ROUND_EVERY: Duration = Duration::from_millis(200);
+/// An order that came in time may take so long to be heard of.
+pub(super) const LAPSES_LATE_BY: SignedDuration = SignedDuration::from_secs(1);
+/// A room that cannot be loaded is tried again after so long.
+const LOADS_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An order's answer takes too long when 1 of 100 takes longer than this.
 const LATENCY_TARGET: Duration = Duration::from_millis(250);
 /// Orders on their way at which the shop is full.
@@ -140,6 +144,8 @@ pub struct WaitingActor {
     keeper: Doorkeeper,
     rooms: Rooms,
     loading: HashSet<SaleId>,
+    /// When the room of a sale could not be loaded.
+    failed: HashMap<SaleId, Instant>,
     /// Heard of while their rooms were being loaded.
     uses: Vec<AdmissionUse>,
     /// Of sales that are over, asked for last.
@@ -168,6 +174,7 @@ impl WaitingActor {
             keeper,
             rooms,
             loading: HashSet::new(),
+            failed: HashMap::new(),
             uses: Vec::new(),
             old_draws: VecDeque::new(),
             heard: Heard::default(),
@@ -187,12 +194,28 @@ impl WaitingActor {
         self.is_looking = true;
         let (sales, actor, heard) = (self.keeper.sales.clone(), context.address(), self.heard);
         actix_rt::spawn(async move {
-            let seen = sales.ask(LookAtSales { heard }).await.map_err(SalesError::from).flatten();
-            actor.do_send(Look { seen });
+            let look = async {
+                let seen = sales.ask(LookAtSales { heard }).await.map_err(SalesError::from).flatten()?;
+                let mut uses = Vec::new();
+                // What the gates did not tell in their life before is lost, so that all of it is asked for.
+                if seen.heard.is_of_another_life(heard) {
+                    for SaleSeen { sale, .. } in &seen.sales {
+                        let used = sales.ask(ListUses { sale: sale.id }).await;
+                        uses.push((sale.id, used.map_err(SalesError::from).flatten()?));
+                    }
+                }
+                Ok((seen, uses))
+            };
+            actor.do_send(Look { seen: look.await });
         });
     }
 
-    fn round(&mut self, seen: SalesSeen, context: &mut Context<Self>) {
+    fn round(
+        &mut self,
+        seen: SalesSeen,
+        uses: Vec<(SaleId, HashSet<TicketNumber>)>,
+        context: &mut Context<Self>,
+    ) {
         let now = Timestamp::now();
         self.heard = seen.heard;
         let shared = self.rooms.clone();
@@ -201,6 +224,7 @@ impl WaitingActor {
             if !seen.sales.iter().any(|seen| seen.sale.id == *id) && room.ended_at.is_none() {
                 room.room.finish(Finish::Closed);
                 room.ended_at = Some(Instant::now());
+                show_ended(*id);
             }
         }
         let is_kept = |room: &Room| room.ended_at.is_none_or(|ended| ended.elapsed() < KEPT_FOR);
@@ -220,11 +244,16 @@ impl WaitingActor {
         let mut changes = Vec::new();
         for heard in seen.admissions {
             match rooms.get_mut(&heard.sale) {
-                Some(room) => changes.extend(hear(room, heard).map(|change| (heard.sale, change))),
+                Some(room) => changes.extend(hear(room, heard).map(|change| (heard.sale, change, heard.at))),
                 None if self.loading.contains(&heard.sale) => self.uses.push(heard),
                 None => {}
             }
         }
+        for (id, used) in uses {
+            let followed = rooms.get_mut(&id).map(|room| follow(room, &used)).unwrap_or_default();
+            changes.extend(followed.into_iter().map(|change| (id, change, now)));
+        }
+        let lapsed_to = seen.told_to.checked_sub(LAPSES_LATE_BY).unwrap_or(now);
         let observed = Observed { latency_p99: seen.latency_p99, depth: seen.depth };
         for (id, room) in rooms.iter_mut().filter(|(_, room)| room.ended_at.is_none()) {
             if now >= room.seen.sale.draft.opens_at && room.draw.is_none() && !room.is_drawing {
@@ -233,7 +262,7 @@ impl WaitingActor {
             if room.seen.sale.status.is_over() || room.seen.sale.status == SaleStatus::Draining {
                 room.room.finish(Finish::Closed);
             }
-            changes.extend(room.room.lapse(now).into_iter().map(|change| (*id, change)));
+            changes.extend(room.room.lapse(lapsed_to).into_iter().map(|change| (*id, change, now)));
             room.control.observe(now, observed);
             // Whom the gates would hold up is not let in.
             if room.seen.is_selling {
@@ -243,21 +272,21 @@ impl WaitingActor {
                     Demand { waiting: counts.waiting, outstanding: counts.admitted, remaining_pieces };
                 let granted = room.control.grant(now, demand);
                 let admitted = room.room.admit(now, granted, self.keeper.admission_seconds);
-                changes.extend(admitted.into_iter().map(|admitted| (*id, admitted.into())));
+                changes.extend(admitted.into_iter().map(|admitted| (*id, admitted.into(), now)));
             }
             show(*id, room);
         }
         drop(rooms);
-        for (sale, change) in changes {
-            self.remember(sale, change, now);
+        for (sale, change, at) in changes {
+            self.remember(sale, change, at);
         }
         self.write_behind(context);
     }
 
-    fn remember(&mut self, sale: SaleId, change: EntryChange, now: Timestamp) {
+    fn remember(&mut self, sale: SaleId, change: EntryChange, at: Timestamp) {
         // Later than the one before, as far as the database can tell.
-        let next = self.last_at.checked_add(SignedDuration::from_micros(1)).unwrap_or(now);
-        self.last_at = now.max(next);
+        let next = self.last_at.checked_add(SignedDuration::from_micros(1)).unwrap_or(at);
+        self.last_at = at.max(next);
         self.unwritten.push_back(DatedChange { sale, change, at: self.last_at });
         if self.unwritten.len() > self.unwritten_max {
             self.keep_the_last();
@@ -297,7 +326,8 @@ impl WaitingActor {
         let id = seen.sale.id;
         // A room is as it was once all of it is written.
         let is_written = !self.writing.iter().chain(&self.unwritten).any(|dated| dated.sale == id);
-        if !is_written || !self.loading.insert(id) {
+        let has_failed = |at: &Instant| at.elapsed() < LOADS_AGAIN_AFTER;
+        if !is_written || self.failed.get(&id).is_some_and(has_failed) || !self.loading.insert(id) {
             return;
         }
         let (keeper, actor) = (self.keeper.clone(), context.address());
@@ -322,6 +352,15 @@ fn hear(room: &mut Room, heard: AdmissionUse) -> Option<EntryChange> {
         true => room.room.ordered(heard.number).ok(),
         false => room.room.given_back(heard.number).ok(),
     }
+}
+
+/// Makes of a room what the gates know: whose admissions are used, and whose are not any more.
+fn follow(room: &mut Room, used: &HashSet<TicketNumber>) -> Vec<EntryChange> {
+    let ordered = room.room.ordered_tickets();
+    let given_back = ordered.into_iter().filter(|number| !used.contains(number));
+    let given_back: Vec<_> = given_back.filter_map(|number| room.room.given_back(number).ok()).collect();
+    let ordered = used.iter().filter_map(|number| room.room.ordered(*number).ok());
+    given_back.into_iter().chain(ordered).collect()
 }
 
 /// Draws, aside because it takes a while, and keeps the draw before anybody is let in by it.
@@ -351,6 +390,20 @@ fn show(sale: SaleId, room: &Room) {
     gauge("shobai_queue_admissions_per_second").set(room.control.rate());
 }
 
+/// Nobody waits any more.
+fn show_ended(sale: SaleId) {
+    for name in [
+        "shobai_queue_entries",
+        "shobai_queue_memory_bytes",
+        "shobai_queue_waiting",
+        "shobai_queue_admitted",
+        "shobai_queue_no_shows",
+        "shobai_queue_admissions_per_second",
+    ] {
+        metrics::gauge!(name, "sale" => sale.to_string()).set(0.0);
+    }
+}
+
 impl Actor for WaitingActor {
     type Context = Context<Self>;
 
@@ -373,7 +426,7 @@ impl Handler<JoinQueue> for WaitingActor {
             if is_to_be_drawn {
                 return Err(SalesError::Busy);
             }
-            if room.is_sold_out() {
+            if room.is_sold_out() && !room.room.has_ticket(customer, Timestamp::now()) {
                 return Err(SalesError::Refused(Refusal::SoldOut));
             }
             Ok(room.room.join(customer, Timestamp::now())?)
@@ -471,7 +524,8 @@ impl Handler<KeepDraw> for WaitingActor {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Look {
-    seen: Result<SalesSeen, SalesError>,
+    /// With the uses of each sale, where the gates began anew.
+    seen: Result<(SalesSeen, Vec<(SaleId, HashSet<TicketNumber>)>), SalesError>,
 }
 
 impl Handler<Look> for WaitingActor {
@@ -480,7 +534,7 @@ impl Handler<Look> for WaitingActor {
     fn handle(&mut self, Look { seen }: Look, context: &mut Context<Self>) {
         self.is_looking = false;
         match seen {
-            Ok(seen) => self.round(seen, context),
+            Ok((seen, uses)) => self.round(seen, uses, context),
             Err(error) => tracing::warn!(%error, "the waiting rooms cannot see the sales"),
         }
     }
@@ -532,6 +586,7 @@ impl Handler<Enter> for WaitingActor {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(sale = %id, %error, "a waiting room cannot be loaded");
+                self.failed.insert(id, Instant::now());
                 return;
             }
         };
@@ -558,6 +613,7 @@ impl Handler<Enter> for WaitingActor {
         for change in changes.into_iter().chain(heard.collect::<Vec<_>>()) {
             self.remember(id, change, now);
         }
+        self.failed.remove(&id);
         self.rooms.write().insert(id, room);
     }
 }
@@ -575,7 +631,10 @@ impl Handler<Settle> for WaitingActor {
 
     fn handle(&mut self, Settle { ticket, is_written }: Settle, _: &mut Context<Self>) {
         let mut rooms = self.rooms.write();
-        let Some(room) = rooms.get_mut(&ticket.sale) else { return };
+        // A room that was loaded again may have given the number to somebody else.
+        let is_its =
+            |room: &&mut Room| is_written.is_none() || room.room.is_of(ticket.number, ticket.customer);
+        let Some(room) = rooms.get_mut(&ticket.sale).filter(is_its) else { return };
         match is_written {
             Some(true) => drop(room.room.confirm(ticket.number)),
             Some(false) => drop(room.room.forget(ticket.number)),

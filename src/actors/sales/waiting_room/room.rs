@@ -462,6 +462,26 @@ impl WaitingRoom {
         }))
     }
 
+    /// Whether a customer has a ticket that is good for something.
+    pub fn has_ticket(&self, customer: CustomerId, now: Timestamp) -> bool {
+        let entry = self.numbers.get(&customer).and_then(|number| self.entries.get(number.index()));
+        entry.is_some_and(|entry| entry.is_kept() && !entry.is_no_show(seconds(now)))
+    }
+
+    /// Whether a ticket is a customer's.
+    pub fn is_of(&self, number: TicketNumber, customer: CustomerId) -> bool {
+        self.entries.get(number.index()).is_some_and(|entry| entry.customer == customer)
+    }
+
+    /// Those whose admissions are used.
+    pub fn ordered_tickets(&self) -> Vec<TicketNumber> {
+        let entries = self.entries.iter().enumerate();
+        entries
+            .filter(|(_, entry)| entry.standing == Standing::Kept(EntryState::Ordered))
+            .filter_map(|(index, _)| TicketNumber::at(index))
+            .collect()
+    }
+
     /// The entry of this number was written. Says whether it was on its way.
     pub fn confirm(&mut self, number: TicketNumber) -> bool {
         let Some(entry) = self.on_its_way(number) else { return false };

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::actor::LAPSES_LATE_BY;
 use super::admission::AdmissionControl;
 use super::draw::{PublishedDraw, Seed};
 use super::passes::{Admission, PassKey, Ticket, TicketNumber};
@@ -62,7 +63,8 @@ impl Rooms {
     pub(super) fn place(&self, ticket: Ticket, now: Timestamp) -> Result<QueuePlace, SalesError> {
         let rooms = self.read();
         let room = rooms.get(&ticket.sale).ok_or_else(|| self.missing(ticket.sale))?;
-        let place = room.room.place(ticket.number, ticket.customer, now)?;
+        let lapsed_to = now.checked_sub(LAPSES_LATE_BY).unwrap_or(now);
+        let place = room.room.place(ticket.number, ticket.customer, lapsed_to)?;
         let is_waiting = matches!(place.state, PlaceState::PreQueue | PlaceState::Waiting);
         let state = if is_waiting && room.is_sold_out() { PlaceState::SoldOut } else { place.state };
         let estimated_wait = match state {
