@@ -213,8 +213,8 @@ async fn whoever_was_not_let_into_the_waiting_room_is_told_why() {
     };
     first.orders(Some(&first.admission().await), "mine").await.expect(201);
     let answer = solves(&second).await;
-    eventually("it is sold out", async || (joins(&second, &answer).await.code() == "sold-out").then_some(()))
-        .await;
+    eventually("it is sold out", async || (first.place().await.body["left"] == "none").then_some(())).await;
+    joins(&second, &answer).await.expect_problem(409, "sold-out");
 
     let about_second = about(&second).await;
     let told = async |gate: &str| {

@@ -131,6 +131,9 @@ impl Doorkeeper {
     }
 }
 
+/// Whose admissions are used, sale by sale.
+type Uses = Vec<(SaleId, HashSet<TicketNumber>)>;
+
 /// A room as it is loaded.
 struct Opened {
     room: WaitingRoom,
@@ -196,7 +199,7 @@ impl WaitingActor {
         actix_rt::spawn(async move {
             let look = async {
                 let seen = sales.ask(LookAtSales { heard }).await.map_err(SalesError::from).flatten()?;
-                let mut uses = Vec::new();
+                let mut uses = Uses::new();
                 // What the gates did not tell in their life before is lost, so that all of it is asked for.
                 if seen.heard.is_of_another_life(heard) {
                     for SaleSeen { sale, .. } in &seen.sales {
@@ -210,12 +213,7 @@ impl WaitingActor {
         });
     }
 
-    fn round(
-        &mut self,
-        seen: SalesSeen,
-        uses: Vec<(SaleId, HashSet<TicketNumber>)>,
-        context: &mut Context<Self>,
-    ) {
+    fn round(&mut self, seen: SalesSeen, uses: Uses, context: &mut Context<Self>) {
         let now = Timestamp::now();
         self.heard = seen.heard;
         let shared = self.rooms.clone();
@@ -525,7 +523,7 @@ impl Handler<KeepDraw> for WaitingActor {
 #[rtype(result = "()")]
 struct Look {
     /// With the uses of each sale, where the gates began anew.
-    seen: Result<(SalesSeen, Vec<(SaleId, HashSet<TicketNumber>)>), SalesError>,
+    seen: Result<(SalesSeen, Uses), SalesError>,
 }
 
 impl Handler<Look> for WaitingActor {
