@@ -119,7 +119,7 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     let file = shop.data_dir().join("report.json");
     let path = file.to_str().unwrap();
     operator.does(&["report", sale, "--out", path]).await;
-    let verified = shop.run(&["sale", "verify-report", path]).await;
+    let verified = shop.run(&["sale", "verify-report", path, "--clean"]).await;
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
     let text = std::fs::read_to_string(&file).unwrap();
     let nobodys = ["report", "00000000-0000-7000-8000-000000000000", "--out", path];

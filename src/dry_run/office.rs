@@ -156,8 +156,18 @@ impl Office {
         let running = Running { wanted: Arc::new(wanted), started_at, crowd, at };
         self.running.send_replace(Some(running.clone()));
         let office = self.clone();
-        let under_way =
-            UnderWay { office, number, running, mark, scratch, halt, before, skus, _place: place };
+        let under_way = UnderWay {
+            office,
+            number,
+            running,
+            mark,
+            scratch,
+            halt,
+            before,
+            skus,
+            _shown: Shown(self.running.clone()),
+            _place: place,
+        };
         actix_rt::spawn(under_way.go_on(play));
         Ok(())
     }
@@ -217,6 +227,15 @@ impl Office {
     }
 }
 
+/// A run is told as running until it ends, however it does.
+struct Shown(watch::Sender<Option<Running>>);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
+    }
+}
+
 /// A run that was begun.
 struct UnderWay {
     office: Office,
@@ -227,6 +246,7 @@ struct UnderWay {
     halt: watch::Sender<Option<String>>,
     before: BTreeMap<Sku, StockFigures>,
     skus: Vec<Sku>,
+    _shown: Shown,
     _place: OwnedSemaphorePermit,
 }
 
@@ -261,7 +281,6 @@ impl UnderWay {
         if let Err(error) = office.store.end_run(number, Timestamp::now(), outcome).await {
             tracing::error!(%sale, %error, "what came of a dry run could not be kept");
         }
-        office.running.send_replace(None);
     }
 
     async fn played(&self, run: Play) -> anyhow::Result<Played> {

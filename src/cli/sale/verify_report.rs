@@ -17,6 +17,9 @@ pub(in crate::cli) struct VerifyReport {
     /// it the key of this data directory's engine, if there is one.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Exit code 1 also where it says that not everything adds up.
+    #[arg(long)]
+    clean: bool,
 }
 
 impl VerifyReport {
@@ -53,6 +56,7 @@ impl VerifyReport {
                 )
             }
         }
+        let is_wanted = summary.is_clean || !self.clean;
         // Whoever changes a report can sign it anew with a key of his own: only a key that is known proves anything.
         let key_id = &verified.key_id;
         match known {
@@ -66,7 +70,7 @@ impl VerifyReport {
                  it; give the engine's --key"
             ),
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(if is_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// The id of the key that it has to be signed with, and whose it is.
