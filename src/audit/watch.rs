@@ -30,7 +30,7 @@ const WATCHED: [SaleStatus; 4] =
 /// How long a round may take; then its connection is given up.
 const ROUND_WITHIN: Duration = Duration::from_secs(15);
 /// Movements that every round reads again, though their sums are remembered: all of them, in most sales.
-const READ_AGAIN: i64 = 100_000;
+const READ_AGAIN: i64 = 500_000;
 /// How old remembered sums of more than that may become.
 const FROM_SCRATCH_AFTER: Duration = Duration::from_secs(600);
 /// Actors that are asked at the same time.
