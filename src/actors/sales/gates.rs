@@ -298,12 +298,6 @@ pub struct Unwritten {
     pub skus: Vec<Sku>,
 }
 
-impl Unwritten {
-    pub fn is_empty(&self) -> bool {
-        !self.is_of_sale && self.skus.is_empty()
-    }
-}
-
 struct Claim {
     /// It passed, and its pieces are not set aside yet.
     is_on_its_way: bool,
@@ -1395,7 +1389,7 @@ mod tests {
         gates.lift_of_sale(id, Halt::Kill, gates.last_bar());
         gates.lift_of_sku(id, &lamp, gates.last_bar());
 
-        assert!(gates.unwritten(id).is_empty());
+        assert_eq!(gates.unwritten(id), Unwritten::default());
         assert_eq!(gate(gates.pass(&arrival(1, 1, 1_500))), "passed");
     }
 

@@ -146,7 +146,7 @@ impl Office {
         findings.extend(self.store.find_overlapping_skus(sale, self.drain_within).await?);
         let parts = self.ports.list_allotments.ask(ListAllotments { sale: sale.id }).await?;
         let looked_at = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| {
-            let has_part = parts.iter().any(|(sku, part)| *sku == item.sku && !part.is_closed);
+            let has_part = open_part(&parts, &item.sku).is_some();
             async move {
                 let mut found = Vec::new();
                 let quote = self.ports.quote_skus.ask(QuoteSkus { skus: vec![item.sku.clone()] }).await;
@@ -320,8 +320,7 @@ impl Office {
         let parts = self.parts(id).await?;
         let mut sale = self.sale(id).await?;
         for item in sale.draft.items.clone() {
-            let open_part = parts.iter().find(|(sku, part)| *sku == item.sku && !part.is_closed);
-            let Some((_, part)) = open_part else { continue };
+            let Some(part) = open_part(&parts, &item.sku) else { continue };
             let pieces = Quantity::new(part.allotment)?;
             if pieces != item.allotment {
                 let reason = "as many as are set apart";
@@ -347,7 +346,7 @@ impl Office {
         // Looked at first, so that nothing moves for a sale that lacks pieces; what cannot be looked at is told below.
         let parts = self.parts(sale.id).await?;
         let lacks = stream::iter(sale.draft.items.iter().enumerate()).map(|(index, item)| {
-            let has_part = parts.iter().any(|(sku, part)| *sku == item.sku && !part.is_closed);
+            let has_part = open_part(&parts, &item.sku).is_some();
             async move { if has_part { None } else { self.shortage(index, item).await.ok().flatten() } }
         });
         let findings: Vec<Finding> = lacks.buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
@@ -501,4 +500,9 @@ impl Office {
         part.check_resize(sku, *allotment, *expected)?;
         Ok(true)
     }
+}
+
+/// What is set apart of a SKU, unless it was given back.
+fn open_part<'a>(parts: &'a [(Sku, Allotment)], sku: &Sku) -> Option<&'a Allotment> {
+    parts.iter().find(|(of, part)| of == sku && !part.is_closed).map(|(_, part)| part)
 }

@@ -34,6 +34,15 @@ const ROUND_EVERY: Duration = Duration::from_millis(200);
 pub(super) const LAPSES_LATE_BY: SignedDuration = SignedDuration::from_secs(1);
 /// A room that cannot be loaded is tried again after so long.
 const LOADS_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// What a room is like, as metrics.
+const FIGURES: [&str; 6] = [
+    "shobai_queue_entries",
+    "shobai_queue_memory_bytes",
+    "shobai_queue_waiting",
+    "shobai_queue_admitted",
+    "shobai_queue_no_shows",
+    "shobai_queue_admissions_per_second",
+];
 /// An order's answer takes too long when 1 of 100 takes longer than this.
 const LATENCY_TARGET: Duration = Duration::from_millis(250);
 /// Orders on their way at which the shop is full.
@@ -222,7 +231,8 @@ impl WaitingActor {
             if !seen.sales.iter().any(|seen| seen.sale.id == *id) && room.ended_at.is_none() {
                 room.room.finish(Finish::Closed);
                 room.ended_at = Some(Instant::now());
-                show_ended(*id);
+                // Nobody waits any more.
+                show_figures(*id, [0.0; FIGURES.len()]);
             }
         }
         let is_kept = |room: &Room| room.ended_at.is_none_or(|ended| ended.elapsed() < KEPT_FOR);
@@ -379,26 +389,22 @@ fn draw(sale: SaleId, room: &mut Room, keeper: &Doorkeeper, context: &Context<Wa
 
 fn show(sale: SaleId, room: &Room) {
     let counts = room.room.counts();
-    let gauge = |name: &'static str| metrics::gauge!(name, "sale" => sale.to_string());
-    gauge("shobai_queue_entries").set(f64::from(counts.entries));
-    gauge("shobai_queue_memory_bytes").set(room.room.memory_bytes() as f64);
-    gauge("shobai_queue_waiting").set(f64::from(counts.waiting));
-    gauge("shobai_queue_admitted").set(f64::from(counts.admitted));
-    gauge("shobai_queue_no_shows").set(f64::from(counts.no_shows));
-    gauge("shobai_queue_admissions_per_second").set(room.control.rate());
+    show_figures(
+        sale,
+        [
+            f64::from(counts.entries),
+            room.room.memory_bytes() as f64,
+            f64::from(counts.waiting),
+            f64::from(counts.admitted),
+            f64::from(counts.no_shows),
+            room.control.rate(),
+        ],
+    );
 }
 
-/// Nobody waits any more.
-fn show_ended(sale: SaleId) {
-    for name in [
-        "shobai_queue_entries",
-        "shobai_queue_memory_bytes",
-        "shobai_queue_waiting",
-        "shobai_queue_admitted",
-        "shobai_queue_no_shows",
-        "shobai_queue_admissions_per_second",
-    ] {
-        metrics::gauge!(name, "sale" => sale.to_string()).set(0.0);
+fn show_figures(sale: SaleId, figures: [f64; FIGURES.len()]) {
+    for (name, figure) in FIGURES.into_iter().zip(figures) {
+        metrics::gauge!(name, "sale" => sale.to_string()).set(figure);
     }
 }
 
