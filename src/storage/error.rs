@@ -1,11 +1,12 @@
 //! What went wrong between the engine and PostgreSQL, told apart by what an actor must do next.
 
 use deadpool_postgres::PoolError;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::error::SqlState;
 
 use crate::error::{Fault, Kind};
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum StorageError {
     /// Rolled back, because a constraint said no.
     #[error("the database refused it by {constraint}")]

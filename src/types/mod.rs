@@ -7,6 +7,10 @@ mod page;
 mod quantity;
 mod sku;
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 pub use grouped::grouped;
 pub use ids::{CustomerId, OrderId, ProductId, ProposalId, ReservationId, SaleId, SessionId};
 pub use money::{Currency, Money, TaxRate};
@@ -15,16 +19,16 @@ pub use quantity::Quantity;
 pub use sku::Sku;
 
 /// A value from outside that is not what its type promises.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{what} {problem}")]
 pub struct InvalidValue {
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     pub problem: String,
 }
 
 impl InvalidValue {
     pub fn new(what: &'static str, problem: impl Into<String>) -> Self {
-        Self { what, problem: problem.into() }
+        Self { what: what.into(), problem: problem.into() }
     }
 }
 

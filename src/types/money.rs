@@ -53,12 +53,27 @@ impl Money {
 }
 
 /// The rate of consumption tax that is inside a shown price (Consumption Tax Act, articles 29 and 2-1-9-2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i16", into = "i16")]
 pub enum TaxRate {
     /// 8 %: food and drink, newspapers.
     Reduced,
     /// 10 %.
     Standard,
+}
+
+impl TryFrom<i16> for TaxRate {
+    type Error = InvalidValue;
+
+    fn try_from(percent: i16) -> Result<Self, InvalidValue> {
+        Self::from_percent(percent)
+    }
+}
+
+impl From<TaxRate> for i16 {
+    fn from(rate: TaxRate) -> Self {
+        rate.percent()
+    }
 }
 
 impl TaxRate {

@@ -3,11 +3,28 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use serde::{Deserialize, Serialize};
+
 use super::InvalidValue;
 
 /// How many items a page may have, 1 to [`Limit::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Limit(i64);
+
+impl TryFrom<i64> for Limit {
+    type Error = InvalidValue;
+
+    fn try_from(items: i64) -> Result<Self, InvalidValue> {
+        Self::new(items)
+    }
+}
+
+impl From<Limit> for i64 {
+    fn from(limit: Limit) -> Self {
+        limit.0
+    }
+}
 
 impl Limit {
     pub const MAX: i64 = 100;
@@ -27,7 +44,8 @@ impl Limit {
 }
 
 /// Where the next page begins: the last key of the page before, opaque to clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Cursor(String);
 
 impl Cursor {
@@ -55,7 +73,7 @@ impl Cursor {
 }
 
 /// One page of a list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     pub items: Vec<T>,
     pub next: Option<Cursor>,

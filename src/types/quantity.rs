@@ -1,10 +1,27 @@
 //! A number of pieces of one SKU.
 
+use serde::{Deserialize, Serialize};
+
 use super::InvalidValue;
 
 /// At least one piece, at most [`Quantity::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Quantity(i64);
+
+impl TryFrom<i64> for Quantity {
+    type Error = InvalidValue;
+
+    fn try_from(pieces: i64) -> Result<Self, InvalidValue> {
+        Self::new(pieces)
+    }
+}
+
+impl From<Quantity> for i64 {
+    fn from(quantity: Quantity) -> Self {
+        quantity.0
+    }
+}
 
 impl Quantity {
     /// More pieces than any one movement of stock has; keeps every sum far away from overflow.

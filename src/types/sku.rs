@@ -4,10 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::InvalidValue;
 
 /// 1 to 64 characters: letters, digits, `-`, `_`, `.`; cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Sku(Arc<str>);
 
 impl Sku {
@@ -30,6 +33,20 @@ impl FromStr for Sku {
             return Err(InvalidValue::new("sku", "may only have letters, digits, '-', '_' and '.'"));
         }
         Ok(Self(Arc::from(text)))
+    }
+}
+
+impl TryFrom<String> for Sku {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+impl From<Sku> for String {
+    fn from(sku: Sku) -> Self {
+        sku.as_str().to_owned()
     }
 }
 

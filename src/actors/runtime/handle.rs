@@ -1,5 +1,6 @@
 //! How anything asks an actor: with a bound on open questions, a deadline, and an address that survives restarts.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::{Actor, Addr, Handler, MailboxError, Message};
 use metrics::Counter;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -26,14 +28,14 @@ pub struct AskLimits {
 }
 
 /// Why a question was not answered by the actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AskError {
     #[error("{0} has too many open questions")]
-    Busy(&'static str),
+    Busy(Cow<'static, str>),
     #[error("{0} did not answer in time")]
-    Late(&'static str),
+    Late(Cow<'static, str>),
     #[error("{0} went away before it answered")]
-    Gone(&'static str),
+    Gone(Cow<'static, str>),
 }
 
 impl Fault for AskError {
@@ -120,11 +122,11 @@ impl<A: Actor> Handle<A> {
         self.counters.asks.increment(1);
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             self.counters.busy.increment(1);
-            return Err(AskError::Busy(self.name));
+            return Err(AskError::Busy(self.name.into()));
         };
         let Some(address) = self.address_before(deadline).await else {
             self.counters.gone.increment(1);
-            return Err(AskError::Gone(self.name));
+            return Err(AskError::Gone(self.name.into()));
         };
         let mut asked = Asked { request: Some(Box::pin(address.send(message))), slot: Some(slot) };
         match timeout_at(deadline, asked.answer()).await {
@@ -136,11 +138,11 @@ impl<A: Actor> Handle<A> {
                 let over = current.wait_for(|current| current.as_ref() != Some(&address));
                 let _ = timeout_at(deadline.min(Instant::now() + UNWINDS_WITHIN), over).await;
                 self.counters.gone.increment(1);
-                Err(AskError::Gone(self.name))
+                Err(AskError::Gone(self.name.into()))
             }
             Err(_) => {
                 self.counters.late.increment(1);
-                Err(AskError::Late(self.name))
+                Err(AskError::Late(self.name.into()))
             }
         }
     }
