@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shobai::actors::runtime::faults;
+use shobai::actors::runtime::failpoint;
 
 use crate::support::{Client, TestEngine, eventually, give_orphans_back_soon};
 
@@ -124,7 +124,7 @@ async fn the_restarts_of_an_actor_are_counted() {
     assert_eq!(vitals(&staff, &sale).await["actors"][0]["restarts"], 0);
 
     for restarts in 1..=2 {
-        faults::arm("sku RESTART-SKU");
+        failpoint::arm("sku RESTART-SKU");
         customer.orders("RESTART-SKU", 1).await.expect(201);
         until(&staff, &sale, "the actor was followed by another", |told| {
             told["actors"][0]["restarts"] == restarts

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use futures_util::future::join_all;
-use shobai::actors::runtime::faults;
+use shobai::actors::runtime::failpoint;
 
 use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, id_of, insist, order_until};
 use crate::support::client::konbini_order;
@@ -66,9 +66,9 @@ async fn panics_everywhere_among_many_buyers_cost_no_order() {
                 2 => "inventory journal PANIC-CROWD".to_owned(),
                 _ => format!("orders journal {id}"),
             };
-            faults::arm(&place);
+            failpoint::arm(&place);
             let panicked = format!("a panic: {place}");
-            eventually(&panicked, async || (!faults::is_armed(&place)).then_some(())).await;
+            eventually(&panicked, async || (!failpoint::is_armed(&place)).then_some(())).await;
             let before = placed.load(Ordering::Relaxed);
             eventually("orders go on after a panic", async || {
                 (placed.load(Ordering::Relaxed) >= before + 64).then_some(())
@@ -100,10 +100,10 @@ async fn orders_around_a_panic(engine: &TestEngine, buyer: &Client, sku: &str, p
     let other = engine.customer().await;
     buyer.orders(sku, 1).await.expect(201);
 
-    faults::arm(place);
+    failpoint::arm(place);
     let (key, order) = ("in-the-middle", konbini_order(sku, 1));
     let (struck, beside) = tokio::join!(buyer.orders_with(key, order.clone()), other.orders(sku, 1));
-    assert!(!faults::is_armed(place), "{place} did not panic, so this shows nothing");
+    assert!(!failpoint::is_armed(place), "{place} did not panic, so this shows nothing");
 
     // Answered clearly, or helped over it inside.
     for answer in [&struck, &beside] {

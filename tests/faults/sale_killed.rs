@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shobai::actors::runtime::faults;
+use shobai::actors::runtime::failpoint;
 use tokio::time::timeout;
 
 use crate::buyers::{PATIENCE, buyers, expect_clean_audit, expect_try_again, id_of};
@@ -336,10 +336,10 @@ async fn panics_of_the_sales_actor_let_nobody_have_more_than_the_limit() {
         });
         let arming = async {
             eventually("the rush has begun", async || (answered.get() >= 16).then_some(())).await;
-            faults::arm(&panicking);
+            failpoint::arm(&panicking);
         };
         let (answers, ()) = tokio::join!(join_all(rush), arming);
-        assert!(!faults::is_armed(&panicking), "nothing panicked, so this shows nothing");
+        assert!(!failpoint::is_armed(&panicking), "nothing panicked, so this shows nothing");
         for answer in answers.iter().flatten() {
             match answer.status {
                 201 => {}

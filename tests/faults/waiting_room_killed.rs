@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shobai::actors::runtime::faults;
+use shobai::actors::runtime::failpoint;
 use shobai::actors::sales::PublishedDraw;
 
 use crate::buyers::{buyers, expect_clean_audit, expect_try_again, id_of};
@@ -258,9 +258,9 @@ async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
     let good = unused.admission(&door).await;
 
     let place = format!("waiting rooms {}", id_of(&crowd[2]).await);
-    faults::arm(&place);
+    failpoint::arm(&place);
     let struck = crowd[2].post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
-    assert!(!faults::is_armed(&place), "nothing panicked, so this shows nothing");
+    assert!(!failpoint::is_armed(&place), "nothing panicked, so this shows nothing");
     expect_try_again(&struck);
 
     // What is written is that both wait. Whoever has an order is known by that; the other is let in again.
@@ -293,10 +293,10 @@ async fn an_admission_that_came_back_as_the_gates_began_anew_is_good_again() {
 
     // The gates end before they have told of it.
     let panicking = format!("sales {}", id_of(&crowd[1]).await);
-    faults::arm(&panicking);
+    failpoint::arm(&panicking);
     door.with_token(&tokens[0]).cancels(order.id()).await.expect(200);
     crowd[1].orders_by_card(&sku, 1).await;
-    assert!(!faults::is_armed(&panicking), "nothing panicked, so this shows nothing");
+    assert!(!failpoint::is_armed(&panicking), "nothing panicked, so this shows nothing");
 
     let again = used.admission(&door).await;
     eventually("it is good", async || {

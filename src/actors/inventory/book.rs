@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::allotment::AllotmentChange;
 use super::model::{Change, HoldChange, HoldStep};
-use crate::actors::runtime::{Book, faults};
+use crate::actors::runtime::{Book, failpoint};
 use crate::storage::{Connection, StorageError};
 use crate::types::{SaleId, Sku};
 
@@ -54,7 +54,7 @@ impl Book for StockBook {
         batch: &[Entry],
     ) -> Result<Vec<Result<(), Refusal>>, StorageError> {
         for entry in batch {
-            faults::strike("inventory journal", &entry.sku);
+            failpoint::hit("inventory journal", &entry.sku);
         }
         let mut sums: HashMap<&str, Sum> = HashMap::new();
         let mut chained = Vec::with_capacity(batch.len());

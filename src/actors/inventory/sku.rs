@@ -17,7 +17,7 @@ use super::book::{Entry, Refusal, StockBook};
 use super::error::InventoryError;
 use super::model::{Change, Command, Decision, Figures, Hold, Recalled, SkuStock};
 use super::store::InventoryStore;
-use crate::actors::runtime::{CommitError, Journal, faults};
+use crate::actors::runtime::{CommitError, Journal, failpoint};
 use crate::storage::StorageError;
 use crate::types::{ReservationId, Sku};
 
@@ -217,7 +217,7 @@ impl Handler<Decide> for SkuActor {
     type Result = ResponseFuture<Result<Told, InventoryError>>;
 
     fn handle(&mut self, Decide { command, recalled }: Decide, ctx: &mut Self::Context) -> Self::Result {
-        faults::strike("sku", &self.sku);
+        failpoint::hit("sku", &self.sku);
         self.make_way(ctx);
         let decision = self.stock().and_then(|stock| stock.decide(&command, recalled));
         match decision {

@@ -19,7 +19,7 @@ use super::store::OrdersStore;
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{CommitReservation, ListHeldForOrders, ReleaseReservation, ReserveStock};
 use crate::actors::payments::{OpenPayment, Payment, PaymentStatus, VoidPayment};
-use crate::actors::runtime::{CommitError, Journal, Port, faults};
+use crate::actors::runtime::{CommitError, Journal, Port, failpoint};
 use crate::actors::sales::{AbandonOrder, EndPassage, FollowOrder, PassGates};
 use crate::storage::StorageError;
 use crate::types::{CustomerId, OrderId, Page};
@@ -277,7 +277,7 @@ impl Handler<PlaceOrder> for OrdersActor {
     type Result = ResponseFuture<Result<Placed, OrdersError>>;
 
     fn handle(&mut self, wanted: PlaceOrder, _: &mut Self::Context) -> Self::Result {
-        faults::strike("orders", wanted.customer);
+        failpoint::hit("orders", wanted.customer);
         let (desk, keys, latencies) = (self.desk.clone(), self.keys.clone(), self.latencies.clone());
         Box::pin(async move {
             let arrived_at = wanted.arrived_at;

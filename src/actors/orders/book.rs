@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::events;
 use super::keys::RequestHash;
 use super::model::{IdempotencyKey, Order, OrderStatus, Transition};
-use crate::actors::runtime::{Book, faults};
+use crate::actors::runtime::{Book, failpoint};
 use crate::storage::{Connection, StorageError};
 use crate::types::{CustomerId, OrderId, SaleId};
 
@@ -99,7 +99,7 @@ async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
         })
         .collect();
     for placement in &placements {
-        faults::strike("orders journal", placement.order.customer);
+        failpoint::hit("orders journal", placement.order.customer);
     }
 
     let size = placements.len();

@@ -3,7 +3,7 @@
 //! Outside this folder and the actor files nothing knows actix. See `supervisor.rs` for why actix's own supervisor
 //! and mailbox bounds are not used.
 
-pub mod faults;
+pub mod failpoint;
 mod handle;
 mod journal;
 mod port;

@@ -17,7 +17,7 @@ use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
 use super::waiting_room::TicketNumber;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
-use crate::actors::runtime::faults;
+use crate::actors::runtime::failpoint;
 use crate::storage::StorageError;
 use crate::types::{CustomerId, OrderId, SaleId, Sku};
 
@@ -771,7 +771,7 @@ impl Handler<PassGates> for SalesActor {
     type Result = Result<Option<Passage>, SalesError>;
 
     fn handle(&mut self, PassGates { arrival }: PassGates, _: &mut Context<Self>) -> Self::Result {
-        faults::strike("sales", arrival.customer);
+        failpoint::hit("sales", arrival.customer);
         self.gates.pass(&arrival).map_err(|refusal| {
             metrics::counter!("shobai_sale_refusals_total", "gate" => refusal.gate()).increment(1);
             refusal.into()

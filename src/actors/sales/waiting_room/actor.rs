@@ -16,7 +16,7 @@ use super::draw::{PublishedDraw, Seed};
 use super::passes::{Ticket, TicketNumber};
 use super::room::{EntryChange, EntryState, Finish, Joined, RoomMode, StoredEntry, WaitingRoom};
 use super::rooms::{Room, Rooms};
-use crate::actors::runtime::{CommitError, Handle, Journal, faults};
+use crate::actors::runtime::{CommitError, Handle, Journal, failpoint};
 use crate::actors::sales::actor::SalesActor;
 use crate::actors::sales::error::SalesError;
 use crate::actors::sales::gates::{AdmissionUse, Heard, Refusal};
@@ -421,7 +421,7 @@ impl Handler<JoinQueue> for WaitingActor {
 
     fn handle(&mut self, message: JoinQueue, context: &mut Context<Self>) -> Self::Result {
         let JoinQueue { sale, customer } = message;
-        faults::strike("waiting rooms", customer);
+        failpoint::hit("waiting rooms", customer);
         let mut rooms = self.rooms.write();
         let joined = rooms.get_mut(&sale).ok_or_else(|| self.rooms.missing(sale)).and_then(|room| {
             // Who comes between the opening and the draw stands behind those who are drawn.
