@@ -1,50 +1,33 @@
-//! The gateway: every route of the REST API, each beside the handler that turns it into one message.
+//! The gateway: every route of the REST API and of the pages, each beside the handler that turns it into one message.
 //!
-//! A request passes `exchange.rs` (id, figures, headers, the shape of errors), CORS, `rate_limit.rs`, then the route
-//! that it matches (`route.rs`: a place, a deadline), then the handler, whose arguments read and check it
-//! (`auth.rs`, `input.rs`). The handler asks a port and shows the answer as a view (`answer.rs`), or the error
-//! becomes a problem (`problem.rs`). What people see in a browser is in `ops/`. Nothing here knows an actor, a store or a rule of the business.
+//! A request passes `gateway/request_scope.rs` (id, metrics, headers, the shape of errors), CORS and
+//! `gateway/rate_limit.rs`, then the route that it matches (`gateway/route.rs`: a bounded number of open requests, a
+//! deadline), then the handler, whose arguments read and check it (`gateway/auth.rs`, `gateway/input.rs`). A handler
+//! of the API (`api/`, one file per resource) asks a port and answers with a view, or the error becomes a problem
+//! (`gateway/problem.rs`). A handler of a page (`pages/`) asks the same ports and answers with HTML. Nothing here
+//! knows an actor, a store or a business rule.
 
-mod answer;
-mod auth;
-mod docs;
-mod dry_run;
-mod events;
-mod exchange;
-mod input;
-pub mod internal;
-mod inventory;
-mod money;
-mod ops;
-mod orders;
+mod api;
+mod gateway;
+mod pages;
 mod ports;
-mod problem;
-mod products;
-mod proposals;
-mod queue;
-mod rate_limit;
-mod report;
-mod route;
-mod sales;
-mod seen;
-mod server;
 #[cfg(test)]
 mod tests;
-mod users;
-mod vitals;
-mod webhooks;
-mod why;
 
 use actix_web::web::ServiceConfig;
 
-pub use docs::openapi;
-pub use events::Streams;
-pub use ports::{
-    AuditPorts, CatalogPorts, CommitLag, DryRunPorts, Gateway, GatewayLimits, Identify, InventoryPorts,
-    OrdersPorts, Ports, SalesPorts, UsersPorts,
+pub use api::docs::openapi;
+use api::{
+    docs, dry_run, inventory, orders, products, proposals, report, sales, users, waiting_room, webhooks, why,
 };
-use route::at;
-pub use server::serve;
+use gateway::route::at;
+pub use gateway::server::serve;
+pub use gateway::{Gateway, GatewayLimits, Identify, Streams, internal};
+use pages::ops;
+pub use ports::{
+    AuditPorts, CatalogPorts, CommitLag, DryRunPorts, InventoryPorts, OrdersPorts, Ports, SalesPorts,
+    UsersPorts,
+};
 
 /// The whole API.
 #[rustfmt::skip]
@@ -52,7 +35,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         // Routes are tried in this order, so those that a flash sale is made of come first.
         .service(at("/v1/orders").post(orders::place_order).get(orders::list_orders))
-        .service(at("/v1/sales/{id}/queue").post(queue::join_queue).get(queue::get_place))
+        .service(at("/v1/sales/{id}/queue").post(waiting_room::join_queue).get(waiting_room::get_place))
         .service(at("/v1/auth/register").post(users::register_user))
         .service(at("/v1/auth/login").post(users::sign_in))
         .service(at("/v1/auth/refresh").post(users::refresh_session))
@@ -73,7 +56,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/v1/admin/reservations/{id}/commit").post(inventory::commit_reservation))
         .service(at("/v1/sales").get(sales::list_public_sales))
         .service(at("/v1/sales/{id}").get(sales::get_public_sale))
-        .service(at("/v1/sales/{id}/draw").get(queue::get_draw))
+        .service(at("/v1/sales/{id}/draw").get(waiting_room::get_draw))
         .service(at("/v1/admin/sales").post(sales::create_sale).get(sales::list_sales))
         .service(at("/v1/admin/sales/{id}").get(sales::get_sale).patch(sales::replan_sale))
         .service(at("/v1/admin/sales/{id}/live").get(sales::get_live))

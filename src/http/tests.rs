@@ -10,11 +10,11 @@ use actix_web::web::Data;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::gateway::Gateway;
+use super::gateway::server::{Layers, app};
 use super::ports::{
-    AuditPorts, CatalogPorts, DryRunPorts, Gateway, InventoryPorts, OrdersPorts, Ports, SalesPorts,
-    UsersPorts,
+    AuditPorts, CatalogPorts, DryRunPorts, InventoryPorts, OrdersPorts, Ports, SalesPorts, UsersPorts,
 };
-use super::server::{Layers, app};
 use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::{InventoryError, Stock};
 use crate::actors::orders::{Order, OrdersError, PlaceOrder, Placed, Placing};

@@ -1,0 +1,136 @@
+//! The dry run of a sale: started by an operator, and what it found out.
+
+use actix_web::web::Data;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::sales::SaleView;
+use crate::actors::sales::GetSale;
+use crate::dry_run::{CrowdSize, DryRun, DryRunState, GetDryRun, Report, StartDryRun};
+use crate::http::gateway::Gateway;
+use crate::http::gateway::answer::{self, Answer};
+use crate::http::gateway::auth::StaffMember;
+use crate::http::gateway::input::{self, FromJson, FromPath};
+use crate::types::SaleId;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartDryRunBody {
+    #[serde(deserialize_with = "input::words::<_, 200>")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
+        example = "before the announcement"
+    )]
+    reason: String,
+    /// Who comes; two for each piece if missing, but 1,000 to 20,000.
+    #[serde(default, deserialize_with = "input::optional_whole")]
+    #[schema(minimum = 1, maximum = 1_000_000, example = 5_000, nullable = false)]
+    customers: Option<i64>,
+    /// For how long the sale is open, at most; 20 if missing.
+    #[serde(default, deserialize_with = "input::optional_whole")]
+    #[schema(minimum = 1, maximum = 3_600, example = 20, nullable = false)]
+    seconds: Option<i64>,
+}
+
+/// A dry run and how far it is.
+#[derive(Serialize, ToSchema)]
+pub struct DryRunView {
+    /// `running`, `done` or `failed`.
+    #[schema(example = "done")]
+    state: &'static str,
+    /// While it is running: `preparing`, `sale`, `machine` or `closing`.
+    #[schema(required)]
+    phase: Option<&'static str>,
+    /// While it is running.
+    #[schema(required)]
+    crowd: Option<CrowdSize>,
+    /// Who wanted it.
+    #[schema(required)]
+    by: Option<Uuid>,
+    reason: String,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    ended_at: Option<Timestamp>,
+    /// Why it came to nothing.
+    #[schema(required)]
+    failure: Option<String>,
+    /// Once it is done.
+    #[schema(required)]
+    report: Option<Box<Report>>,
+}
+
+impl DryRunView {
+    fn of(run: DryRun) -> Self {
+        let DryRun { by, reason, started_at, state } = run;
+        let view = Self {
+            state: "running",
+            phase: None,
+            crowd: None,
+            by: by.map(|by| by.uuid()),
+            reason,
+            started_at,
+            ended_at: None,
+            failure: None,
+            report: None,
+        };
+        match state {
+            DryRunState::Running { crowd, phase } => {
+                Self { crowd: Some(crowd), phase: Some(phase.as_str()), ..view }
+            }
+            DryRunState::Done { ended_at, report } => {
+                Self { state: "done", ended_at: Some(ended_at), report: Some(report), ..view }
+            }
+            DryRunState::Failed { ended_at, failure } => {
+                Self { state: "failed", ended_at: Some(ended_at), failure: Some(failure), ..view }
+            }
+        }
+    }
+}
+
+/// Runs a planned sale with synthetic customers, in a shop of its own beside the real one.
+///
+/// What it found out is told by `GET`, when it has ended.
+#[utoipa::path(
+    post, path = "/v1/admin/sales/{id}/dry-run", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")),
+    request_body = StartDryRunBody,
+    responses(
+        (status = 200, description = "The dry run is under way; the sale as it is", body = SaleView),
+        (status = 404, description = "`unknown-sale`, `unknown-sku`, or `not-found` for what is not an id"),
+        (status = 409, description = "`not-in-status` once it is armed, `sale-is-on` while a sale is on or about to be, \
+            `dry-run-under-way`, or `no-dry-run-database` where the shop's role may not make one",
+            headers(("Retry-After" = u32, description = "Seconds, where waiting helps"))),
+        (status = 422, description = "`invalid-body`, `invalid-value`, or `sale-not-valid` with `findings`"),
+    )
+)]
+pub async fn start_dry_run(
+    staff: StaffMember,
+    id: FromPath<SaleId>,
+    body: FromJson<StartDryRunBody>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let StartDryRunBody { reason, customers, seconds } = body.0;
+    let start = StartDryRun { sale: id.0, customers, seconds, by: staff.0.customer, reason };
+    gateway.ports.dry_runs.start_dry_run.ask(start).await?;
+    let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
+    answer::ok(&SaleView::of(&sale))
+}
+
+/// The dry run of a sale that is under way, or what the last one found out.
+#[utoipa::path(
+    get, path = "/v1/admin/sales/{id}/dry-run", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The dry run", body = DryRunView),
+        (status = 404, description = "`no-dry-run`, or `not-found` for what is not an id"),
+    )
+)]
+pub async fn get_dry_run(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+    let run = gateway.ports.dry_runs.get_dry_run.ask(GetDryRun { sale: id.0 }).await?;
+    answer::ok(&DryRunView::of(run))
+}

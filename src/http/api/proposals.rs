@@ -1,0 +1,118 @@
+//! What operators proposed and a second one has to carry out, where the configuration wants two.
+
+use actix_web::web::Data;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::actors::sales::{ListProposals, Proposal, Steered, WithdrawProposal};
+use crate::http::gateway::Gateway;
+use crate::http::gateway::answer::{self, Answer};
+use crate::http::gateway::auth::StaffMember;
+use crate::http::gateway::input::{self, FromPath, FromQuery};
+use crate::types::{CustomerId, ProposalId, SaleId};
+
+/// What waits for the same wish of another member of staff.
+#[derive(Serialize, ToSchema)]
+pub struct ProposalView {
+    id: Uuid,
+    /// `kill`, or `lower` for an allotment.
+    #[schema(example = "kill")]
+    action: &'static str,
+    /// Null: everything.
+    #[schema(required)]
+    sale: Option<Uuid>,
+    /// Null: the whole sale.
+    #[schema(required)]
+    sku: Option<String>,
+    /// To how many pieces, and from how many; null unless an allotment is to be lowered.
+    #[schema(required)]
+    allotment: Option<i64>,
+    #[schema(required)]
+    expected: Option<i64>,
+    /// Who proposed it.
+    actor: Uuid,
+    reason: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    lapses_at: Timestamp,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ProposalsView {
+    items: Vec<ProposalView>,
+}
+
+impl ProposalView {
+    pub fn of(proposal: &Proposal) -> Self {
+        let pieces = proposal.wish.pieces();
+        Self {
+            id: proposal.id.uuid(),
+            action: proposal.wish.action(),
+            sale: proposal.wish.sale().map(SaleId::uuid),
+            sku: proposal.wish.sku().map(ToString::to_string),
+            allotment: pieces.map(|(allotment, _)| allotment.get()),
+            expected: pieces.map(|(_, expected)| expected.get()),
+            actor: CustomerId::uuid(proposal.by),
+            reason: proposal.reason.clone(),
+            at: proposal.at,
+            lapses_at: proposal.lapses_at,
+        }
+    }
+}
+
+/// 200 with what was done, or 202 with what waits for a second operator.
+pub fn answer<T, V: Serialize>(steered: Steered<T>, view: impl FnOnce(&T) -> V) -> Answer {
+    match steered {
+        Steered::Done(done) => answer::ok(&view(&done)),
+        Steered::Proposed(proposal) => answer::accepted(&ProposalView::of(&proposal)),
+    }
+}
+
+/// What waits for a second operator, oldest first.
+#[utoipa::path(
+    get, path = "/v1/admin/proposals", tag = "sales", security(("bearer" = [])),
+    responses((status = 200, description = "The open proposals of all sales", body = ProposalsView))
+)]
+pub async fn list_proposals(_: StaffMember, gateway: Data<Gateway>) -> Answer {
+    let proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
+    answer::ok(&ProposalsView { items: proposals.iter().map(ProposalView::of).collect() })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WithdrawQuery {
+    /// For the history of the sale.
+    #[serde(default = "withdrawn", deserialize_with = "input::words::<_, 200>")]
+    #[param(required = false, min_length = 1, max_length = 200, default = "withdrawn")]
+    reason: String,
+}
+
+fn withdrawn() -> String {
+    "withdrawn".to_owned()
+}
+
+/// Takes a proposal back, whoever made it.
+#[utoipa::path(
+    delete, path = "/v1/admin/proposals/{id}", tag = "sales", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The proposal"), WithdrawQuery),
+    responses(
+        (status = 200, description = "The proposal that waits no longer", body = ProposalView),
+        (status = 422, description = "`invalid-query`: the reason is too long"),
+        (status = 404, description = "`unknown-proposal`, also when it was carried out or has lapsed, or `not-found` for what is \
+            not an id"),
+    )
+)]
+pub async fn withdraw_proposal(
+    staff: StaffMember,
+    id: FromPath<ProposalId>,
+    query: FromQuery<WithdrawQuery>,
+    gateway: Data<Gateway>,
+) -> Answer {
+    let withdraw = WithdrawProposal { proposal: id.0, by: staff.0.customer, reason: query.0.reason };
+    let withdrawn = gateway.ports.sales.withdraw_proposal.ask(withdraw).await?;
+    answer::ok(&ProposalView::of(&withdrawn))
+}
