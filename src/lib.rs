@@ -14,6 +14,7 @@
 //!
 //!  audit reads all schemas at one moment and changes nothing: whole shops, open sales, settlements
 //!  dry_run plays a planned sale in a shop of its own, through the same domains
+//!  events: the facts that domains report, their envelope and their types
 //!  seed fills a new shop through the same ports; types, error, config, open_files, process_figures are
 //!  known to all
 //! ```
@@ -28,6 +29,7 @@ pub mod config;
 pub mod dry_run;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod http;
 pub mod open_files;
 pub mod process_figures;

@@ -2,6 +2,7 @@
 //!
 //! Nothing else opens a connection. SQL stands in `sql/`, one statement a file, and is read by the domains' stores.
 
+pub(crate) mod columns;
 mod database;
 pub mod embedded;
 mod error;
@@ -10,6 +11,7 @@ pub mod private_file;
 mod scratch;
 mod sole;
 
+pub(crate) use columns::columns;
 pub use database::{Connection, Database, DatabaseLimits, PooledConnection, Transaction};
 pub use error::StorageError;
 pub use private_file::PrivateFileError;

@@ -8,6 +8,7 @@ mod support;
 mod audit;
 mod docs;
 mod dry_run;
+mod events;
 mod http;
 mod inventory;
 mod metrics;

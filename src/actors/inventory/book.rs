@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::allotment::AllotmentChange;
 use super::model::{Change, HoldChange, HoldStep};
 use crate::actors::runtime::{Book, failpoint};
-use crate::storage::{Connection, StorageError};
+use crate::storage::{Connection, StorageError, columns};
 use crate::types::{SaleId, Sku};
-
-const COMMIT_CHANGES: &str = include_str!("../../../sql/inventory/commit_changes.sql");
 
 /// A decided change, with the version of the stock that it was decided upon.
 #[derive(Debug)]
@@ -117,187 +116,158 @@ async fn write_changes(
     chained: &[bool],
     sums: &HashMap<&str, Sum>,
 ) -> Result<HashMap<String, ()>, StorageError> {
-    // One row update for each SKU.
-    let mut skus = Vec::with_capacity(sums.len());
-    let mut versions = Vec::with_capacity(sums.len());
-    let mut movements = Vec::with_capacity(sums.len());
-    let mut on_hand_deltas = Vec::with_capacity(sums.len());
-    let mut reserved_deltas = Vec::with_capacity(sums.len());
-    let mut allotted_deltas = Vec::with_capacity(sums.len());
+    let mut changes = CommitChanges {
+        stock: StockColumns::with_capacity(sums.len()),
+        ledger: LedgerColumns::with_capacity(batch.len()),
+        // A batch may have none of these.
+        holds_made: HoldsMadeColumns::with_capacity(0),
+        holds_ended: HoldsEndedColumns::with_capacity(0),
+        allotments_made: AllotmentsMadeColumns::with_capacity(0),
+        allotments_changed: AllotmentsChangedColumns::with_capacity(0),
+    };
     for (sku, sum) in sums {
-        skus.push(*sku);
-        versions.push(sum.version);
-        movements.push(sum.movements);
-        on_hand_deltas.push(sum.on_hand_delta);
-        reserved_deltas.push(sum.reserved_delta);
-        allotted_deltas.push(sum.allotted_delta);
+        changes.stock.push(StockRow {
+            sku,
+            version: sum.version,
+            movements: sum.movements,
+            on_hand_delta: sum.on_hand_delta,
+            reserved_delta: sum.reserved_delta,
+            allotted_delta: sum.allotted_delta,
+        });
     }
-
-    let entries = || batch.iter().zip(chained).filter(|(_, follows)| **follows).map(|(entry, _)| entry);
-
-    // One line of the ledger for each entry.
-    let size = batch.len();
-    let mut entry_skus = Vec::with_capacity(size);
-    let mut entry_versions = Vec::with_capacity(size);
-    let mut kinds = Vec::with_capacity(size);
-    let mut entry_on_hand = Vec::with_capacity(size);
-    let mut entry_reserved = Vec::with_capacity(size);
-    let mut entry_allotted = Vec::with_capacity(size);
-    let mut reservations: Vec<Option<Uuid>> = Vec::with_capacity(size);
-    let mut references = Vec::with_capacity(size);
-    let mut reasons = Vec::with_capacity(size);
-    // Holds that are made.
-    let mut made_ids: Vec<Uuid> = Vec::new();
-    let mut made_skus = Vec::new();
-    let mut made_quantities = Vec::new();
-    let mut made_lines = Vec::new();
-    let mut made_purposes = Vec::new();
-    let mut made_expiries = Vec::new();
-    let mut made_sales: Vec<Option<Uuid>> = Vec::new();
-    let mut made_claimants: Vec<Option<&str>> = Vec::new();
-    // Holds that end.
-    let mut ended_ids: Vec<Uuid> = Vec::new();
-    let mut ended_skus = Vec::new();
-    let mut ended_from = Vec::new();
-    let mut ended_to = Vec::new();
-    // Parts of sales: those that begin, and what the others gain or lose.
-    let mut parts = Parts::default();
-    for entry in entries() {
+    let mut allotments: HashMap<(SaleId, &str), AllotmentChange> = HashMap::new();
+    let entries = batch.iter().zip(chained).filter(|(_, follows)| **follows).map(|(entry, _)| entry);
+    for entry in entries {
         let change = &entry.change;
         let sku = entry.sku.as_str();
-        entry_skus.push(sku);
-        entry_versions.push(entry.version + 1);
-        kinds.push(change.kind.as_str());
-        entry_on_hand.push(change.on_hand_delta);
-        entry_reserved.push(change.reserved_delta);
-        entry_allotted.push(change.allotted_delta());
-        reservations.push(change.hold.as_ref().map(|hold| hold.id.uuid()));
-        references.push(change.reference.as_deref());
-        reasons.push(change.reason.as_deref());
+        changes.ledger.push(LedgerRow {
+            sku,
+            version: entry.version + 1,
+            kind: change.kind.as_str(),
+            on_hand_delta: change.on_hand_delta,
+            reserved_delta: change.reserved_delta,
+            reservation_id: change.hold.as_ref().map(|hold| hold.id.uuid()),
+            reference: change.reference.as_deref(),
+            reason: change.reason.as_deref(),
+            allotted_delta: change.allotted_delta(),
+        });
         if let Some(allotment) = &change.allotment {
-            parts.enter(sku, allotment);
+            let sale = allotment.sale;
+            if allotment.makes {
+                let row =
+                    AllotmentMadeRow { sale_id: sale.uuid(), sku, allotment: allotment.allotment };
+                changes.allotments_made.push(row);
+            } else {
+                allotments
+                    .entry((sale, sku))
+                    .and_modify(|sum| *sum = sum.plus(allotment))
+                    .or_insert(*allotment);
+            }
         }
         let Some(hold) = &change.hold else { continue };
         match &hold.step {
-            HoldStep::Made { lines, purpose, claimants } => {
-                made_ids.push(hold.id.uuid());
-                made_skus.push(sku);
-                made_quantities.push(hold.to.quantity.get());
-                made_lines.push(*lines);
-                made_purposes.push(purpose.as_str());
-                made_expiries.push(hold.to.expires_at);
-                made_sales.push(hold.to.sale.map(SaleId::uuid));
-                made_claimants.push(claimants.as_deref());
-            }
-            HoldStep::Ended { from } => {
-                ended_ids.push(hold.id.uuid());
-                ended_skus.push(sku);
-                ended_from.push(from.as_str());
-                ended_to.push(hold.to.state.as_str());
-            }
+            HoldStep::Made { lines, purpose, claimants } => changes.holds_made.push(HoldMadeRow {
+                id: hold.id.uuid(),
+                sku,
+                quantity: hold.to.quantity.get(),
+                lines: *lines,
+                purpose: purpose.as_str(),
+                expires_at: hold.to.expires_at,
+                sale_id: hold.to.sale.map(SaleId::uuid),
+                claimants: claimants.as_deref(),
+            }),
+            HoldStep::Ended { from } => changes.holds_ended.push(HoldEndedRow {
+                id: hold.id.uuid(),
+                sku,
+                state_before: from.as_str(),
+                state_after: hold.to.state.as_str(),
+            }),
         }
     }
-
-    let (made, moved) = parts.columns();
-
-    let statement = connection.prepare_cached(COMMIT_CHANGES).await?;
-    let rows = connection
-        .query(
-            &statement,
-            &[
-                &skus,
-                &versions,
-                &movements,
-                &on_hand_deltas,
-                &reserved_deltas,
-                &entry_skus,
-                &entry_versions,
-                &kinds,
-                &entry_on_hand,
-                &entry_reserved,
-                &reservations,
-                &references,
-                &reasons,
-                &made_ids,
-                &made_skus,
-                &made_quantities,
-                &made_lines,
-                &made_purposes,
-                &made_expiries,
-                &ended_ids,
-                &ended_skus,
-                &ended_from,
-                &ended_to,
-                &allotted_deltas,
-                &entry_allotted,
-                &made_sales,
-                &made_claimants,
-                &made.sales,
-                &made.skus,
-                &made.allotment,
-                &moved.sales,
-                &moved.skus,
-                &moved.allotment,
-                &moved.held,
-                &moved.sold,
-                &moved.returned,
-                &moved.lapsed,
-                &moved.expired,
-                &moved.closes,
-            ],
-        )
-        .await?;
+    for ((sale, sku), change) in &allotments {
+        changes.allotments_changed.push(AllotmentChangedRow {
+            sale_id: sale.uuid(),
+            sku,
+            allotment: change.allotment,
+            held: change.held,
+            sold: change.sold,
+            returned: change.returned,
+            lapsed: change.lapsed,
+            expired: change.expired,
+            closes: change.closes,
+        });
+    }
+    let rows = changes.query(connection).await?;
     Ok(rows.iter().map(|row| (row.get(0), ())).collect())
 }
 
-/// The changes of sales' parts in one batch, summed up for each part.
-#[derive(Default)]
-struct Parts<'a> {
-    made: Vec<(&'a str, AllotmentChange)>,
-    moved: HashMap<(SaleId, &'a str), AllotmentChange>,
-}
-
-#[derive(Default)]
-struct PartColumns<'a> {
-    sales: Vec<Uuid>,
-    skus: Vec<&'a str>,
-    allotment: Vec<i64>,
-    held: Vec<i64>,
-    sold: Vec<i64>,
-    returned: Vec<i64>,
-    lapsed: Vec<i64>,
-    expired: Vec<i64>,
-    closes: Vec<bool>,
-}
-
-impl<'a> Parts<'a> {
-    fn enter(&mut self, sku: &'a str, change: &AllotmentChange) {
-        if change.makes {
-            self.made.push((sku, *change));
-            return;
+columns! {
+    /// The changes of one batch.
+    struct CommitChanges<'a> for "sql/inventory/commit_changes.sql" {
+        /// The changes of one SKU, summed up: one row update.
+        stock: StockColumns of StockRow<'a> {
+            sku: &'a str,
+            version: i64,
+            movements: i64,
+            on_hand_delta: i64,
+            reserved_delta: i64,
+            allotted_delta: i64,
         }
-        self.moved.entry((change.sale, sku)).and_modify(|sum| *sum = sum.plus(change)).or_insert(*change);
-    }
-
-    /// Those that are made, and those that are moved.
-    fn columns(self) -> (PartColumns<'a>, PartColumns<'a>) {
-        let (mut made, mut moved) = (PartColumns::default(), PartColumns::default());
-        self.made.iter().for_each(|(sku, change)| made.push(sku, change));
-        self.moved.iter().for_each(|((_, sku), change)| moved.push(sku, change));
-        (made, moved)
+        /// One entry of the journal.
+        ledger: LedgerColumns of LedgerRow<'a> {
+            sku: &'a str,
+            version: i64,
+            kind: &'static str,
+            on_hand_delta: i64,
+            reserved_delta: i64,
+            reservation_id: Option<Uuid>,
+            reference: Option<&'a str>,
+            reason: Option<&'a str>,
+            allotted_delta: i64,
+        }
+        holds_made: HoldsMadeColumns of HoldMadeRow<'a> {
+            id: Uuid,
+            sku: &'a str,
+            quantity: i64,
+            lines: i16,
+            purpose: &'static str,
+            expires_at: Timestamp,
+            sale_id: Option<Uuid>,
+            claimants: Option<&'a str>,
+        }
+        holds_ended: HoldsEndedColumns of HoldEndedRow<'a> {
+            id: Uuid,
+            sku: &'a str,
+            state_before: &'static str,
+            state_after: &'static str,
+        }
+        /// A sale's allotment that begins.
+        allotments_made: AllotmentsMadeColumns of AllotmentMadeRow<'a> {
+            sale_id: Uuid,
+            sku: &'a str,
+            allotment: i64,
+        }
+        /// What an allotment gains or loses in the batch, summed up.
+        allotments_changed: AllotmentsChangedColumns of AllotmentChangedRow<'a> {
+            sale_id: Uuid,
+            sku: &'a str,
+            allotment: i64,
+            held: i64,
+            sold: i64,
+            returned: i64,
+            lapsed: i64,
+            expired: i64,
+            closes: bool,
+        }
     }
 }
 
-impl<'a> PartColumns<'a> {
-    fn push(&mut self, sku: &'a str, change: &AllotmentChange) {
-        self.sales.push(change.sale.uuid());
-        self.skus.push(sku);
-        self.allotment.push(change.allotment);
-        self.held.push(change.held);
-        self.sold.push(change.sold);
-        self.returned.push(change.returned);
-        self.lapsed.push(change.lapsed);
-        self.expired.push(change.expired);
-        self.closes.push(change.closes);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declared_columns_are_those_of_the_statement() {
+        CommitChanges::check_statement();
     }
 }

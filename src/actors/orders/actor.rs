@@ -9,11 +9,10 @@ use jiff::Timestamp;
 use super::book::{Entry, KeyAsked, KeyBook, KeyTaken, OrderBook, Refusal};
 use super::checkout;
 use super::error::OrdersError;
-use super::events;
 use super::keys::KnownKeys;
 use super::latency::Latencies;
 use super::messages::*;
-use super::model::{HistoryEntry, Order, OrderStatus, Transition};
+use super::model::{HistoryEntry, Order, OrderStatus, Transition, TransitionEvent};
 use super::settlement;
 use super::store::OrdersStore;
 use crate::actors::catalog::QuoteSkus;
@@ -130,7 +129,7 @@ impl Desk {
         from: &'static [OrderStatus],
         to: OrderStatus,
         reason: &'static str,
-        event: &'static str,
+        event: TransitionEvent,
     ) -> Result<bool, OrdersError> {
         self.change(Transition {
             order: order.id,
@@ -166,7 +165,7 @@ impl Desk {
                 from,
                 OrderStatus::Cancelled,
                 "cancelled by the customer",
-                events::CANCELLED,
+                TransitionEvent::Cancelled,
             )
             .await?;
         let order = self.order(order.id).await?;
@@ -200,7 +199,7 @@ impl Desk {
                     payment_before: PaymentStatus::Pending,
                     payment_status: PaymentStatus::Captured,
                     reason: "paid at the konbini",
-                    event: events::CONFIRMED,
+                    event: TransitionEvent::Confirmed,
                     at: Timestamp::now(),
                 })
                 .await?;
@@ -216,7 +215,7 @@ impl Desk {
                     _ => &[OrderStatus::Expired],
                 };
                 let reason = "paid too late and refunded";
-                self.end(&order, paid, from, ended, reason, events::PAYMENT_REFUNDED).await?;
+                self.end(&order, paid, from, ended, reason, TransitionEvent::PaymentRefunded).await?;
                 let order = self.order(order.id).await?;
                 self.settle_now_or_later(&order).await;
                 return Ok(order);

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::events;
+use super::events::OrderEvent;
 use super::keys::RequestHash;
 use super::model::{IdempotencyKey, Order, OrderStatus, Transition};
 use crate::actors::runtime::{Book, failpoint};
-use crate::storage::{Connection, StorageError};
+use crate::events::NewEvent;
+use crate::storage::{Connection, StorageError, columns};
 use crate::types::{CustomerId, OrderId, SaleId};
 
 /// One thing to be made durable.
@@ -91,157 +93,79 @@ impl Entry {
 }
 
 async fn insert_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<Uuid>, StorageError> {
-    let placements: Vec<&Placement> = batch
-        .iter()
-        .filter_map(|entry| match entry {
+    let placements = || {
+        batch.iter().filter_map(|entry| match entry {
             Entry::Place(placement) => Some(placement),
             _ => None,
         })
-        .collect();
-    for placement in &placements {
+    };
+    for placement in placements() {
         failpoint::hit("orders journal", placement.order.customer);
     }
 
-    let size = placements.len();
-    let mut ids = Vec::with_capacity(size);
-    let mut customers = Vec::with_capacity(size);
-    let mut keys = Vec::with_capacity(size);
-    let mut requests: Vec<&[u8]> = Vec::with_capacity(size);
-    let mut statuses = Vec::with_capacity(size);
-    let mut totals = Vec::with_capacity(size);
-    let mut taxes = Vec::with_capacity(size);
-    let mut payments = Vec::with_capacity(size);
-    let mut payment_statuses = Vec::with_capacity(size);
-    let mut created = Vec::with_capacity(size);
-    let mut expire = Vec::with_capacity(size);
-    let mut sales = Vec::with_capacity(size);
-
-    let mut line_orders = Vec::with_capacity(size);
-    let mut line_skus = Vec::with_capacity(size);
-    let mut line_names = Vec::with_capacity(size);
-    let mut line_quantities = Vec::with_capacity(size);
-    let mut line_prices = Vec::with_capacity(size);
-    let mut line_rates = Vec::with_capacity(size);
-    let mut line_positions: Vec<i16> = Vec::with_capacity(size);
-
-    let mut event_orders = Vec::with_capacity(size);
-    let mut event_ids = Vec::with_capacity(size);
-    let mut event_names = Vec::with_capacity(size);
-    let mut event_payloads = Vec::with_capacity(size);
-
-    for Placement { order, key, request } in placements {
+    let mut insert = InsertOrders {
+        orders: OrderColumns::with_capacity(batch.len()),
+        lines: LineColumns::with_capacity(batch.len()),
+        events: EventColumns::with_capacity(batch.len()),
+    };
+    for Placement { order, key, request } in placements() {
         let id = order.id.uuid();
-        ids.push(id);
-        customers.push(order.customer.uuid());
-        keys.push(key.as_str());
-        requests.push(request);
-        statuses.push(order.status.as_str());
-        totals.push(order.totals.total.amount());
-        taxes.push(to_json(&order.totals.tax)?);
-        payments.push(to_json(&order.payment)?);
-        payment_statuses.push(order.payment_status.as_str());
-        created.push(order.created_at);
-        expire.push(order.expires_at);
-        sales.push(order.sale.map(SaleId::uuid));
+        insert.orders.push(OrderRow {
+            id,
+            customer_id: order.customer.uuid(),
+            key: key.as_str(),
+            request_hash: request,
+            status: order.status.as_str(),
+            total: order.totals.total.amount(),
+            tax: to_json(&order.totals.tax)?,
+            payment: to_json(&order.payment)?,
+            payment_status: order.payment_status.as_str(),
+            created_at: order.created_at,
+            expires_at: order.expires_at,
+            sale_id: order.sale.map(SaleId::uuid),
+        });
         for (line, position) in order.lines.iter().zip(0..) {
-            line_orders.push(id);
-            line_skus.push(line.sku.as_str());
-            line_names.push(&*line.name);
-            line_quantities.push(line.quantity.get());
-            line_prices.push(line.unit_price.amount());
-            line_rates.push(line.tax_rate.percent());
-            line_positions.push(position);
+            insert.lines.push(LineRow {
+                order_id: id,
+                sku: line.sku.as_str(),
+                name: &line.name,
+                quantity: line.quantity.get(),
+                unit_price: line.unit_price.amount(),
+                tax_rate: line.tax_rate.percent(),
+                position,
+            });
         }
-        let mut tell = |event| {
-            event_orders.push(id);
-            event_ids.push(Uuid::now_v7());
-            event_names.push(event);
-            event_payloads.push(events::placed(order));
-        };
-        tell(events::CREATED);
-        if order.status == OrderStatus::Confirmed {
-            tell(events::CONFIRMED);
+        let (placed, confirmed) = OrderEvent::of_placed(order);
+        for event in [Some(placed), confirmed].into_iter().flatten() {
+            let NewEvent { id: event_id, name, version, payload } =
+                NewEvent::of(&event).map_err(not_serialised)?;
+            insert.events.push(EventRow { id: event_id, name, version, order_id: id, payload });
         }
     }
-
-    let statement = connection.prepare_cached(include_str!("../../../sql/orders/insert_orders.sql")).await?;
-    let rows = connection
-        .query(
-            &statement,
-            &[
-                &ids,
-                &customers,
-                &keys,
-                &requests,
-                &statuses,
-                &totals,
-                &taxes,
-                &payments,
-                &payment_statuses,
-                &created,
-                &expire,
-                &line_orders,
-                &line_skus,
-                &line_names,
-                &line_quantities,
-                &line_prices,
-                &line_rates,
-                &event_orders,
-                &event_ids,
-                &event_names,
-                &event_payloads,
-                &events::VERSION,
-                &line_positions,
-                &sales,
-            ],
-        )
-        .await?;
+    let rows = insert.query(connection).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn move_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<Uuid>, StorageError> {
-    let mut ids = Vec::with_capacity(batch.len());
-    let mut from = Vec::with_capacity(batch.len());
-    let mut to = Vec::with_capacity(batch.len());
-    let mut payments_before = Vec::with_capacity(batch.len());
-    let mut payment_statuses = Vec::with_capacity(batch.len());
-    let mut reasons = Vec::with_capacity(batch.len());
-    let mut times = Vec::with_capacity(batch.len());
-    let mut event_ids = Vec::with_capacity(batch.len());
-    let mut event_names = Vec::with_capacity(batch.len());
-    let mut event_payloads = Vec::with_capacity(batch.len());
+    let mut changes = MoveOrders { changes: ChangeColumns::with_capacity(batch.len()) };
     for entry in batch {
         let Entry::Move(transition) = entry else { continue };
-        ids.push(transition.order.uuid());
-        from.push(transition.from.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(","));
-        to.push(transition.to.as_str());
-        payments_before.push(transition.payment_before.as_str());
-        payment_statuses.push(transition.payment_status.as_str());
-        reasons.push(transition.reason);
-        times.push(transition.at);
-        event_ids.push(Uuid::now_v7());
-        event_names.push(transition.event);
-        event_payloads.push(events::moved(transition));
+        let event = NewEvent::of(&OrderEvent::of_transition(transition)).map_err(not_serialised)?;
+        changes.changes.push(ChangeRow {
+            order_id: transition.order.uuid(),
+            before: transition.from.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(","),
+            after: transition.to.as_str(),
+            payment_before: transition.payment_before.as_str(),
+            payment_status: transition.payment_status.as_str(),
+            reason: transition.reason,
+            at: transition.at,
+            event_id: event.id,
+            event_name: event.name,
+            event_version: event.version,
+            payload: event.payload,
+        });
     }
-    let statement = connection.prepare_cached(include_str!("../../../sql/orders/move_orders.sql")).await?;
-    let rows = connection
-        .query(
-            &statement,
-            &[
-                &ids,
-                &from,
-                &to,
-                &payment_statuses,
-                &reasons,
-                &times,
-                &event_ids,
-                &event_names,
-                &event_payloads,
-                &events::VERSION,
-                &payments_before,
-            ],
-        )
-        .await?;
+    let rows = changes.query(connection).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -257,7 +181,66 @@ async fn settle_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<U
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String, StorageError> {
-    serde_json::to_string(value).map_err(|error| StorageError::Broken(error.to_string()))
+    serde_json::to_string(value).map_err(not_serialised)
+}
+
+fn not_serialised(error: serde_json::Error) -> StorageError {
+    StorageError::Broken(error.to_string())
+}
+
+columns! {
+    /// New orders with their lines and events.
+    struct InsertOrders<'a> for "sql/orders/insert_orders.sql" {
+        orders: OrderColumns of OrderRow<'a> {
+            id: Uuid,
+            customer_id: Uuid,
+            key: &'a str,
+            request_hash: &'a [u8],
+            status: &'static str,
+            total: i64,
+            tax: String,
+            payment: String,
+            payment_status: &'static str,
+            created_at: Timestamp,
+            expires_at: Option<Timestamp>,
+            sale_id: Option<Uuid>,
+        }
+        lines: LineColumns of LineRow<'a> {
+            order_id: Uuid,
+            sku: &'a str,
+            name: &'a str,
+            quantity: i64,
+            unit_price: i64,
+            tax_rate: i16,
+            position: i16,
+        }
+        events: EventColumns of EventRow {
+            id: Uuid,
+            name: &'static str,
+            version: i16,
+            order_id: Uuid,
+            payload: String,
+        }
+    }
+}
+
+columns! {
+    /// Changes of orders, each with its event.
+    struct MoveOrders<'a> for "sql/orders/move_orders.sql" {
+        changes: ChangeColumns of ChangeRow<'a> {
+            order_id: Uuid,
+            before: String,
+            after: &'static str,
+            payment_before: &'static str,
+            payment_status: &'static str,
+            reason: &'a str,
+            at: Timestamp,
+            event_id: Uuid,
+            event_name: &'static str,
+            event_version: i16,
+            payload: String,
+        }
+    }
 }
 
 /// Looks many idempotency keys up in one round trip: the journal's way of gathering, on a connection that only reads.
@@ -308,5 +291,16 @@ impl Book for KeyBook {
 
     fn refusal(&self, _entry: &KeyAsked, _constraint: &str) -> KeyTaken {
         KeyTaken { order: OrderId::from_uuid(Uuid::nil()), request: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declared_columns_are_those_of_the_statements() {
+        InsertOrders::check_statement();
+        MoveOrders::check_statement();
     }
 }

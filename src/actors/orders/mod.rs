@@ -23,6 +23,7 @@ mod store;
 pub use actor::{Desk, OrdersActor, OrdersPorts};
 pub use book::{KeyBook, OrderBook};
 pub use error::OrdersError;
+pub use events::{Confirmation, OrderEvent, PlacedLine, PlacedOrder, StatusChange};
 pub use messages::*;
 pub use model::{
     HistoryEntry, IdempotencyKey, Order, OrderLine, OrderNumber, OrderStatus, Placing, TaxShare, Totals,

@@ -19,7 +19,8 @@ use crate::types::{CustomerId, InvalidValue, Money, OrderId, Quantity, SaleId, S
 ///                   ├→ cancelled
 ///                   └→ expired
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
     AwaitingPayment,
     Confirmed,
@@ -301,8 +302,18 @@ pub struct Transition {
     pub payment_before: PaymentStatus,
     pub payment_status: PaymentStatus,
     pub reason: &'static str,
-    pub event: &'static str,
+    pub event: TransitionEvent,
     pub at: Timestamp,
+}
+
+/// What a change of an order is reported as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransitionEvent {
+    Confirmed,
+    Cancelled,
+    Expired,
+    /// Money came after the order had ended.
+    PaymentRefunded,
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use super::actor::{Desk, current_payment};
 use super::checkout;
 use super::error::OrdersError;
-use super::events;
-use super::model::OrderStatus;
+use super::model::{OrderStatus, TransitionEvent};
 use super::settlement;
 use crate::actors::inventory::{ListHeldForOrders, Purpose, ReleaseReservation};
 use crate::actors::sales::FollowOrder;
@@ -57,7 +56,7 @@ async fn expire(desk: &Desk, id: OrderId) -> Result<(), OrdersError> {
     let from = &[OrderStatus::AwaitingPayment];
     let payment = current_payment(&order);
     let expired =
-        desk.end(&order, payment, from, OrderStatus::Expired, "not paid in time", events::EXPIRED).await?;
+        desk.end(&order, payment, from, OrderStatus::Expired, "not paid in time", TransitionEvent::Expired).await?;
     if expired { settlement::settle_again(desk, id).await } else { Ok(()) }
 }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use super::actor::{Desk, current_payment};
 use super::book::Entry;
 use super::error::OrdersError;
-use super::events;
-use super::model::{Order, OrderStatus};
+use super::model::{Order, OrderStatus, TransitionEvent};
 use crate::actors::inventory::{CommitReservation, InventoryError, Purpose, ReleaseReservation};
 use crate::actors::payments::VoidPayment;
 use crate::actors::sales::FollowOrder;
@@ -84,6 +83,6 @@ pub(super) async fn settle_again(desk: &Desk, id: OrderId) -> Result<(), OrdersE
 async fn give_up(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
     let reason = "paid too late, sold out and refunded";
     let from = &[OrderStatus::Confirmed];
-    desk.end(order, current_payment(order), from, OrderStatus::Cancelled, reason, events::CANCELLED).await?;
+    desk.end(order, current_payment(order), from, OrderStatus::Cancelled, reason, TransitionEvent::Cancelled).await?;
     Box::pin(settle_again(desk, order.id)).await
 }
