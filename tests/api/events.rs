@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shobai::actors::orders::{
-    Confirmation, OrderEvent, OrderStatus, PlacedLine, PlacedOrder, StatusChange,
-};
+use shobai::actors::orders::{Confirmation, OrderEvent, OrderStatus, PlacedLine, PlacedOrder, StatusChange};
 use shobai::events::{DomainEvent, Envelope, EventType, StoredEvent};
 use shobai::types::{Currency, CustomerId, OrderId, Quantity};
 
@@ -90,12 +88,19 @@ fn every_event_is_serialised_as_its_schema_says() {
     let seen: BTreeSet<_> = events.iter().map(OrderEvent::event_type).collect();
     assert_eq!(seen, OrderEvent::TYPES.iter().copied().collect());
     for event in events {
-        assert_eq!(problems(&schema_of(event.event_type()), &payload(&event)), [] as [String; 0], "{event:?}");
+        assert_eq!(
+            problems(&schema_of(event.event_type()), &payload(&event)),
+            [] as [String; 0],
+            "{event:?}"
+        );
         // And it is refused with a member less or more.
         for member in payload(&event).as_object().unwrap().keys() {
             let mut without = payload(&event);
             without.as_object_mut().unwrap().remove(member);
-            assert!(!problems(&schema_of(event.event_type()), &without).is_empty(), "{event:?} without {member}");
+            assert!(
+                !problems(&schema_of(event.event_type()), &without).is_empty(),
+                "{event:?} without {member}"
+            );
         }
         let mut more = payload(&event);
         more["note"] = json!("new");

@@ -154,8 +154,7 @@ async fn write_changes(
         if let Some(allotment) = &change.allotment {
             let sale = allotment.sale;
             if allotment.makes {
-                let row =
-                    AllotmentMadeRow { sale_id: sale.uuid(), sku, allotment: allotment.allotment };
+                let row = AllotmentMadeRow { sale_id: sale.uuid(), sku, allotment: allotment.allotment };
                 changes.allotments_made.push(row);
             } else {
                 allotments

@@ -137,8 +137,9 @@ mod tests {
         let placed = format!(
             r#"{{"order_id":"{id}","number":"04HMAS-W9NF6Y-7G28T5","customer_id":"{id}","status":"confirmed","total":3960,"currency":"JPY","lines":[{{"sku":"LAMP","quantity":2,"unit_price":1980}}]}}"#
         );
-        let changed =
-            |status: &str| format!(r#"{{"order_id":"{id}","status":"{status}","reason":"not paid in time"}}"#);
+        let changed = |status: &str| {
+            format!(r#"{{"order_id":"{id}","status":"{status}","reason":"not paid in time"}}"#)
+        };
         for (name, payload) in [
             ("order.created", placed.clone()),
             ("order.confirmed", placed),

@@ -55,8 +55,9 @@ async fn expire(desk: &Desk, id: OrderId) -> Result<(), OrdersError> {
     let order = desk.order(id).await?;
     let from = &[OrderStatus::AwaitingPayment];
     let payment = current_payment(&order);
-    let expired =
-        desk.end(&order, payment, from, OrderStatus::Expired, "not paid in time", TransitionEvent::Expired).await?;
+    let expired = desk
+        .end(&order, payment, from, OrderStatus::Expired, "not paid in time", TransitionEvent::Expired)
+        .await?;
     if expired { settlement::settle_again(desk, id).await } else { Ok(()) }
 }
 

@@ -83,6 +83,7 @@ pub(super) async fn settle_again(desk: &Desk, id: OrderId) -> Result<(), OrdersE
 async fn give_up(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
     let reason = "paid too late, sold out and refunded";
     let from = &[OrderStatus::Confirmed];
-    desk.end(order, current_payment(order), from, OrderStatus::Cancelled, reason, TransitionEvent::Cancelled).await?;
+    desk.end(order, current_payment(order), from, OrderStatus::Cancelled, reason, TransitionEvent::Cancelled)
+        .await?;
     Box::pin(settle_again(desk, order.id)).await
 }
