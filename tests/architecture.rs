@@ -271,7 +271,7 @@ fn actix_stays_with_the_actors_and_actix_web_in_the_gateway() {
     let actor_files = ["actor.rs", "shard.rs", "sku.rs"];
     let may_actix = |file: &File| {
         file.path.starts_with("src/actors/runtime/")
-            || ((file.domain().is_some()
+            || ((file.path.starts_with("src/actors/")
                 || file.path.starts_with("src/audit/")
                 || file.path.starts_with("src/dry_run/"))
                 && (actor_files.contains(&file.name()) || file.name() == "messages.rs"))

@@ -18,3 +18,4 @@ pub mod payments;
 pub mod runtime;
 pub mod sales;
 pub mod users;
+pub mod waiting_room;

@@ -15,9 +15,9 @@ use super::messages::*;
 use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Halt, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
-use super::waiting_room::TicketNumber;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::failpoint;
+use crate::actors::waiting_room::TicketNumber;
 use crate::storage::StorageError;
 use crate::types::{CustomerId, OrderId, SaleId, Sku};
 

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::gates::Refusal;
 use super::model::{Action, Finding, SaleStatus};
-use super::waiting_room::{PassError, RoomRefusal};
 use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::InventoryError;
 use crate::actors::runtime::AskError;
+use crate::actors::waiting_room::{PassError, RoomRefusal};
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{InvalidValue, ProposalId, SaleId, Sku};

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::model::{AdmissionMode, Halt, Sale, SaleStatus};
-use super::waiting_room::{Admission, Pacing, PassKey, RetryAfter, TicketNumber};
 use crate::actors::inventory::{Claimed, Line};
+use crate::actors::waiting_room::{Admission, Pacing, PassKey, RetryAfter, TicketNumber};
 use crate::types::{CustomerId, InvalidValue, Money, OrderId, SaleId, Sku};
 
 /// Why an order may not have what it wants.

@@ -11,10 +11,10 @@ use super::error::SalesError;
 use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refusal, Refused, Tally, Unwritten};
 use super::model::{Action, Actor, Changed, Finding, Halt, Sale, SaleDraft};
 use super::proposals::{Proposal, Steered};
-use super::waiting_room::{
+use crate::actors::inventory::Allotment;
+use crate::actors::waiting_room::{
     DatedChange, PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber,
 };
-use crate::actors::inventory::Allotment;
 use crate::types::{CustomerId, OrderId, ProposalId, Quantity, SaleId, Sku};
 
 /// Plans a sale.
@@ -314,7 +314,7 @@ pub struct Traces {
 /// The tickets whose admissions are used for an order at this moment.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<HashSet<TicketNumber>, SalesError>")]
-pub(super) struct ListUses {
+pub(in crate::actors) struct ListUses {
     pub sale: SaleId,
 }
 
@@ -323,12 +323,12 @@ pub(super) struct ListUses {
 /// It is told of every use of an admission until it has said that it heard of it, so that an answer may be lost.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<SalesSeen, SalesError>")]
-pub(super) struct LookAtSales {
+pub(in crate::actors) struct LookAtSales {
     pub heard: Heard,
 }
 
 #[derive(Debug)]
-pub(super) struct SalesSeen {
+pub(in crate::actors) struct SalesSeen {
     /// Those that have, or will have, a waiting room.
     pub sales: Vec<SaleSeen>,
     pub admissions: Vec<AdmissionUse>,
@@ -343,7 +343,7 @@ pub(super) struct SalesSeen {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct SaleSeen {
+pub(in crate::actors) struct SaleSeen {
     pub sale: Arc<Sale>,
     /// Whether the gates are open to customers.
     pub is_selling: bool,

@@ -3,17 +3,17 @@
 //! It promises that no order passes before a sale opens, after it ends, while it is stopped, or beyond a customer's
 //! limit; how many pieces there are is decided by the owner of the stock alone. It asks catalog and inventory.
 
-mod actor;
-mod error;
-mod gates;
-mod messages;
-mod model;
+pub(super) mod actor;
+pub(super) mod error;
+pub(super) mod gates;
+pub(super) mod messages;
+pub(super) mod model;
 mod moves;
 mod proposals;
-mod store;
+pub(super) mod store;
 mod turns;
-mod waiting_room;
 
+pub use crate::actors::waiting_room::*;
 pub use actor::SalesActor;
 pub use error::SalesError;
 pub use gates::{Arrival, DECLINED, DeviceId, GATES, Passage, Refusal, Refused, Tally, Unwritten};
@@ -25,4 +25,3 @@ pub use model::{
 pub use moves::{Office, SalesPorts};
 pub use proposals::{Proposal, Steered, Wish};
 pub use store::SalesStore;
-pub use waiting_room::*;

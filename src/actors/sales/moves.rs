@@ -18,13 +18,13 @@ use super::model::{Action, Actor, Finding, Halt, Sale, SaleDraft, SaleItem, Sale
 use super::proposals::{Agreement, Proposal, Steered, Wish};
 use super::store::{Act, SalesStore};
 use super::turns::Turns;
-use super::waiting_room::{Pacing, PassKey, Seed};
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{
     AllotStock, Allotment, ChangeAllotment, CloseAllotment, CountOpenHolds, GetStock, InventoryError,
     ListAllotments, ListClaims, OpenHolds,
 };
 use crate::actors::runtime::Port;
+use crate::actors::waiting_room::{Pacing, PassKey, Seed};
 use crate::config::SecondOperator;
 use crate::error::Fault as _;
 use crate::types::{CustomerId, ProposalId, Quantity, SaleId, Sku};

@@ -12,7 +12,7 @@ use super::error::SalesError;
 use super::gates::Refused;
 use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft, SaleItem};
 use super::proposals::{Agreement, Proposal, Wish};
-use super::waiting_room::{
+use crate::actors::waiting_room::{
     DatedChange, EntryChange, EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber,
 };
 use crate::storage::{Database, PooledConnection, StorageError, Transaction};
@@ -418,7 +418,10 @@ impl SalesStore {
     }
 
     /// The seed of a sale's draw in hexadecimal digits, and the record of the draw once it was made.
-    pub(super) async fn find_room(&self, sale: SaleId) -> Result<(String, Option<String>), SalesError> {
+    pub(in crate::actors) async fn find_room(
+        &self,
+        sale: SaleId,
+    ) -> Result<(String, Option<String>), SalesError> {
         let find = async {
             let connection = self.database.connection().await?;
             let statement = prepare(&connection, sql!("find_room")).await?;
@@ -428,7 +431,10 @@ impl SalesStore {
         Ok((row.get("seed"), row.get("record")))
     }
 
-    pub(super) async fn list_entries(&self, sale: SaleId) -> Result<Vec<StoredEntry>, StorageError> {
+    pub(in crate::actors) async fn list_entries(
+        &self,
+        sale: SaleId,
+    ) -> Result<Vec<StoredEntry>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("list_entries")).await?;
         let rows = connection.query(&statement, &[&sale.uuid()]).await?;
@@ -497,7 +503,7 @@ impl SalesStore {
     }
 
     /// Refuses with `Overtaken` when another draw was kept before.
-    pub(super) async fn insert_draw(&self, draw: &PublishedDraw) -> Result<(), SalesError> {
+    pub(in crate::actors) async fn insert_draw(&self, draw: &PublishedDraw) -> Result<(), SalesError> {
         let record = to_text(draw)?;
         let insert = async {
             let connection = self.database.connection().await?;

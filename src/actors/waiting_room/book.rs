@@ -70,8 +70,7 @@ async fn insert_entries(
         customers.push(entry.customer.uuid());
         times.push(entry.joined_at);
     }
-    let statement =
-        connection.prepare_cached(include_str!("../../../../sql/sales/insert_entries.sql")).await?;
+    let statement = connection.prepare_cached(include_str!("../../../sql/sales/insert_entries.sql")).await?;
     let rows = connection.query(&statement, &[&sales, &numbers, &customers, &times]).await?;
     let entered: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let is_entered =
@@ -86,8 +85,7 @@ async fn change_entries(connection: &Connection, changes: &[DatedChange]) -> Res
     let states: Vec<&str> = all.clone().map(|dated| dated.change.state.as_str()).collect();
     let ends: Vec<Option<Timestamp>> = all.clone().map(|dated| dated.change.admitted_until).collect();
     let times: Vec<Timestamp> = all.map(|dated| dated.at).collect();
-    let statement =
-        connection.prepare_cached(include_str!("../../../../sql/sales/change_entries.sql")).await?;
+    let statement = connection.prepare_cached(include_str!("../../../sql/sales/change_entries.sql")).await?;
     connection.execute(&statement, &[&sales, &numbers, &states, &ends, &times]).await?;
     Ok(())
 }

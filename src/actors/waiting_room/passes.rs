@@ -159,7 +159,7 @@ impl PassKey {
             .ok_or_else(|| PrivateFileError::malformed(&path, "it must have 64 hexadecimal digits"))
     }
 
-    pub(in crate::actors::sales) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
+    pub(in crate::actors) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
         Some(Self { hmac: Hmac::new_from_slice(bytes).ok()? })
     }
 
