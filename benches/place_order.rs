@@ -17,7 +17,7 @@ fn main() {
     let system = actix_rt::System::new();
     let shop = system.block_on(Shop::open());
     let table = Table::default();
-    let place = shop.domains.orders.port::<PlaceOrder, _, _>();
+    let place = shop.domains.orders.ports.place_order.clone();
     let rival = Rival::new(shop.rivals_database(), Writes::ReservationAndOrder);
     let payment = PaymentMethod::Konbini {
         chain: "seven_eleven".parse().expect("a chain"),

@@ -16,7 +16,7 @@ fn main() {
     let system = actix_rt::System::new();
     let shop = system.block_on(Shop::open());
     let table = Table::default();
-    let reserve = shop.domains.inventory.port::<ReserveStock, _, _>();
+    let reserve = shop.domains.inventory.ports.reserve_stock.clone();
     let rival = Rival::new(shop.rivals_database(), Writes::Reservation);
     let expires_at = Timestamp::now() + 1.hour();
 

@@ -191,7 +191,7 @@ fn nobody_but_the_gateway_the_audit_the_dry_run_and_the_engine_knows_orders() {
             || ["src/audit/", "src/dry_run/", "src/http/", "src/cli/", "src/seed/"]
                 .iter()
                 .any(|folder| file.path.starts_with(folder))
-            || file.path == "src/engine.rs"
+            || file.path.starts_with("src/engine/")
     };
     let found = found_where(&files, may, |_, line| line.contains("actors::orders"));
     assert_eq!(found, [] as [String; 0]);
@@ -263,7 +263,7 @@ fn actix_stays_with_the_actors_and_actix_web_in_the_gateway() {
     let found = found_where(
         &files,
         // The engine holds the servers that it runs.
-        |file| file.path.starts_with("src/http/") || file.path == "src/engine.rs",
+        |file| file.path.starts_with("src/http/") || file.path.starts_with("src/engine/"),
         |_, line| imports(line, "actix_web") || imports(line, "actix_cors"),
     );
     assert_eq!(found, [] as [String; 0]);
@@ -353,8 +353,9 @@ fn only_the_engine_builds() {
     let found = found_where(
         &files,
         |file| {
-            file.path == "src/engine.rs"
+            file.path.starts_with("src/engine/")
                 || file.domain().is_some()
+                || file.name() == "domain.rs"
                 || file.path.starts_with("src/actors/runtime/")
         },
         |_, line| {
@@ -371,6 +372,29 @@ fn only_the_engine_builds() {
         },
     );
     assert_eq!(found, [] as [String; 0]);
+}
+
+#[test]
+fn every_message_of_a_domain_is_in_its_contract() {
+    let files = sources();
+    let mut domains = 0;
+    for contract in files.iter().filter(|file| file.name() == "domain.rs") {
+        let folder = contract.path.trim_end_matches("domain.rs");
+        let Some(messages) = files.iter().find(|file| file.path == format!("{folder}messages.rs")) else {
+            continue;
+        };
+        domains += 1;
+        let code = messages.code();
+        let public = code.split("#[rtype(").skip(1).filter_map(|rest| {
+            let (_, item) = rest.split_once("pub struct ")?;
+            item.split(|c: char| !c.is_alphanumeric()).next()
+        });
+        let declared = contract.code();
+        for message in public {
+            assert!(declared.contains(&format!(": {message},")), "{folder} does not declare {message}");
+        }
+    }
+    assert!(domains >= DOMAINS.len(), "{domains}");
 }
 
 #[test]

@@ -14,8 +14,9 @@ use futures_util::stream::FuturesUnordered;
 use hdrhistogram::Histogram;
 use shobai::actors::catalog::{AddProduct, NewProduct, Product, Variant};
 use shobai::actors::inventory::{ReceiveStock, TrackSku};
+use shobai::actors::runtime::Figures;
 use shobai::config::Config;
-use shobai::engine::{Domains, Figures};
+use shobai::engine::Domains;
 use shobai::storage::embedded::{Cluster, ClusterSettings};
 use shobai::storage::{Database, DatabaseLimits, migrations};
 use shobai::types::{Money, ProductId, Quantity, Sku, TaxRate};
@@ -76,10 +77,10 @@ impl Shop {
     /// Gives the SKUs plenty of stock.
     async fn stock(&self, skus: &[Sku]) {
         for sku in skus {
-            self.domains.inventory.ask(TrackSku { sku: sku.clone() }).await.expect("asked").expect("tracked");
+            self.domains.inventory.ports.track_sku.ask(TrackSku { sku: sku.clone() }).await.expect("tracked");
             let quantity = Quantity::new(PLENTY).expect("pieces");
             let received = ReceiveStock { sku: sku.clone(), quantity, reference: "bench".to_owned() };
-            self.domains.inventory.ask(received).await.expect("asked").expect("received");
+            self.domains.inventory.ports.receive_stock.ask(received).await.expect("received");
         }
     }
 
@@ -100,7 +101,7 @@ impl Shop {
                 variants: skus.iter().map(variant).collect(),
             });
             let add = AddProduct { product: product.expect("a product") };
-            self.domains.catalog.ask(add).await.expect("asked").expect("added");
+            self.domains.catalog.ports.add_product.ask(add).await.expect("added");
         }
         self.stock(skus).await;
     }

@@ -11,6 +11,7 @@
 mod actor;
 mod balance;
 mod claims;
+mod domain;
 mod error;
 mod messages;
 mod settlement;
@@ -18,16 +19,15 @@ mod watch;
 
 use std::time::Duration;
 
-pub use actor::AuditActor;
 pub use balance::{Light, Part};
 pub use claims::{Extent, Finding, claims, examine, measure};
+pub use domain::{AuditDomain, AuditNeeds, AuditPorts};
 pub use error::AuditError;
 pub use messages::*;
 pub use settlement::{
-    Bench, HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, ReportKey, Row, Sealed, Settlement,
-    Signature, SkuFigures, Summary, Tally, Totals, Turn, Verified, VerifyError, public_key_id, verify,
+    HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, ReportKey, Row, Sealed, Settlement, Signature,
+    SkuFigures, Summary, Tally, Totals, Turn, Verified, VerifyError, public_key_id, verify,
 };
-pub use watch::{Watch, WatchPorts};
 
 use crate::config::Orders;
 

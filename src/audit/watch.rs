@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::balance::{Cut, Ledger, Light, Ordered, light};
 use super::claims::Finding;
+use super::domain::AuditNeeds;
 use super::error::AuditError;
 use crate::actors::inventory::{Allotment, Figures, GetFigures, Stock};
-use crate::actors::runtime::Port;
 use crate::actors::sales::{SaleStatus, SalesError, SwitchItem};
 use crate::config::Config;
 use crate::storage::{Connection, Database, StorageError};
@@ -36,18 +36,11 @@ const FROM_SCRATCH_AFTER: Duration = Duration::from_secs(600);
 /// Actors that are asked at the same time.
 const AT_ONCE: usize = 16;
 
-/// What the audit asks, and whom it tells.
-#[derive(Clone)]
-pub struct WatchPorts {
-    pub get_figures: Port<GetFigures>,
-    pub switch_item: Port<SwitchItem>,
-}
-
 /// How it looks; cheap to clone.
 #[derive(Clone)]
 pub struct Watch {
     database: Database,
-    ports: WatchPorts,
+    ports: AuditNeeds,
     pub(super) every: Duration,
     stops: bool,
     grace: Duration,
@@ -103,7 +96,7 @@ struct Remembered {
 }
 
 impl Watch {
-    pub fn new(database: Database, ports: WatchPorts, config: &Config) -> Self {
+    pub fn new(database: Database, ports: AuditNeeds, config: &Config) -> Self {
         Self {
             database,
             ports,

@@ -15,15 +15,15 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::domain::ShadowNeeds;
 use super::report::{
     Course, CrowdSize, ItemOutcome, Latency, Orders, QueueOutcome, RefusalOutcome, Second, Taken, sells_out,
 };
-use super::stage::ShadowPorts;
 use crate::actors::inventory::{Allotment, Line};
 use crate::actors::orders::{PlaceOrder, RecordPayment};
 use crate::actors::payments::{KonbiniChain, PaymentMethod, PaymentReport};
 use crate::actors::sales::{
-    Admission, AdmissionMode, GetLive, GetPlace, GetRoom, JoinQueue, PlaceState, Sale,
+    Admission, AdmissionMode, GetLive, GetPlace, GetRoom, JoinQueue, PassKey, PlaceState, Sale,
 };
 use crate::error::Fault;
 use crate::types::{CustomerId, Quantity, Sku};
@@ -121,7 +121,8 @@ impl Habit {
 
 /// All customers of a run, and what became of them; they are of one thread.
 pub(super) struct Crowd {
-    ports: Arc<ShadowPorts>,
+    ports: Arc<ShadowNeeds>,
+    passes: PassKey,
     sale: Sale,
     size: CrowdSize,
     /// What they may ask at the same time.
@@ -153,7 +154,7 @@ enum Asked<T> {
 }
 
 impl Crowd {
-    pub fn new(ports: Arc<ShadowPorts>, sale: &Sale, size: CrowdSize) -> Self {
+    pub fn new(ports: Arc<ShadowNeeds>, passes: PassKey, sale: &Sale, size: CrowdSize) -> Self {
         let until = |time: Timestamp| {
             Instant::now() + Duration::try_from(Timestamp::now().duration_until(time)).unwrap_or_default()
         };
@@ -174,6 +175,7 @@ impl Crowd {
             opened: until(sale.draft.opens_at),
             closes: until(sale.draft.closes_at),
             ports,
+            passes,
             sale: sale.clone(),
             size,
             places: Semaphore::new(size.at_once as usize),
@@ -332,7 +334,7 @@ impl Crowd {
                     let waited = Instant::now().saturating_duration_since(joined);
                     seen.waits.saturating_record(microseconds(waited));
                     let admission = place.admission?;
-                    return self.ports.passes.read_admission(&admission, Timestamp::now()).ok();
+                    return self.passes.read_admission(&admission, Timestamp::now()).ok();
                 }
                 _ => {
                     self.seen.borrow_mut().turned_away += 1;
@@ -341,7 +343,7 @@ impl Crowd {
             }
             let pause = Duration::from_secs(u64::from(place.ask_again_in_seconds)).min(PATIENCE);
             tokio::time::sleep(pause).await;
-            let ticket = self.ports.passes.read_ticket(&place.ticket).ok()?;
+            let ticket = self.passes.read_ticket(&place.ticket).ok()?;
             let ask = || self.ports.get_place.ask(GetPlace { ticket });
             let Asked::Answered(now) = self.ask(buyer, habit, ask).await else { return None };
             place = now;

@@ -8,8 +8,9 @@ use hdrhistogram::Histogram;
 use jiff::Timestamp;
 
 use super::crowd::{Buyer, histogram, microseconds};
+use super::domain::ShadowNeeds;
 use super::report::{Latency, Machine};
-use super::stage::{ShadowPorts, announce, stock_up};
+use super::stage::{announce, stock_up};
 use crate::actors::catalog::Quote;
 use crate::actors::sales::{AdmissionMode, AdmissionTerms, SaleDraft, SaleItem};
 use crate::types::{Money, Quantity, SaleId, Sku, TaxRate};
@@ -24,7 +25,7 @@ const MEASURED_FOR: Duration = Duration::from_secs(4);
 const FIRST_NUMBER: u64 = 1 << 40;
 
 pub(super) async fn limit(
-    ports: &ShadowPorts,
+    ports: &ShadowNeeds,
     plan: &SaleDraft,
     at_once: u32,
     mark: &str,

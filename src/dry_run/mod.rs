@@ -14,6 +14,7 @@
 
 mod actor;
 mod crowd;
+mod domain;
 mod error;
 mod machine;
 mod messages;
@@ -22,10 +23,8 @@ mod report;
 mod stage;
 mod store;
 
-pub use actor::DryRunActor;
+pub use domain::{DryRunDomain, DryRunNeeds, DryRunPorts, ShadowNeeds};
 pub use error::DryRunError;
 pub use messages::*;
-pub use office::{Office, ShopPorts};
 pub use report::*;
-pub use stage::{CloseShop, OpenShop, ShadowPorts, ShadowShop};
-pub use store::DryRunStore;
+pub use stage::{CloseShop, OpenShop, ShadowShop};

@@ -10,13 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
 use super::crowd::Buyer;
+use super::domain::DryRunNeeds;
 use super::error::DryRunError;
 use super::messages::{DryRun, DryRunState, Phase, StartDryRun};
 use super::report::{CrowdSize, PlanFinding, Report, StockFigures, Untouched};
 use super::stage::{BESIDE_THE_SALE, OpenShop, Play, Played, play};
 use super::store::DryRunStore;
 use crate::actors::catalog::QuoteSkus;
-use crate::actors::runtime::Port;
 use crate::actors::sales::{GetSale, ListSales, Sale, SaleStatus, ValidateSale};
 use crate::config::{Config, Sales};
 use crate::storage::{Database, Scratch};
@@ -36,19 +36,10 @@ const LOOKS_MAX: usize = 5;
 /// Sales that are looked at; more than any shop has open or ahead.
 const SALES_MAX: i64 = 1_000;
 
-/// Whom the dry run asks of the real shop, all of them questions.
-#[derive(Clone)]
-pub struct ShopPorts {
-    pub get_sale: Port<GetSale>,
-    pub list_sales: Port<ListSales>,
-    pub validate_sale: Port<ValidateSale>,
-    pub quote_skus: Port<QuoteSkus>,
-}
-
 /// Everything that it takes to run sales dry; cheap to clone.
 #[derive(Clone)]
 pub struct Office {
-    shop: ShopPorts,
+    shop: DryRunNeeds,
     store: DryRunStore,
     database: Database,
     open: OpenShop,
@@ -70,7 +61,7 @@ struct Running {
 }
 
 impl Office {
-    pub fn new(shop: ShopPorts, database: Database, open: OpenShop, config: &Config) -> Self {
+    pub fn new(shop: DryRunNeeds, database: Database, open: OpenShop, config: &Config) -> Self {
         Self {
             shop,
             store: DryRunStore::new(database.clone()),

@@ -11,17 +11,13 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::crowd::Crowd;
+use super::domain::ShadowNeeds;
 use super::machine;
 use super::messages::Phase;
 use super::report::{Contradiction, Course, CrowdSize, Machine};
 use crate::actors::catalog::{AddProduct, NewProduct, Product, Quote, Variant};
 use crate::actors::inventory::{ReceiveStock, TrackSku};
-use crate::actors::orders::{PlaceOrder, RecordPayment};
-use crate::actors::runtime::Port;
-use crate::actors::sales::{
-    Action, AdmissionMode, CreateSale, GetLive, GetPlace, GetRoom, JoinQueue, MoveSale, PassKey, Sale,
-    SaleDraft, Steered,
-};
+use crate::actors::sales::{Action, AdmissionMode, CreateSale, MoveSale, PassKey, Sale, SaleDraft, Steered};
 use crate::audit::examine;
 use crate::storage::Database;
 use crate::types::{ProductId, Quantity, SaleId};
@@ -42,27 +38,13 @@ pub type OpenShop =
 
 /// A shop that was opened for a dry run.
 pub struct ShadowShop {
-    pub ports: ShadowPorts,
+    pub ports: ShadowNeeds,
+    /// Reads the tickets and admissions that it gives out.
+    pub passes: PassKey,
     pub close: CloseShop,
 }
 
 pub type CloseShop = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()>>;
-
-/// What a dry run asks of its shop.
-pub struct ShadowPorts {
-    pub add_product: Port<AddProduct>,
-    pub track_sku: Port<TrackSku>,
-    pub receive_stock: Port<ReceiveStock>,
-    pub create_sale: Port<CreateSale>,
-    pub move_sale: Port<MoveSale>,
-    pub get_live: Port<GetLive>,
-    pub join_queue: Port<JoinQueue>,
-    pub get_place: Port<GetPlace>,
-    pub get_room: Port<GetRoom>,
-    pub place_order: Port<PlaceOrder>,
-    pub record_payment: Port<RecordPayment>,
-    pub passes: PassKey,
-}
 
 /// What is played, and where.
 pub(super) struct Play {
@@ -132,16 +114,16 @@ impl Play {
     }
 
     async fn in_a_shop(&mut self, shop: &mut Option<CloseShop>) -> anyhow::Result<Played> {
-        let ShadowShop { ports, close } = (self.open)(self.database.clone()).await?;
+        let ShadowShop { ports, passes, close } = (self.open)(self.database.clone()).await?;
         *shop = Some(close);
-        self.acts(&Arc::new(ports)).await
+        self.acts(&Arc::new(ports), passes).await
     }
 
-    async fn acts(&mut self, ports: &Arc<ShadowPorts>) -> anyhow::Result<Played> {
+    async fn acts(&mut self, ports: &Arc<ShadowNeeds>, passes: PassKey) -> anyhow::Result<Played> {
         self.fill(ports).await.context("the shop could not be filled")?;
         let sale = self.announce(ports).await.context("the sale could not be armed")?;
         self.at.send_replace(Phase::Sale);
-        let course = Crowd::new(ports.clone(), &sale, self.crowd).course().await?;
+        let course = Crowd::new(ports.clone(), passes, &sale, self.crowd).course().await?;
         move_sale(ports, sale.id, Action::Close).await.context("the sale could not be closed")?;
         self.at.send_replace(Phase::Machine);
         let (limit, machine) = machine::limit(ports, &self.draft, self.crowd.at_once, &self.mark).await?;
@@ -151,14 +133,14 @@ impl Play {
     }
 
     /// The SKUs of the plan, with the names and prices that they have in the real shop, and as many pieces as the sale gets.
-    async fn fill(&self, ports: &ShadowPorts) -> anyhow::Result<()> {
+    async fn fill(&self, ports: &ShadowNeeds) -> anyhow::Result<()> {
         let filled = stream::iter(self.draft.items.iter().zip(&self.quotes))
             .map(|(item, quote)| stock_up(ports, quote, item.allotment, &self.mark));
         filled.buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// The sale as it is planned, but soon, and only as long as the run.
-    async fn announce(&self, ports: &ShadowPorts) -> anyhow::Result<Sale> {
+    async fn announce(&self, ports: &ShadowNeeds) -> anyhow::Result<Sale> {
         let opens_at = Timestamp::now().checked_add(self.lead())?;
         let closes_at = opens_at.checked_add(Duration::from_secs(u64::from(self.crowd.seconds)))?;
         let draft = SaleDraft { opens_at, closes_at, ..self.draft.clone() };
@@ -195,7 +177,7 @@ impl Play {
 
 /// Puts a SKU on sale and brings pieces of it into stock.
 pub(super) async fn stock_up(
-    ports: &ShadowPorts,
+    ports: &ShadowNeeds,
     quote: &Quote,
     pieces: Quantity,
     mark: &str,
@@ -223,13 +205,13 @@ pub(super) async fn stock_up(
 }
 
 /// Makes a sale that opens by itself at its time, armed.
-pub(super) async fn announce(ports: &ShadowPorts, draft: SaleDraft) -> anyhow::Result<Sale> {
+pub(super) async fn announce(ports: &ShadowNeeds, draft: SaleDraft) -> anyhow::Result<Sale> {
     let sale = ports.create_sale.ask(CreateSale { draft, by: None }).await?;
     move_sale(ports, sale.id, Action::Schedule).await?;
     move_sale(ports, sale.id, Action::Arm).await
 }
 
-async fn move_sale(ports: &ShadowPorts, sale: SaleId, action: Action) -> anyhow::Result<Sale> {
+async fn move_sale(ports: &ShadowNeeds, sale: SaleId, action: Action) -> anyhow::Result<Sale> {
     let wanted = MoveSale { sale, action, ends: None, by: None, reason: "a dry run".to_owned() };
     match ports.move_sale.ask(wanted).await? {
         Steered::Done(sale) => Ok(sale),

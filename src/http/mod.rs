@@ -24,10 +24,7 @@ use gateway::route::at;
 pub use gateway::server::serve;
 pub use gateway::{Gateway, GatewayLimits, Identify, Streams, internal};
 use pages::ops;
-pub use ports::{
-    AuditPorts, CatalogPorts, CommitLag, DryRunPorts, InventoryPorts, OrdersPorts, Ports, SalesPorts,
-    UsersPorts,
-};
+pub use ports::Ports;
 
 /// The whole API.
 #[rustfmt::skip]

@@ -12,19 +12,17 @@ use serde_json::{Value, json};
 
 use super::gateway::Gateway;
 use super::gateway::server::{Layers, app};
-use super::ports::{
-    AuditPorts, CatalogPorts, DryRunPorts, InventoryPorts, OrdersPorts, Ports, SalesPorts, UsersPorts,
-};
-use crate::actors::catalog::CatalogError;
-use crate::actors::inventory::{InventoryError, Stock};
-use crate::actors::orders::{Order, OrdersError, PlaceOrder, Placed, Placing};
+use super::ports::Ports;
+use crate::actors::catalog::CatalogPorts;
+use crate::actors::inventory::{InventoryError, InventoryPorts, Stock};
+use crate::actors::orders::{Order, OrdersError, OrdersPorts, PlaceOrder, Placed, Placing};
 use crate::actors::payments::{Payment, PaymentMethod, WebhookSecret};
 use crate::actors::runtime::Port;
-use crate::actors::sales::{PassKey, SalesError};
-use crate::actors::users::{Identity, Role, TokenError, UsersError};
-use crate::audit::AuditError;
+use crate::actors::sales::{PassKey, SalesPorts, WaitingRoomPorts};
+use crate::actors::users::{Identity, Role, TokenError, UsersError, UsersPorts};
+use crate::audit::AuditPorts;
 use crate::config::Config;
-use crate::dry_run::DryRunError;
+use crate::dry_run::{DryRunError, DryRunPorts};
 use crate::storage::StorageError;
 use crate::types::{CustomerId, Money, OrderId, SessionId, TaxRate};
 
@@ -78,78 +76,34 @@ fn place(wanted: PlaceOrder) -> Result<Placed, OrdersError> {
 }
 
 fn ports() -> Ports {
-    let users = |_| UsersError::from(down());
     Ports {
         users: UsersPorts {
-            register_user: fake(move |_| Err(users(()))),
             sign_in: fake(|_| Err(UsersError::BadCredentials)),
             refresh_session: fake(|_| Err(UsersError::BadRefreshToken)),
             renew_session: fake(|_| Err(UsersError::SessionOver)),
             sign_out: fake(|_| Ok(())),
-            get_user: fake(move |_| Err(users(()))),
+            ..UsersPorts::refusing(down().into())
         },
-        catalog: CatalogPorts {
-            list_products: fake(|_| Err(CatalogError::from(down()))),
-            get_product: fake(|_| Err(CatalogError::from(down()))),
-        },
+        catalog: CatalogPorts::refusing(down().into()),
         inventory: InventoryPorts {
-            receive_stock: fake(|_| Err(InventoryError::from(down()))),
-            adjust_stock: fake(|_| Err(InventoryError::from(down()))),
-            reserve_stock: fake(|_| Err(InventoryError::from(down()))),
-            commit_reservation: fake(|_| Err(InventoryError::from(down()))),
-            release_reservation: fake(|_| Err(InventoryError::from(down()))),
             get_stock: fake(|_| Ok(Stock { on_hand: 5, reserved: 2, allotted: 0, version: 3 })),
-            list_holds: fake(|_| Err(InventoryError::from(down()))),
-            list_available: fake(|_| Err(InventoryError::from(down()))),
-            list_movements: fake(|_| Err(InventoryError::from(down()))),
-            get_hold_ages: fake(|_| Err(InventoryError::from(down()))),
-            list_sku_loads: fake(|_| Err(InventoryError::from(down()))),
+            ..InventoryPorts::refusing(down().into())
         },
         orders: OrdersPorts {
             place_order: fake(place),
             get_order: fake(|asked: crate::actors::orders::GetOrder| {
                 Err(OrdersError::UnknownOrder(asked.order))
             }),
-            inspect_order: fake(|_| Err(OrdersError::from(down()))),
-            list_orders: fake(|_| Err(OrdersError::from(down()))),
             // Never answers.
             list_history: Port::new(|_| Box::pin(std::future::pending())),
-            get_latency: fake(|_| Err(OrdersError::from(down()))),
             cancel_order: fake(|_| Err(OrdersError::Unknown)),
             record_payment: fake(|_| Err(OrdersError::Busy)),
+            ..OrdersPorts::refusing(down().into())
         },
-        dry_runs: DryRunPorts {
-            start_dry_run: fake(|_| Err(DryRunError::Busy)),
-            get_dry_run: fake(|_| Err(DryRunError::Busy)),
-        },
-        audit: AuditPorts {
-            get_light: fake(|_| Ok(None)),
-            get_settlement: fake(|_| Err(AuditError::Storage(down()))),
-        },
-        sales: SalesPorts {
-            create_sale: fake(|_| Err(SalesError::from(down()))),
-            replan_sale: fake(|_| Err(SalesError::from(down()))),
-            get_sale: fake(|_| Err(SalesError::from(down()))),
-            list_sales: fake(|_| Err(SalesError::from(down()))),
-            list_announced: fake(|_| Err(SalesError::from(down()))),
-            get_announced: fake(|_| Err(SalesError::from(down()))),
-            validate_sale: fake(|_| Err(SalesError::from(down()))),
-            move_sale: fake(|_| Err(SalesError::from(down()))),
-            switch_item: fake(|_| Err(SalesError::from(down()))),
-            switch_everything: fake(|_| Err(SalesError::from(down()))),
-            change_item: fake(|_| Err(SalesError::from(down()))),
-            list_proposals: fake(|_| Err(SalesError::from(down()))),
-            withdraw_proposal: fake(|_| Err(SalesError::from(down()))),
-            list_changes: fake(|_| Err(SalesError::from(down()))),
-            get_live: fake(|_| Err(SalesError::from(down()))),
-            join_queue: fake(|_| Err(SalesError::from(down()))),
-            get_place: fake(|_| Err(SalesError::from(down()))),
-            get_traces: fake(|_| Err(SalesError::from(down()))),
-            get_room: fake(|_| Err(SalesError::from(down()))),
-            get_draw: fake(|_| Err(SalesError::from(down()))),
-            note_refusal: fake(|_| Err(SalesError::from(down()))),
-        },
-        commit_lag: Box::new(|| std::time::Duration::ZERO),
+        sales: SalesPorts::refusing(down().into()),
+        waiting_room: WaitingRoomPorts::refusing(down().into()),
+        audit: AuditPorts { get_light: fake(|_| Ok(None)), ..AuditPorts::refusing(down().into()) },
+        dry_runs: DryRunPorts::refusing(DryRunError::Busy),
     }
 }
 

@@ -8,14 +8,19 @@ mod products;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::try_join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::actors::catalog::{AddProduct, CatalogError, ListProducts, NewProduct, Product, Variant};
-use crate::actors::runtime::Port;
-use crate::actors::users::{ChangePassword, CreateUser, Email, Role, UsersError, random_password};
+use crate::actors::catalog::{
+    AddProduct, CatalogError, CatalogPorts, ListProducts, NewProduct, Product, Variant,
+};
+use crate::actors::inventory::{InventoryError, InventoryPorts, ReceiveStock, TrackSku};
+use crate::actors::runtime::needs;
+use crate::actors::users::{
+    ChangePassword, CreateUser, Email, Role, UsersError, UsersPorts, random_password,
+};
 use crate::storage::private_file::{self, PrivateFileError};
 use crate::types::{InvalidValue, Limit, Money, ProductId, Quantity, Sku};
 
@@ -26,19 +31,22 @@ use products::{DemoProduct, HOT_PIECES, PRODUCTS};
 /// products made later are listed later.
 const FIRST_PRODUCT: u128 = 0x019b_76da_a800_7000_8000_0000_0000_0000;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Brings pieces of a SKU into stock; asked again with the same reference it changes nothing.
-pub type Receive =
-    Box<dyn Fn(Sku, Quantity, String) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
-
-/// What the seed asks of the domains.
-pub struct SeedPorts {
-    pub list_products: Port<ListProducts>,
-    pub add_product: Port<AddProduct>,
-    pub receive: Receive,
-    pub create_user: Port<CreateUser>,
-    pub change_password: Port<ChangePassword>,
+needs! {
+    /// What the seed asks of the domains.
+    pub struct SeedNeeds {
+        catalog: CatalogPorts {
+            list_products: ListProducts,
+            add_product: AddProduct,
+        }
+        inventory: InventoryPorts {
+            track_sku: TrackSku,
+            receive_stock: ReceiveStock,
+        }
+        users: UsersPorts {
+            create_user: CreateUser,
+            change_password: ChangePassword,
+        }
+    }
 }
 
 /// Why the demo shop is not complete; the next start tries again.
@@ -47,7 +55,7 @@ pub enum SeedError {
     #[error("the demo's products: {0}")]
     Catalog(#[from] CatalogError),
     #[error("the demo's stock of {sku}: {error}")]
-    Stock { sku: Sku, error: BoxError },
+    Stock { sku: Sku, error: InventoryError },
     #[error("the demo's users: {0}")]
     Users(#[from] UsersError),
     #[error("{email} is somebody who is not {wanted}; the demo leaves that account as it is", wanted = wanted.as_str())]
@@ -61,7 +69,7 @@ pub enum SeedError {
 /// Seeds the demo shop when the catalog is empty, or has the demo and its sign-ins are missing; true when it did.
 ///
 /// Afterwards `<data_dir>/demo.json` (mode 0600) holds `{"admin": {"email", "password"}, "customer": {…}}`.
-pub async fn seed_demo(data_dir: &Path, ports: &SeedPorts) -> Result<bool, SeedError> {
+pub async fn seed_demo(data_dir: &Path, ports: &SeedNeeds) -> Result<bool, SeedError> {
     let file = data_dir.join("demo.json");
     let first = ListProducts { limit: Limit::DEFAULT, cursor: None, search: None, category: None };
     let first = ports.list_products.ask(first).await?.items.into_iter().next();
@@ -91,11 +99,15 @@ pub async fn seed_demo(data_dir: &Path, ports: &SeedPorts) -> Result<bool, SeedE
     Ok(true)
 }
 
-async fn receive_first_pieces(ports: &SeedPorts, sku: &Sku) -> Result<(), SeedError> {
+async fn receive_first_pieces(ports: &SeedNeeds, sku: &Sku) -> Result<(), SeedError> {
     let quantity = first_pieces(sku)?;
-    (ports.receive)(sku.clone(), quantity, format!("demo-seed-{sku}"))
-        .await
-        .map_err(|error| SeedError::Stock { sku: sku.clone(), error })
+    let reference = format!("demo-seed-{sku}");
+    let received = async {
+        ports.track_sku.ask(TrackSku { sku: sku.clone() }).await?;
+        ports.receive_stock.ask(ReceiveStock { sku: sku.clone(), quantity, reference }).await
+    };
+    received.await.map_err(|error| SeedError::Stock { sku: sku.clone(), error })?;
+    Ok(())
 }
 
 /// The same number of pieces for a SKU in every run, 100 to 500, and enough of the hot one.
@@ -109,7 +121,7 @@ fn first_pieces(sku: &Sku) -> Result<Quantity, InvalidValue> {
 
 /// Makes the account with a password of its own, or gives the one that a run before this made another password.
 async fn sign_in_for(
-    ports: &SeedPorts,
+    ports: &SeedNeeds,
     email: &str,
     name: &str,
     role: Role,
@@ -171,6 +183,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::actors::inventory::{Movement, MovementKind, Stock};
+    use crate::actors::runtime::Port;
     use crate::actors::users::User;
     use crate::types::{CustomerId, Page, TaxRate};
 
@@ -235,7 +249,7 @@ mod tests {
         Ok(fakes)
     }
 
-    fn ports(fakes: &Shared) -> SeedPorts {
+    fn ports(fakes: &Shared) -> SeedNeeds {
         let broken = |error: String| crate::storage::StorageError::Broken(error);
         let user = |email: &Email, role| User {
             id: CustomerId::generate(),
@@ -247,7 +261,7 @@ mod tests {
         let port = |fakes: &Shared| fakes.clone();
         let (list, add, create, change, receive) =
             (port(fakes), port(fakes), port(fakes), port(fakes), port(fakes));
-        SeedPorts {
+        SeedNeeds {
             list_products: Port::new(move |_| {
                 let items = list.lock().unwrap().products.values().cloned().collect();
                 Box::pin(async move { Ok(Page { items, next: None }) })
@@ -260,12 +274,28 @@ mod tests {
                 });
                 Box::pin(async move { Ok(added.map_err(broken)?) })
             }),
-            receive: Box::new(move |sku, quantity, reference| {
+            track_sku: Port::new(move |_| {
+                let stock = Stock { on_hand: 0, reserved: 0, allotted: 0, version: 1 };
+                Box::pin(async move { Ok(stock) })
+            }),
+            receive_stock: Port::new(move |ReceiveStock { sku, quantity, reference }| {
                 let received = ask(&receive).map(|mut fakes| {
-                    let first = fakes.received.entry(reference).or_insert((sku.clone(), quantity));
+                    let first = fakes.received.entry(reference.clone()).or_insert((sku.clone(), quantity));
                     assert_eq!(*first, (sku, quantity));
+                    Movement {
+                        sku,
+                        version: 2,
+                        kind: MovementKind::Received,
+                        on_hand_delta: quantity.get(),
+                        reserved_delta: 0,
+                        allotted_delta: 0,
+                        reservation: None,
+                        reference: Some(reference),
+                        reason: None,
+                        at: Timestamp::now(),
+                    }
                 });
-                Box::pin(async move { Ok(received?) })
+                Box::pin(async move { Ok(received.map_err(broken)?) })
             }),
             create_user: Port::new(move |wanted: CreateUser| {
                 let created = ask(&create).map(|mut fakes| {

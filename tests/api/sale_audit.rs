@@ -38,11 +38,11 @@ pub async fn an_open_sale(engine: &TestEngine, skus: &[Sku], pieces: i64) -> Sal
             admission: AdmissionTerms { mode: AdmissionMode::None, per_second: None },
         },
     };
-    let sales = &engine.engine.domains.sales;
-    let sale = sales.ask(CreateSale { draft, by: None }).await.unwrap().unwrap().id;
+    let sales = &engine.engine.domains.sales.ports;
+    let sale = sales.create_sale.ask(CreateSale { draft, by: None }).await.unwrap().id;
     move_sale(engine, sale, Action::Schedule).await;
     eventually("the sale is open", async || {
-        let sale = sales.ask(GetSale { sale }).await.unwrap().unwrap();
+        let sale = sales.get_sale.ask(GetSale { sale }).await.unwrap();
         (sale.status == SaleStatus::Open).then_some(())
     })
     .await;
@@ -51,12 +51,18 @@ pub async fn an_open_sale(engine: &TestEngine, skus: &[Sku], pieces: i64) -> Sal
 
 pub async fn move_sale(engine: &TestEngine, sale: SaleId, action: Action) {
     let reason = "for a test".to_owned();
-    let asked = engine.engine.domains.sales.ask(MoveSale { sale, action, ends: None, by: None, reason });
-    asked.await.unwrap().unwrap();
+    let asked = engine.engine.domains.sales.ports.move_sale.ask(MoveSale {
+        sale,
+        action,
+        ends: None,
+        by: None,
+        reason,
+    });
+    asked.await.unwrap();
 }
 
 async fn light(engine: &TestEngine, sale: SaleId) -> Option<Arc<Light>> {
-    engine.engine.domains.audit.ask(GetLight { sale }).await.unwrap().unwrap()
+    engine.engine.domains.audit.ports.get_light.ask(GetLight { sale }).await.unwrap()
 }
 
 /// The light as it is when the next look has begun after this moment.
@@ -69,8 +75,8 @@ async fn next_light(engine: &TestEngine, sale: SaleId) -> Arc<Light> {
 }
 
 async fn is_stopped(engine: &TestEngine, sale: SaleId, sku: &Sku) -> bool {
-    let asked = engine.engine.domains.sales.ask(GetSale { sale });
-    asked.await.unwrap().unwrap().stopped_skus.contains(sku)
+    let asked = engine.engine.domains.sales.ports.get_sale.ask(GetSale { sale });
+    asked.await.unwrap().stopped_skus.contains(sku)
 }
 
 /// The value of a gauge or counter of this sale.
@@ -194,8 +200,8 @@ async fn whatever_a_hand_does_to_an_open_sale_makes_its_light_red_and_stops_the_
         assert!(metric(&engine, "shobai_sale_breaches_total", sale).await >= Some(1.0), "{hand}");
         engine.customer().await.orders("LAMP", 1).await.expect_problem(409, "stopped");
         engine.customer().await.orders_by_card("CHAIR", 1).await.expect(201);
-        let asked = engine.engine.domains.sales.ask(ListChanges { sale });
-        let changes = asked.await.unwrap().unwrap();
+        let asked = engine.engine.domains.sales.ports.list_changes.ask(ListChanges { sale });
+        let changes = asked.await.unwrap();
         let stop = changes.iter().rfind(|change| change.action == "kill").unwrap();
         assert_eq!((&stop.sku, stop.actor), (&Some(lamp.clone()), None));
         assert!(stop.reason.contains("does not hold: "), "{}", stop.reason);
@@ -243,7 +249,7 @@ async fn who_lets_a_sku_in_again_although_it_is_red_is_left_alone() {
 
     let resume =
         SwitchItem { sale, sku: lamp.clone(), stopped: false, by: None, reason: "we know of it".to_owned() };
-    engine.engine.domains.sales.ask(resume).await.unwrap().unwrap();
+    engine.engine.domains.sales.ports.switch_item.ask(resume).await.unwrap();
     for _ in 0..3 {
         assert!(!next_light(&engine, sale).await.is_green);
         assert!(!is_stopped(&engine, sale, &lamp).await);
@@ -317,10 +323,10 @@ async fn a_sale_of_two_hundred_thousand_orders_is_looked_at_within_moments() {
         .engine
         .domains
         .audit
-        .within(Duration::from_secs(120))
+        .ports
+        .get_settlement
         .ask(shobai::audit::GetSettlement { sale })
         .await
-        .unwrap()
         .unwrap();
     println!("settled {} orders in {:?}", settled.rows.len(), began.elapsed());
     engine.stop().await;

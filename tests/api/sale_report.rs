@@ -12,7 +12,7 @@ use crate::sale_audit::{an_open_sale, move_sale};
 use crate::support::{TestEngine, eventually};
 
 async fn settlement(engine: &TestEngine, sale: SaleId) -> Arc<Settlement> {
-    engine.engine.domains.audit.ask(GetSettlement { sale }).await.unwrap().unwrap()
+    engine.engine.domains.audit.ports.get_settlement.ask(GetSettlement { sale }).await.unwrap()
 }
 
 /// As soon as every order's stock has followed it.
@@ -187,7 +187,7 @@ async fn pieces_that_are_held_for_an_order_that_is_being_placed_are_on_its_way()
 async fn a_sale_that_does_not_exist_has_no_settlement() {
     let engine = TestEngine::start().await;
     let sale = SaleId::generate();
-    let asked = engine.engine.domains.audit.ask(GetSettlement { sale }).await.unwrap();
+    let asked = engine.engine.domains.audit.ports.get_settlement.ask(GetSettlement { sale }).await;
     assert!(matches!(asked, Err(AuditError::UnknownSale(unknown)) if unknown == sale));
     engine.stop().await;
 }

@@ -195,7 +195,7 @@ impl TestEngine {
             name: "Staff".parse().expect("a name"),
             role: Role::Staff,
         };
-        self.engine.domains.users.ask(created).await.expect("asked").expect("created");
+        self.engine.domains.users.ports.create_user.ask(created).await.expect("created");
         self.anybody().signed_in(&email).await
     }
 
@@ -220,12 +220,12 @@ impl TestEngine {
         });
         let domains = &self.engine.domains;
         let add = AddProduct { product: product.expect("a product") };
-        domains.catalog.ask(add).await.expect("asked").expect("added");
-        domains.inventory.ask(TrackSku { sku: sku.clone() }).await.expect("asked").expect("tracked");
+        domains.catalog.ports.add_product.ask(add).await.expect("added");
+        domains.inventory.ports.track_sku.ask(TrackSku { sku: sku.clone() }).await.expect("tracked");
         if pieces > 0 {
             let quantity = Quantity::new(pieces).expect("pieces");
             let receive = ReceiveStock { sku: sku.clone(), quantity, reference: "first".to_owned() };
-            domains.inventory.ask(receive).await.expect("asked").expect("received");
+            domains.inventory.ports.receive_stock.ask(receive).await.expect("received");
         }
         sku
     }

@@ -4,13 +4,13 @@
 //! first question is answered. It knows nothing of stock, and asks nobody.
 
 mod actor;
+mod domain;
 mod error;
 mod messages;
 mod model;
 mod store;
 
-pub use actor::CatalogActor;
+pub use domain::{CatalogDomain, CatalogPorts};
 pub use error::CatalogError;
 pub use messages::*;
 pub use model::{Category, NewProduct, Product, Quote, Search, Variant};
-pub use store::CatalogStore;

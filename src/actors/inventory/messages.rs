@@ -1,5 +1,7 @@
 //! What inventory can be asked, in the order of a piece's life.
 
+use std::time::Duration;
+
 use actix::Message;
 use jiff::Timestamp;
 
@@ -253,3 +255,8 @@ pub struct ListHeldForOrders {
     pub after: Option<ReservationId>,
     pub limit: i64,
 }
+
+/// How long the oldest change of stock that waits to be durable has been waiting; zero when none waits.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Duration, InventoryError>")]
+pub struct GetCommitLag;

@@ -13,6 +13,7 @@
 mod actor;
 mod allotment;
 mod book;
+mod domain;
 mod error;
 mod expiry;
 mod messages;
@@ -21,15 +22,12 @@ mod shard;
 mod sku;
 mod store;
 
-pub use actor::{InventoryActor, shard_of};
+pub use actor::shard_of;
 pub use allotment::{Allotment, left};
-pub use book::StockBook;
+pub use domain::{InventoryDomain, InventoryPorts};
 pub use error::InventoryError;
-pub use expiry::expire_when_due;
 pub use messages::*;
 pub use model::{
     Claimed, Figures, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose, Reservation,
     ReservationState, SaleClaim, Stock,
 };
-pub use shard::{Instruct, ShardActor};
-pub use store::InventoryStore;

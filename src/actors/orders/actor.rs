@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::book::{Entry, KeyAsked, KeyBook, KeyTaken, OrderBook, Refusal};
 use super::checkout;
+use super::domain::OrdersNeeds;
 use super::error::OrdersError;
 use super::keys::KnownKeys;
 use super::latency::Latencies;
@@ -15,29 +16,10 @@ use super::messages::*;
 use super::model::{HistoryEntry, Order, OrderStatus, Transition, TransitionEvent};
 use super::settlement;
 use super::store::OrdersStore;
-use crate::actors::catalog::QuoteSkus;
-use crate::actors::inventory::{CommitReservation, ListHeldForOrders, ReleaseReservation, ReserveStock};
-use crate::actors::payments::{OpenPayment, Payment, PaymentStatus, VoidPayment};
-use crate::actors::runtime::{CommitError, Journal, Port, failpoint};
-use crate::actors::sales::{AbandonOrder, EndPassage, FollowOrder, PassGates};
+use crate::actors::payments::{Payment, PaymentStatus};
+use crate::actors::runtime::{CommitError, Journal, failpoint};
 use crate::storage::StorageError;
 use crate::types::{CustomerId, OrderId, Page};
-
-/// Whom orders asks.
-#[derive(Clone)]
-pub struct OrdersPorts {
-    pub quote_skus: Port<QuoteSkus>,
-    pub reserve_stock: Port<ReserveStock>,
-    pub commit_reservation: Port<CommitReservation>,
-    pub release_reservation: Port<ReleaseReservation>,
-    pub list_held_for_orders: Port<ListHeldForOrders>,
-    pub open_payment: Port<OpenPayment>,
-    pub void_payment: Port<VoidPayment>,
-    pub pass_gates: Port<PassGates>,
-    pub end_passage: Port<EndPassage>,
-    pub abandon_order: Port<AbandonOrder>,
-    pub follow_order: Port<FollowOrder>,
-}
 
 /// Everything that it takes to carry out a message; cheap to clone into an answer on its way.
 #[derive(Clone)]
@@ -46,7 +28,7 @@ pub struct Desk {
     /// The lanes; an order always uses the same one.
     pub(super) journals: Arc<[Journal<OrderBook>]>,
     pub(super) keys: Journal<KeyBook>,
-    pub(super) ports: OrdersPorts,
+    pub(super) ports: OrdersNeeds,
     pub(super) lines_max: usize,
     keys_remembered_max: usize,
     pub(super) konbini_pay_within: Duration,
@@ -57,7 +39,7 @@ impl Desk {
         store: OrdersStore,
         journals: Vec<Journal<OrderBook>>,
         keys: Journal<KeyBook>,
-        ports: OrdersPorts,
+        ports: OrdersNeeds,
         config: &crate::config::Orders,
     ) -> Self {
         Self {

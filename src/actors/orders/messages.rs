@@ -116,3 +116,8 @@ pub struct CancelOrder {
 pub struct RecordPayment {
     pub report: PaymentReport,
 }
+
+/// How long the oldest change of an order that waits to be durable has been waiting; zero when none waits.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Duration, OrdersError>")]
+pub struct GetCommitLag;

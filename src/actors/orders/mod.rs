@@ -10,6 +10,7 @@
 mod actor;
 mod book;
 mod checkout;
+mod domain;
 mod error;
 mod events;
 mod keys;
@@ -20,13 +21,10 @@ mod rounds;
 mod settlement;
 mod store;
 
-pub use actor::{Desk, OrdersActor, OrdersPorts};
-pub use book::{KeyBook, OrderBook};
+pub use domain::{OrdersDomain, OrdersNeeds, OrdersPorts};
 pub use error::OrdersError;
 pub use events::{Confirmation, OrderEvent, PlacedLine, PlacedOrder, StatusChange};
 pub use messages::*;
 pub use model::{
     HistoryEntry, IdempotencyKey, Order, OrderLine, OrderNumber, OrderStatus, Placing, TaxShare, Totals,
 };
-pub use rounds::look_after;
-pub use store::OrdersStore;

@@ -4,12 +4,13 @@
 //! so nothing is stored here: an order keeps its [`Payment`] as it was answered. It asks nobody.
 
 mod actor;
+mod domain;
 mod error;
 mod messages;
 mod model;
 mod webhooks;
 
-pub use actor::PaymentsActor;
+pub use domain::{PaymentsDomain, PaymentsPorts};
 pub use error::PaymentsError;
 pub use messages::*;
 pub use model::{

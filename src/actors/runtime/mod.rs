@@ -3,13 +3,18 @@
 //! Outside this folder and the actor files nothing knows actix. See `supervisor.rs` for why actix's own supervisor
 //! and mailbox bounds are not used.
 
+pub(crate) mod contract;
 pub mod failpoint;
 mod handle;
+mod host;
 mod journal;
 mod port;
 mod supervisor;
 
+pub use contract::Question;
+pub(crate) use contract::{contract, needs};
 pub use handle::{AskError, AskLimits, Handle};
+pub use host::{Domain, Figures, Host, lag_port};
 pub use journal::{Book, CommitError, Journal, JournalLimits, Lane, Place};
 pub use port::Port;
 pub use supervisor::{keep_going, supervise};

@@ -4,6 +4,7 @@
 //! limit; how many pieces there are is decided by the owner of the stock alone. It asks catalog and inventory.
 
 pub(super) mod actor;
+pub(super) mod domain;
 pub(super) mod error;
 pub(super) mod gates;
 pub(super) mod messages;
@@ -14,7 +15,7 @@ pub(super) mod store;
 mod turns;
 
 pub use crate::actors::waiting_room::*;
-pub use actor::SalesActor;
+pub use domain::{SalesDomain, SalesNeeds, SalesPorts};
 pub use error::SalesError;
 pub use gates::{Arrival, DECLINED, DeviceId, GATES, Passage, Refusal, Refused, Tally, Unwritten};
 pub use messages::*;
@@ -22,6 +23,4 @@ pub use model::{
     Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, Halt, HoldSeconds, KonbiniTerms, Sale,
     SaleDraft, SaleItem, SaleStatus, Terms, Turn,
 };
-pub use moves::{Office, SalesPorts};
 pub use proposals::{Proposal, Steered, Wish};
-pub use store::SalesStore;

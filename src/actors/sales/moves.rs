@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
+use super::domain::SalesNeeds;
 use super::error::SalesError;
 use super::gates::{GateRules, Paces};
 use super::messages::{ChangeItem, ReplanSale, SwitchItem, WithdrawProposal};
@@ -21,9 +22,8 @@ use super::turns::Turns;
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::{
     AllotStock, Allotment, ChangeAllotment, CloseAllotment, CountOpenHolds, GetStock, InventoryError,
-    ListAllotments, ListClaims, OpenHolds,
+    ListAllotments, OpenHolds,
 };
-use crate::actors::runtime::Port;
 use crate::actors::waiting_room::{Pacing, PassKey, Seed};
 use crate::config::SecondOperator;
 use crate::error::Fault as _;
@@ -37,24 +37,11 @@ const ATTEMPTS: usize = 4;
 const PACED_MAX: usize = 131_072;
 const BY_THE_SCHEDULE: &str = "by the schedule";
 
-/// Whom sales asks.
-#[derive(Clone)]
-pub struct SalesPorts {
-    pub quote_skus: Port<QuoteSkus>,
-    pub get_stock: Port<GetStock>,
-    pub allot_stock: Port<AllotStock>,
-    pub change_allotment: Port<ChangeAllotment>,
-    pub close_allotment: Port<CloseAllotment>,
-    pub list_allotments: Port<ListAllotments>,
-    pub list_claims: Port<ListClaims>,
-    pub count_open_holds: Port<CountOpenHolds>,
-}
-
 /// Everything that it takes to carry out what operators and the schedule want; cheap to clone.
 #[derive(Clone)]
 pub struct Office {
     pub(super) store: SalesStore,
-    pub(super) ports: SalesPorts,
+    pub(super) ports: SalesNeeds,
     pub(super) key: PassKey,
     turns: Turns,
     pub(super) arm_before: Duration,
@@ -73,7 +60,7 @@ pub struct Office {
 }
 
 impl Office {
-    pub fn new(store: SalesStore, ports: SalesPorts, key: PassKey, config: &crate::config::Config) -> Self {
+    pub fn new(store: SalesStore, ports: SalesNeeds, key: PassKey, config: &crate::config::Config) -> Self {
         Self {
             store,
             ports,

@@ -15,6 +15,7 @@
 
 mod accounts;
 mod actor;
+mod domain;
 mod error;
 mod messages;
 mod model;
@@ -24,7 +25,7 @@ mod test_customers;
 mod tokens;
 
 pub use accounts::{create_account, random_password};
-pub use actor::UsersActor;
+pub use domain::{UsersDomain, UsersPorts};
 pub use error::UsersError;
 pub use messages::*;
 pub use model::{Email, Password, PersonName, Renewed, Role, SignedIn, User, WeakPassword};

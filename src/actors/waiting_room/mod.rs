@@ -5,16 +5,17 @@ mod actor;
 mod admission;
 mod book;
 mod challenge;
+mod domain;
 mod draw;
 mod pacing;
 mod passes;
 mod room;
 mod rooms;
 
-pub use actor::{Doorkeeper, WaitingActor};
 pub use admission::{AdmissionControl, AdmissionPolicy, AdmissionRate, Demand, Observed};
-pub use book::{DatedChange, RoomBook, RoomEntry};
+pub use book::DatedChange;
 pub use challenge::{Challenge, ChallengeError, ProofOfWork};
+pub use domain::{WaitingRoomDomain, WaitingRoomPorts};
 pub use draw::{ClosedEntries, Commitment, DrawError, EntriesDigest, PublishedDraw, Seed, draw};
 pub use pacing::{Pacing, RetryAfter};
 pub use passes::{Admission, PassError, PassKey, Ticket, TicketNumber};
@@ -22,4 +23,3 @@ pub use room::{
     Admitted, EntryChange, EntryState, Finish, Joined, Place, PlaceState, RestoreError, RoomCounts, RoomMode,
     RoomRefusal, StoredEntry, WaitingRoom,
 };
-pub use rooms::Rooms;

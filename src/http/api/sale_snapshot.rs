@@ -25,7 +25,7 @@ impl SaleSnapshot {
     /// Leaves out what cannot be determined at this moment, so that the rest can be shown.
     pub async fn take(gateway: &Gateway, sale: SaleId) -> Result<Self, SalesError> {
         let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
-        let room = gateway.ports.sales.get_room.ask(GetRoom { sale });
+        let room = gateway.ports.waiting_room.get_room.ask(GetRoom { sale });
         let light = gateway.ports.audit.get_light.ask(GetLight { sale });
         let (room, light, vitals) = join3(room, light, VitalsView::of(gateway, &live)).await;
         Ok(Self { live, room: room.ok(), light: light.ok().flatten(), vitals, at: Timestamp::now() })

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use futures_util::future::join3;
+use futures_util::future::{join, join4};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::actors::inventory::{GetHoldAges, HoldAges, ListSkuLoads};
-use crate::actors::orders::{GetLatency, Latency};
+use crate::actors::inventory::{self, GetHoldAges, HoldAges, ListSkuLoads};
+use crate::actors::orders::{self, GetLatency, Latency};
 use crate::actors::sales::Live;
 use crate::http::gateway::Gateway;
 use crate::types::Sku;
@@ -66,10 +66,15 @@ impl VitalsView {
         let sale = live.sale.id;
         let skus: Vec<Sku> = live.parts.iter().map(|(sku, _)| sku.clone()).collect();
         let (orders, inventory) = (&gateway.ports.orders, &gateway.ports.inventory);
-        let (latency, holds, loads) = join3(
+        let lags = join(
+            orders.get_commit_lag.ask(orders::GetCommitLag),
+            inventory.get_commit_lag.ask(inventory::GetCommitLag),
+        );
+        let (latency, holds, loads, (orders_lag, stock_lag)) = join4(
             orders.get_latency.ask(GetLatency { sale }),
             inventory.get_hold_ages.ask(GetHoldAges { sale }),
             inventory.list_sku_loads.ask(ListSkuLoads { skus: skus.clone() }),
+            lags,
         )
         .await;
         let now = Timestamp::now();
@@ -82,7 +87,7 @@ impl VitalsView {
         Self {
             latency: latency.ok().flatten().map(LatencyView::of),
             holds: holds.ok().flatten().map(|ages| HoldAgesView::of(ages, now)),
-            commit_lag_ms: milliseconds((gateway.ports.commit_lag)()),
+            commit_lag_ms: milliseconds(orders_lag.unwrap_or_default().max(stock_lag.unwrap_or_default())),
             event_lag_ms: live.read_at.map(|read_at| whole_milliseconds(read_at, now)),
             actors: actors.collect(),
         }

@@ -149,7 +149,7 @@ pub async fn join_queue(
 ) -> Answer {
     let (sale, customer) = (id.0, customer.0.customer);
     check_challenge(&gateway, sale, customer, &request).await?;
-    let place = match gateway.ports.sales.join_queue.ask(JoinQueue { sale, customer }).await {
+    let place = match gateway.ports.waiting_room.join_queue.ask(JoinQueue { sale, customer }).await {
         Ok(place) => place,
         // A sale that was announced a moment ago.
         Err(SalesError::NoRoom(_)) if is_to_have_room(&gateway, sale).await => {
@@ -209,10 +209,10 @@ pub async fn get_place(
     if streams::are_accepted(&request) {
         let asked = gateway.clone();
         let tell =
-            async move || asked.ports.sales.get_place.ask(GetPlace { ticket }).await.map(PlaceView::of);
+            async move || asked.ports.waiting_room.get_place.ask(GetPlace { ticket }).await.map(PlaceView::of);
         return streams::stream(&request, gateway, Listener::Waiting(ticket), tell).await;
     }
-    let place = gateway.ports.sales.get_place.ask(GetPlace { ticket }).await?;
+    let place = gateway.ports.waiting_room.get_place.ask(GetPlace { ticket }).await?;
     let ask_again = place.ask_again_in_seconds;
     let mut answer = answer::ok(&PlaceView::of(place))?;
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ask_again));
@@ -258,7 +258,7 @@ async fn note_refusal(gateway: &Gateway, sale: SaleId, customer: CustomerId, doo
     )
 )]
 pub async fn get_draw(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
-    let draw = gateway.ports.sales.get_draw.ask(GetDraw { sale: id.0 }).await?;
+    let draw = gateway.ports.waiting_room.get_draw.ask(GetDraw { sale: id.0 }).await?;
     let body = gateway.draws.written(&draw)?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))

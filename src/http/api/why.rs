@@ -93,7 +93,7 @@ pub async fn explain(
     let traces = gateway.ports.sales.get_traces.ask(GetTraces { sale, customer }).await?;
     let mut items: Vec<DecisionView> = traces.refusals.iter().flat_map(of_refusals).collect();
     if !traces.entries.is_empty() {
-        let draw = match gateway.ports.sales.get_draw.ask(GetDraw { sale }).await {
+        let draw = match gateway.ports.waiting_room.get_draw.ask(GetDraw { sale }).await {
             Ok(draw) => Some(draw),
             Err(SalesError::NotDrawn(_)) => None,
             Err(error) => return Err(error.into()),

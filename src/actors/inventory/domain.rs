@@ -1,0 +1,101 @@
+//! Inventory as the engine wires it: what it answers, and how it starts and drains.
+
+use std::time::Duration;
+
+use actix_rt::ArbiterHandle;
+
+use super::actor::InventoryActor;
+use super::book::StockBook;
+use super::error::InventoryError;
+use super::expiry::expire_when_due;
+use super::messages::*;
+use super::shard::ShardActor;
+use super::store::InventoryStore;
+use crate::actors::runtime::{Domain, Handle, Host, Journal, contract, keep_going, lag_port};
+use crate::config::{self, milliseconds};
+
+contract! {
+    /// What inventory answers.
+    pub struct InventoryPorts of InventoryActor, InventoryError {
+        track_sku: TrackSku,
+        receive_stock: ReceiveStock,
+        adjust_stock: AdjustStock,
+        reserve_stock: ReserveStock,
+        commit_reservation: CommitReservation,
+        release_reservation: ReleaseReservation,
+        list_holds: ListHolds,
+        get_stock: GetStock,
+        list_available: ListAvailable,
+        list_movements: ListMovements,
+        allot_stock: AllotStock,
+        change_allotment: ChangeAllotment,
+        close_allotment: CloseAllotment,
+        get_figures: GetFigures,
+        list_allotments: ListAllotments,
+        list_claims: ListClaims,
+        count_open_holds: CountOpenHolds,
+        get_hold_ages: GetHoldAges,
+        list_sku_loads: ListSkuLoads,
+        list_held_for_orders: ListHeldForOrders,
+    }
+    beside the mailbox {
+        get_commit_lag: GetCommitLag,
+    }
+}
+
+pub struct InventoryDomain {
+    pub ports: InventoryPorts,
+    actor: Handle<InventoryActor>,
+    shards: Vec<Handle<ShardActor>>,
+    journals: Vec<Journal<StockBook>>,
+    threads: Vec<ArbiterHandle>,
+}
+
+impl InventoryDomain {
+    /// Starts a thread for each shard, with its own lane of the journal.
+    pub fn start(host: &mut Host, config: &config::Inventory) -> Self {
+        let store = InventoryStore::new(host.database());
+        let skus_max = config.skus_active_max.div_ceil(config.shards);
+        let idle_after = Duration::from_secs(config.sku_idle_after_seconds);
+        let (mut shards, mut journals, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..config.shards {
+            let thread = host.start_thread();
+            let journal = host.start_lane("inventory", index, &thread, StockBook);
+            let (rows, lane) = (store.clone(), journal.clone());
+            let build = move || ShardActor::new(index, rows.clone(), lane.clone(), skus_max, idle_after);
+            shards.push(host.supervise("shard", &thread, build));
+            journals.push(journal);
+            threads.push(thread);
+        }
+        let (rows, asked) = (store.clone(), shards.clone());
+        let actor = host.supervise("inventory", &host.coordinators(), move || {
+            InventoryActor::new(rows.clone(), asked.clone())
+        });
+        let (every, due) = (milliseconds(config.expire_every_ms), shards.clone());
+        keep_going("expiry of holds", &host.coordinators(), move || {
+            expire_when_due(store.clone(), due.clone(), every)
+        });
+        let ports = InventoryPorts::of(&actor, lag_port(&journals));
+        Self { ports, actor, shards, journals, threads }
+    }
+
+    /// The shards' threads, for work of other domains that is spread as the stock is.
+    pub fn threads(&self) -> &[ArbiterHandle] {
+        &self.threads
+    }
+}
+
+impl Domain for InventoryDomain {
+    async fn drain(&self, within: Duration) {
+        self.actor.drain(within).await;
+        for shard in &self.shards {
+            shard.drain(within).await;
+        }
+    }
+
+    async fn flush(&self) {
+        for journal in &self.journals {
+            journal.flush().await;
+        }
+    }
+}

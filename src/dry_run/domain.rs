@@ -1,0 +1,101 @@
+//! The dry run as the engine wires it: what it answers, what it asks of others, and how it starts and drains.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+
+use super::actor::DryRunActor;
+use super::error::DryRunError;
+use super::messages::*;
+use super::office::Office;
+use super::stage::OpenShop;
+use crate::actors::catalog::{AddProduct, CatalogPorts, QuoteSkus};
+use crate::actors::inventory::{InventoryPorts, ReceiveStock, TrackSku};
+use crate::actors::orders::{OrdersPorts, PlaceOrder, RecordPayment};
+use crate::actors::runtime::{Domain, Handle, Host, contract, needs};
+use crate::actors::sales::{
+    CreateSale, GetLive, GetPlace, GetRoom, GetSale, JoinQueue, ListSales, MoveSale, SalesPorts,
+    ValidateSale, WaitingRoomPorts,
+};
+use crate::config::Config;
+
+contract! {
+    /// What the dry run answers.
+    pub struct DryRunPorts of DryRunActor, DryRunError {
+        start_dry_run: StartDryRun,
+        get_dry_run: GetDryRun,
+    }
+}
+
+needs! {
+    /// What the dry run asks of the shop; it changes nothing there.
+    pub struct DryRunNeeds {
+        catalog: CatalogPorts {
+            quote_skus: QuoteSkus,
+        }
+        sales: SalesPorts {
+            get_sale: GetSale,
+            list_sales: ListSales,
+            validate_sale: ValidateSale,
+        }
+    }
+}
+
+needs! {
+    /// What the dry run asks of the shop that was opened for it.
+    pub struct ShadowNeeds {
+        catalog: CatalogPorts {
+            add_product: AddProduct,
+        }
+        inventory: InventoryPorts {
+            track_sku: TrackSku,
+            receive_stock: ReceiveStock,
+        }
+        sales: SalesPorts {
+            create_sale: CreateSale,
+            move_sale: MoveSale,
+            get_live: GetLive,
+        }
+        waiting_room: WaitingRoomPorts {
+            join_queue: JoinQueue,
+            get_place: GetPlace,
+            get_room: GetRoom,
+        }
+        orders: OrdersPorts {
+            place_order: PlaceOrder,
+            record_payment: RecordPayment,
+        }
+    }
+}
+
+pub struct DryRunDomain {
+    pub ports: DryRunPorts,
+    actor: Handle<DryRunActor>,
+    office: Office,
+}
+
+impl DryRunDomain {
+    /// Clears up what a run before may have left behind, in the database and in `data_dir`.
+    pub fn start(
+        host: &Host,
+        needs: DryRunNeeds,
+        open: OpenShop,
+        data_dir: PathBuf,
+        config: &Config,
+    ) -> Self {
+        let office = Office::new(needs, host.database(), open, config);
+        office.clear_up(data_dir);
+        let served = office.clone();
+        let actor = host.supervise("dry runs", &Arbiter::current(), move || DryRunActor::new(served.clone()));
+        Self { ports: DryRunPorts::of(&actor), actor, office }
+    }
+}
+
+impl Domain for DryRunDomain {
+    async fn drain(&self, within: Duration) {
+        self.actor.drain(within).await;
+        // The shop of a run takes as long to stop as this one.
+        self.office.stop(2 * within).await;
+    }
+}
