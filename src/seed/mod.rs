@@ -281,7 +281,7 @@ mod tests {
             receive_stock: Port::new(move |ReceiveStock { sku, quantity, reference }| {
                 let received = ask(&receive).map(|mut fakes| {
                     let first = fakes.received.entry(reference.clone()).or_insert((sku.clone(), quantity));
-                    assert_eq!(*first, (sku, quantity));
+                    assert_eq!(*first, (sku.clone(), quantity));
                     Movement {
                         sku,
                         version: 2,
