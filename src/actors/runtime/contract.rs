@@ -72,6 +72,7 @@ macro_rules! contract {
 
             /// Ports that refuse every question with the same error, for a test to replace those that it is about.
             #[cfg(test)]
+            #[allow(dead_code, reason = "no test fakes every domain")]
             pub(crate) fn refusing(error: $Error) -> Self {
                 use $crate::actors::runtime::contract::refusing;
                 Self { $($method: refusing(&error),)* $($($direct: refusing(&error),)*)? }

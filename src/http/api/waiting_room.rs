@@ -208,8 +208,9 @@ pub async fn get_place(
     }
     if streams::are_accepted(&request) {
         let asked = gateway.clone();
-        let tell =
-            async move || asked.ports.waiting_room.get_place.ask(GetPlace { ticket }).await.map(PlaceView::of);
+        let tell = async move || {
+            asked.ports.waiting_room.get_place.ask(GetPlace { ticket }).await.map(PlaceView::of)
+        };
         return streams::stream(&request, gateway, Listener::Waiting(ticket), tell).await;
     }
     let place = gateway.ports.waiting_room.get_place.ask(GetPlace { ticket }).await?;
