@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture,
@@ -104,7 +104,7 @@ impl SalesActor {
             for Unfinished { sale, claimed, read } in loaded.unfinished {
                 let id = sale.id;
                 actor.gates.enter(sale);
-                actor.gates.restore(id, &claimed);
+                actor.gates.restore(id, &claimed, Timestamp::now());
                 if !read.parts.is_empty() {
                     actor.follow_parts(id, context);
                     actor.parts.insert(id, read);
@@ -457,11 +457,14 @@ impl Handler<MoveSale> for SalesActor {
     fn handle(&mut self, message: MoveSale, context: &mut Context<Self>) -> Self::Result {
         let MoveSale { sale, action, mut ends, by, reason } = message;
         // In effect before it is written: a database that hangs keeps nobody from stopping a sale.
+        let now = Instant::now();
         let bar = match action {
             Action::Kill if !self.is_agreed(&Wish::KillSale { sale }, by) => None,
-            Action::Kill => Some(self.gates.bar(sale, Refusal::Stopped("the sale".to_owned()))),
-            Action::Pause => Some(self.gates.bar(sale, Refusal::Paused)),
-            action if action.keeps_out() => Some(self.gates.bar(sale, Refusal::NotOpen { opens_in: None })),
+            Action::Kill => Some(self.gates.bar(sale, Refusal::Stopped("the sale".to_owned()), now)),
+            Action::Pause => Some(self.gates.bar(sale, Refusal::Paused, now)),
+            action if action.keeps_out() => {
+                Some(self.gates.bar(sale, Refusal::NotOpen { opens_in: None }, now))
+            }
             _ => None,
         };
         let bars = match action {
@@ -514,7 +517,9 @@ impl Handler<SwitchItem> for SalesActor {
         let (id, sku) = (message.sale, message.sku.clone());
         let wish = message.stopped.then(|| Wish::KillItem { sale: id, sku: sku.clone() });
         let bars = match &wish {
-            Some(wish) => Bars::One(self.is_agreed(wish, message.by).then(|| self.gates.bar_sku(id, &sku))),
+            Some(wish) => Bars::One(
+                self.is_agreed(wish, message.by).then(|| self.gates.bar_sku(id, &sku, Instant::now())),
+            ),
             None => Bars::OfSku(sku, self.gates.last_bar()),
         };
         let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
@@ -747,7 +752,7 @@ impl Handler<GetLive> for SalesActor {
         let known = self.gates.sale(sale).cloned();
         let (tally, seconds) = self.gates.tally(sale).unwrap_or_default();
         let (office, is_everything_stopped) = (self.office.clone(), self.gates.is_stopped());
-        let unwritten = self.gates.unwritten(sale);
+        let unwritten = self.gates.unwritten(sale, Instant::now());
         let read = self.parts.get(&sale).cloned();
         Box::pin(async move {
             let read = match read {
@@ -772,7 +777,7 @@ impl Handler<PassGates> for SalesActor {
 
     fn handle(&mut self, PassGates { arrival }: PassGates, _: &mut Context<Self>) -> Self::Result {
         failpoint::hit("sales", arrival.customer);
-        self.gates.pass(&arrival).map_err(|refusal| {
+        self.gates.pass(&arrival, Timestamp::now()).map_err(|refusal| {
             metrics::counter!("shobai_sale_refusals_total", "gate" => refusal.gate()).increment(1);
             refusal.into()
         })
@@ -784,17 +789,18 @@ impl Handler<EndPassage> for SalesActor {
 
     fn handle(&mut self, message: EndPassage, _: &mut Context<Self>) -> Self::Result {
         let EndPassage { arrival, passage, outcome } = message;
+        let (sale, customer, now) = (passage.sale, arrival.customer, Timestamp::now());
         match outcome {
-            PassageOutcome::SetAside => return Ok(self.gates.confirm(&arrival, &passage)?),
+            PassageOutcome::SetAside => return Ok(self.gates.confirm(&arrival, &passage, now)?),
             PassageOutcome::Placed => {
-                self.gates.placed(&arrival, passage.sale);
+                self.gates.placed(&arrival, sale, now);
                 return Ok(());
             }
-            PassageOutcome::Refused(by) => self.gates.refuse(passage.sale, arrival.customer, by.gate()),
-            PassageOutcome::Declined => self.gates.refuse(passage.sale, arrival.customer, DECLINED),
+            PassageOutcome::Refused(by) => self.gates.refuse(sale, customer, by.gate(), now),
+            PassageOutcome::Declined => self.gates.refuse(sale, customer, DECLINED, now),
             PassageOutcome::CameToNothing => {}
         }
-        self.gates.give_back(passage.sale, arrival.order);
+        self.gates.give_back(sale, arrival.order, now);
         Ok(())
     }
 }
@@ -805,7 +811,7 @@ impl Handler<NoteRefusal> for SalesActor {
     fn handle(&mut self, message: NoteRefusal, _: &mut Context<Self>) -> Self::Result {
         let NoteRefusal { sale, customer, door } = message;
         metrics::counter!("shobai_queue_refusals_total", "door" => door).increment(1);
-        self.gates.note(sale, customer, door);
+        self.gates.note(sale, customer, door, Timestamp::now());
         Ok(())
     }
 }
@@ -814,7 +820,7 @@ impl Handler<AbandonOrder> for SalesActor {
     type Result = Result<(), SalesError>;
 
     fn handle(&mut self, AbandonOrder { order }: AbandonOrder, _: &mut Context<Self>) -> Self::Result {
-        self.gates.abandon(order);
+        self.gates.abandon(order, Timestamp::now());
         Ok(())
     }
 }
@@ -835,7 +841,7 @@ impl Handler<FollowOrder> for SalesActor {
         }
         match is_paid {
             true => self.gates.paid(sale, order),
-            false => self.gates.give_back(sale, order),
+            false => self.gates.give_back(sale, order, Timestamp::now()),
         }
         Box::pin(std::future::ready(Ok(())))
     }
@@ -855,7 +861,7 @@ impl Handler<CountPaid> for SalesActor {
 
     fn handle(&mut self, CountPaid { sale, order, claimed }: CountPaid, _: &mut Context<Self>) {
         if self.gates.is_missing(sale, order) {
-            self.gates.restore(sale, &claimed);
+            self.gates.restore(sale, &claimed, Timestamp::now());
         }
     }
 }
