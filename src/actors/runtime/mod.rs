@@ -3,6 +3,7 @@
 //! Outside this folder and the actor files nothing knows actix. See `supervisor.rs` for why actix's own supervisor
 //! and mailbox bounds are not used.
 
+mod background;
 pub(crate) mod contract;
 pub mod failpoint;
 mod handle;
@@ -11,6 +12,7 @@ mod journal;
 mod port;
 mod supervisor;
 
+pub use background::{Background, RunsInBackground};
 pub use contract::Question;
 pub(crate) use contract::{contract, needs};
 pub use handle::{AskError, AskLimits, Handle};

@@ -10,16 +10,16 @@ use actix::{
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{DECLINED, Gates, Passage, Refusal, Refused};
+use super::gates::{DECLINED, Gates, Passage, Refusal};
 use super::messages::*;
 use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Halt, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
-use crate::actors::runtime::failpoint;
+use crate::actors::runtime::{Background, RunsInBackground, failpoint};
 use crate::actors::waiting_room::TicketNumber;
 use crate::storage::StorageError;
-use crate::types::{CustomerId, OrderId, SaleId, Sku};
+use crate::types::{OrderId, SaleId, Sku};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
@@ -37,10 +37,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub struct SalesActor {
     office: Office,
     gates: Gates,
-    /// What the schedule is doing at the moment, so that it does not begin it twice.
-    busy: HashSet<SaleId>,
-    /// Whose plan is about to follow what is set apart for it.
-    following: HashSet<SaleId>,
+    background: Background<Task>,
     /// How often in succession the schedule could not be kept.
     failures: HashMap<SaleId, u32>,
     /// Sales that are settled and took their leave of the gates, the latest opening first.
@@ -53,9 +50,6 @@ pub struct SalesActor {
     parts: HashMap<SaleId, PartsRead>,
     /// Counts the turns of the switch for everything.
     switch_turn: u64,
-    is_reading_parts: bool,
-    is_looking_again: bool,
-    is_writing_refusals: bool,
     /// Counts the sales that took their leave.
     forgotten: u64,
 }
@@ -69,6 +63,33 @@ struct PartsRead {
 
 type Parts = Vec<(Sku, Allotment)>;
 
+/// What the actor does in the background, each one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Does what is due of one sale.
+    KeepSchedule(SaleId),
+    /// Writes the allotments of one sale into its plan.
+    FollowParts(SaleId),
+    ReadParts,
+    LookAgain,
+    StoreRefusals,
+}
+
+impl RunsInBackground for SalesActor {
+    type Task = Task;
+
+    fn background(&mut self) -> &mut Background<Task> {
+        &mut self.background
+    }
+
+    fn background_panicked(&mut self, task: Task, context: &mut Context<Self>) {
+        // Everything else begins again at its interval.
+        if let Task::FollowParts(sale) = task {
+            context.run_later(BACK_OFF_MAX, move |actor, context| actor.follow_parts(sale, context));
+        }
+    }
+}
+
 impl SalesActor {
     pub fn new(office: Office) -> Self {
         // Every life of the gates has another number than the one before.
@@ -77,18 +98,14 @@ impl SalesActor {
         Self {
             office,
             gates,
-            busy: HashSet::new(),
-            following: HashSet::new(),
+            background: Background::default(),
             failures: HashMap::new(),
             settled: Vec::new(),
             proposals: Vec::new(),
             proposals_turn: 0,
             parts: HashMap::new(),
             switch_turn: 0,
-            is_reading_parts: false,
-            is_looking_again: false,
             forgotten: 0,
-            is_writing_refusals: false,
         }
     }
 
@@ -113,22 +130,18 @@ impl SalesActor {
         }));
     }
 
-    /// Has written down what a kill or the database kept from being, as soon as it can be: see `Office::follow_parts`.
+    /// Retries writing changed allotments of a sale into its plan that a crash or outage interrupted.
     fn follow_parts(&mut self, sale: SaleId, context: &mut Context<Self>) {
-        if !self.following.insert(sale) {
-            return;
-        }
         let (office, forgotten) = (self.office.clone(), self.forgotten);
         let following = async move {
-            until_done("a changed allotment is not written down yet", async || {
+            until_done("a changed allotment is not written into its plan yet", async || {
                 office.follow_parts(sale).await
             })
             .await
         };
-        context.spawn(following.into_actor(self).map(move |found, actor, context| {
-            actor.following.remove(&sale);
+        self.run_in_background(Task::FollowParts(sale), context, following, move |actor, found, context| {
             actor.handle(Enter { sale: found, forgotten }, context);
-        }));
+        });
     }
 
     /// Does what the schedule wants by now, each sale beside the others.
@@ -138,7 +151,7 @@ impl SalesActor {
         let due: Vec<(Arc<Sale>, Option<Action>)> = self
             .gates
             .sales()
-            .filter(|sale| !self.busy.contains(&sale.id))
+            .filter(|sale| !self.background.is_running(&Task::KeepSchedule(sale.id)))
             .filter_map(|sale| match sale.due(now, arm_from) {
                 Some(action) => Some((sale.clone(), Some(action))),
                 None if sale.status.is_over() && !sale.is_stock_returned => Some((sale.clone(), None)),
@@ -147,10 +160,10 @@ impl SalesActor {
             })
             .collect();
         for (sale, action) in due {
-            self.busy.insert(sale.id);
-            let failures = self.failures.get(&sale.id).copied().unwrap_or(0);
-            let (office, actor, forgotten) = (self.office.clone(), context.address(), self.forgotten);
-            actix_rt::spawn(async move {
+            let id = sale.id;
+            let failures = self.failures.get(&id).copied().unwrap_or(0);
+            let (office, forgotten) = (self.office.clone(), self.forgotten);
+            let keeping = async move {
                 let kept = match action {
                     Some(action) => office.keep(&sale, action).await,
                     None => office.wind_up(&sale).await,
@@ -171,7 +184,10 @@ impl SalesActor {
                     }
                     tokio::time::sleep(back_off).await;
                 }
-                actor.do_send(Kept { sale: sale.id, outcome: kept.map_err(drop), forgotten });
+                kept.map_err(drop)
+            };
+            self.run_in_background(Task::KeepSchedule(id), context, keeping, move |actor, kept, context| {
+                actor.enter_kept(id, kept, forgotten, context);
             });
         }
     }
@@ -181,56 +197,50 @@ impl SalesActor {
         let gated: Vec<SaleId> =
             self.gates.sales().filter(|sale| sale.status.is_gated()).map(|sale| sale.id).collect();
         self.parts.retain(|sale, _| gated.contains(sale));
-        if gated.is_empty() || self.is_reading_parts {
+        if gated.is_empty() {
             return;
         }
-        self.is_reading_parts = true;
-        let (office, actor) = (self.office.clone(), context.address());
-        actix_rt::spawn(async move {
+        let office = self.office.clone();
+        let reading = async move {
+            let mut all = Vec::with_capacity(gated.len());
             for sale in gated {
                 let at = Timestamp::now();
                 match office.parts(sale).await {
-                    Ok(parts) => {
-                        actor.do_send(EnterParts { sale, read: PartsRead { at, parts: Arc::new(parts) } })
-                    }
+                    Ok(parts) => all.push((sale, PartsRead { at, parts: Arc::new(parts) })),
                     Err(error) => tracing::debug!(%sale, %error, "the parts of a sale could not be read"),
                 }
             }
-            actor.do_send(Done { work: Work::Parts });
-        });
+            all
+        };
+        self.run_in_background(Task::ReadParts, context, reading, |actor, all, _| actor.parts.extend(all));
     }
 
     /// Reads the sales, the proposals and the switch once more: what was written by a life of this actor that ended
     /// meanwhile, or by another engine, is in effect within a second.
     fn look_again(&mut self, context: &mut Context<Self>) {
-        if self.is_looking_again {
-            return;
-        }
-        self.is_looking_again = true;
-        let (store, actor, turn) = (self.office.store.clone(), context.address(), self.switch_turn);
+        let (store, turn) = (self.office.store.clone(), self.switch_turn);
         let (proposals_turn, forgotten) = (self.proposals_turn, self.forgotten);
-        actix_rt::spawn(async move {
-            let read = async {
-                let sales = store.list_sales(true, i64::MAX).await?;
-                let proposals = store.list_proposals(Timestamp::now()).await?;
-                Ok::<_, StorageError>((sales, proposals, store.find_switch().await?))
-            };
-            match read.await {
-                Ok((sales, proposals, stopped)) => {
-                    sales.into_iter().for_each(|sale| actor.do_send(Enter { sale, forgotten }));
-                    actor.do_send(EnterProposals { proposals, turn: proposals_turn });
-                    actor.do_send(EnterSwitch { stopped, turn });
+        let reading = async move {
+            let sales = store.list_sales(true, i64::MAX).await?;
+            let proposals = store.list_proposals(Timestamp::now()).await?;
+            Ok::<_, StorageError>((sales, proposals, store.find_switch().await?))
+        };
+        self.run_in_background(Task::LookAgain, context, reading, move |actor, read, context| match read {
+            Ok((sales, proposals, stopped)) => {
+                sales.into_iter().for_each(|sale| actor.handle(Enter { sale, forgotten }, context));
+                if proposals_turn == actor.proposals_turn {
+                    actor.proposals = proposals;
                 }
-                Err(error) => tracing::debug!(%error, "the sales could not be read once more"),
+                actor.handle(EnterSwitch { stopped, turn }, context);
             }
-            actor.do_send(Done { work: Work::LookingAgain });
+            Err(error) => tracing::debug!(%error, "the sales could not be read once more"),
         });
     }
 
     /// Behind the answers: what is lost with the engine was told to whoever asked all the same. What cannot be written is
     /// written with the next second's; if it was written and nobody knows, it counts twice.
     fn write_refusals_down(&mut self, context: &mut Context<Self>) {
-        if self.is_writing_refusals {
+        if self.background.is_running(&Task::StoreRefusals) {
             return;
         }
         let mut refusals = self.gates.take_refusals();
@@ -239,9 +249,8 @@ impl SalesActor {
         }
         // Rows are locked in one order, whoever writes them.
         refusals.sort_unstable_by_key(|(sale, customer, refused)| (*sale, *customer, refused.gate));
-        self.is_writing_refusals = true;
-        let (store, actor) = (self.office.store.clone(), context.address());
-        actix_rt::spawn(async move {
+        let store = self.office.store.clone();
+        let storing = async move {
             let mut unwritten = Vec::new();
             for some in refusals.chunks(REFUSALS_AT_ONCE) {
                 if let Err(error) = store.count_refusals(some).await {
@@ -249,8 +258,31 @@ impl SalesActor {
                     unwritten.extend_from_slice(some);
                 }
             }
-            actor.do_send(RefusalsWritten { unwritten });
+            unwritten
+        };
+        self.run_in_background(Task::StoreRefusals, context, storing, |actor, unwritten, _| {
+            actor.gates.keep_refusals(unwritten);
         });
+    }
+
+    /// The schedule is done with a sale for now. Takes in the sale as it is then, if it was looked at.
+    fn enter_kept(
+        &mut self,
+        sale: SaleId,
+        kept: Result<Option<Sale>, ()>,
+        forgotten: u64,
+        context: &mut Context<Self>,
+    ) {
+        match kept {
+            Err(()) => *self.failures.entry(sale).or_default() += 1,
+            Ok(now) => {
+                if self.failures.remove(&sale).is_some() {
+                    tracing::info!(%sale, "the schedule of a sale is kept again");
+                }
+                now.into_iter().for_each(|sale| self.handle(Enter { sale, forgotten }, context));
+            }
+        }
+        self.forget_if_done(sale);
     }
 
     /// A sale that is over and has returned its stock takes no more memory. What was read of it before does not bring it back.
@@ -692,25 +724,6 @@ impl Handler<EnterProposal> for SalesActor {
     }
 }
 
-/// Tells the actor itself what waits for a second operator.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct EnterProposals {
-    proposals: Vec<Proposal>,
-    /// Of the turn that it tells of, as of the switch.
-    turn: u64,
-}
-
-impl Handler<EnterProposals> for SalesActor {
-    type Result = ();
-
-    fn handle(&mut self, EnterProposals { proposals, turn }: EnterProposals, _: &mut Context<Self>) {
-        if turn == self.proposals_turn {
-            self.proposals = proposals;
-        }
-    }
-}
-
 impl Handler<ListProposals> for SalesActor {
     type Result = Result<Vec<Proposal>, SalesError>;
 
@@ -962,90 +975,5 @@ impl Handler<EnterSwitch> for SalesActor {
         if turn == self.switch_turn {
             self.gates.set_stopped(stopped);
         }
-    }
-}
-
-/// Tells the actor itself what the parts of a sale are.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct EnterParts {
-    sale: SaleId,
-    read: PartsRead,
-}
-
-impl Handler<EnterParts> for SalesActor {
-    type Result = ();
-
-    fn handle(&mut self, EnterParts { sale, read }: EnterParts, _: &mut Context<Self>) {
-        self.parts.insert(sale, read);
-    }
-}
-
-/// What the actor does aside, one at a time.
-enum Work {
-    Parts,
-    LookingAgain,
-}
-
-/// Tells the actor itself that something is done.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Done {
-    work: Work,
-}
-
-impl Handler<Done> for SalesActor {
-    type Result = ();
-
-    fn handle(&mut self, Done { work }: Done, _: &mut Context<Self>) {
-        match work {
-            Work::Parts => self.is_reading_parts = false,
-            Work::LookingAgain => self.is_looking_again = false,
-        }
-    }
-}
-
-/// Tells the actor itself that refusals are written down, but for these.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct RefusalsWritten {
-    unwritten: Vec<(SaleId, CustomerId, Refused)>,
-}
-
-impl Handler<RefusalsWritten> for SalesActor {
-    type Result = ();
-
-    fn handle(&mut self, RefusalsWritten { unwritten }: RefusalsWritten, _: &mut Context<Self>) {
-        self.is_writing_refusals = false;
-        self.gates.keep_refusals(unwritten);
-    }
-}
-
-/// Tells the actor itself that the schedule is done with a sale for now.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Kept {
-    sale: SaleId,
-    /// The sale as it is then, if it was looked at.
-    outcome: Result<Option<Sale>, ()>,
-    /// How many had been forgotten when that began.
-    forgotten: u64,
-}
-
-impl Handler<Kept> for SalesActor {
-    type Result = ();
-
-    fn handle(&mut self, Kept { sale, outcome, forgotten }: Kept, context: &mut Context<Self>) {
-        self.busy.remove(&sale);
-        match outcome {
-            Err(()) => *self.failures.entry(sale).or_default() += 1,
-            Ok(now) => {
-                if self.failures.remove(&sale).is_some() {
-                    tracing::info!(%sale, "the schedule of a sale is kept again");
-                }
-                now.into_iter().for_each(|sale| self.handle(Enter { sale, forgotten }, context));
-            }
-        }
-        self.forget_if_done(sale);
     }
 }
