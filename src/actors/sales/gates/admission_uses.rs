@@ -90,10 +90,10 @@ impl Gates {
 #[cfg(test)]
 mod tests {
     use super::super::super::model::AdmissionMode;
-    use crate::actors::waiting_room::Admission;
     use super::super::tests::{arrival, at, customer, gates, rules, try_pass};
     use super::super::{Arrival, Paces};
     use super::*;
+    use crate::actors::waiting_room::Admission;
 
     #[test]
     fn uses_of_admissions_are_told_until_they_were_heard_of() {

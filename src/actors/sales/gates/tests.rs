@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::super::model::tests::sale;
 use super::super::model::{Sale, SaleStatus};
-use crate::actors::waiting_room::PassKey;
 use super::{Arrival, GateRules, Gates, Paces, Passage, Refusal};
 use crate::actors::inventory::Line;
+use crate::actors::waiting_room::PassKey;
 use crate::types::{CustomerId, OrderId, Quantity, SaleId};
 
 pub fn rules() -> GateRules {
