@@ -15,7 +15,7 @@
 //!  audit reads all schemas at one moment and changes nothing: whole shops, open sales, settlements
 //!  dry_run plays a planned sale in a shop of its own, through the same domains
 //!  events: the facts that domains report, their envelope and their types
-//!  seed fills a new shop through the same ports; types, error, config, open_files, process_figures are
+//!  seed fills a new shop through the same ports; types, error, config, process_figures, rlimit are
 //!  known to all
 //! ```
 //!
@@ -31,8 +31,8 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod http;
-pub mod open_files;
 pub mod process_figures;
+pub mod rlimit;
 pub mod seed;
 pub mod storage;
 pub mod types;

@@ -1,12 +1,12 @@
-//! What the process takes of its machine, as figures for whoever monitors it.
+//! Metrics of this process: its processor time and its memory.
 
 use std::fs;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-/// Sets the figures to what they are at this moment; what the kernel does not tell stays as it was.
-pub fn show() {
+/// Sets the gauges to their present values; a value that the kernel does not report stays as it was.
+pub fn update() {
     if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
         let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
         let cpu = seconds(usage.user_time()) + seconds(usage.system_time());

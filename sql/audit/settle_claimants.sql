@@ -1,4 +1,4 @@
--- Those for whom more live pieces of a sale count than a customer may have. Admissions and marks are nobody.
+-- Customers, devices and cards with more live pieces of a sale than a customer may have; admissions and marks do not count.
 -- $1 sale  $2 pieces that a customer may have
 select claimant.name, sum(reservation.quantity)::bigint as pieces
   from inventory.reservations as reservation

@@ -1,5 +1,5 @@
--- Rows of the shop that a dry run left behind: by its shadow sales, by the ids that its customers have and nobody else, and by the
--- mark that its products and receipts have.
+-- Counts rows of the shop that a dry run left behind: by its shadow sales, by the ids of its customers, and by the mark of its
+-- products and receipts.
 -- $1 shadow sales  $2 first customer  $3 last customer  $4 mark
 select (select count(*) from sales.sales where id = any($1))
      + (select count(*) from sales.entries where sale_id = any($1))

@@ -1,3 +1,3 @@
--- What the shop has of these SKUs at this moment.
+-- The stock of SKUs.
 -- $1 skus
 select sku, on_hand, reserved, allotted, version from inventory.stock where sku = any($1) order by sku

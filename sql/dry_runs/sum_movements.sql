@@ -1,4 +1,4 @@
--- What the movements of SKUs add up to since a version of each.
+-- Sums of the movements of SKUs since a version of each.
 -- $1 skus  $2 versions
 select since.sku,
        coalesce(sum(movement.on_hand_delta), 0)::bigint as on_hand, coalesce(sum(movement.reserved_delta), 0)::bigint as reserved,

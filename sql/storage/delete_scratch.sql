@@ -1,3 +1,3 @@
--- A database that was made is gone, or could not be made.
+-- Forgets a scratch database that was dropped or could not be created.
 -- $1 name
 delete from storage.scratch where name = $1

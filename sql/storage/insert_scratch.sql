@@ -1,3 +1,3 @@
--- Notes that a database is to be made.
+-- Records a scratch database before it is created.
 -- $1 name
 insert into storage.scratch (name) values ($1) on conflict do nothing

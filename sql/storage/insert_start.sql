@@ -1,2 +1,2 @@
--- Notes that an engine serves the database from now on.
+-- Records that an engine serves the database from now on.
 insert into storage.starts default values returning position

@@ -1,3 +1,3 @@
--- Whether no engine has started after one.
--- $1 its position
+-- Whether no engine has started after a start.
+-- $1 position of the start
 select not exists (select from storage.starts where position > $1) as is_last

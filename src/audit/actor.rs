@@ -1,4 +1,4 @@
-//! The audit's actor: looks at the open sales again and again, keeps what it saw last, and has sales settled.
+//! The audit's actor: audits the open sales in rounds, keeps the last status of each, and has settlements made.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,84 +7,85 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
 use tokio::sync::Semaphore;
 
-use super::balance::Light;
+use super::balance::AuditStatus;
 use super::error::AuditError;
 use super::messages::*;
-use super::settlement::{Bench, Settlement};
-use super::watch::{Memory, Watch};
+use super::sale_auditor::{AuditorState, SaleAuditor};
+use super::settlement::{Settlement, SettlementBuilder};
 use crate::types::SaleId;
 
-/// Within this time a breach is found, however it was made.
+/// A breach is found within this time, whenever it happened.
 const FOUND_WITHIN: Duration = Duration::from_secs(5);
-/// The pause after a round is so many times what the round took, so that the audit takes no more than a fifth of a core away
-/// from the buyers of a large sale.
-const REST: u32 = 4;
-/// Of the largest sales a half, so that a breach is found in time all the same.
-const REST_LEAST: u32 = 1;
+/// The pause after a round is this many times the round, so that the audit takes at most a fifth of a core away from the
+/// buyers of a large sale.
+const PAUSE_FACTOR: u32 = 4;
+/// In the largest sales the audit takes half a core, so that a breach is still found in time.
+const PAUSE_FACTOR_LEAST: u32 = 1;
 
-/// The pause after a round. A breach that was made just after a round had begun is seen by the next one and told by the one
-/// after that, which does not rest before it.
+/// The pause after a round that took `took`. A breach that happens just after a round has begun is suspected by the next
+/// round and confirmed by the one after, which follows without a long pause.
 fn pause(every: Duration, took: Duration, is_suspicious: bool) -> Duration {
     if is_suspicious {
         return every;
     }
     let in_time = FOUND_WITHIN.saturating_sub(every + 3 * took);
-    every.max(in_time.clamp(took * REST_LEAST, took * REST))
+    every.max(in_time.clamp(took * PAUSE_FACTOR_LEAST, took * PAUSE_FACTOR))
 }
 
 pub struct AuditActor {
-    watch: Watch,
-    bench: Bench,
-    lights: HashMap<SaleId, Arc<Light>>,
-    /// Settlements that may be made at the same time.
-    places: Arc<Semaphore>,
+    auditor: SaleAuditor,
+    settlements: SettlementBuilder,
+    statuses: HashMap<SaleId, Arc<AuditStatus>>,
+    /// One settlement is made at a time.
+    settlement_slot: Arc<Semaphore>,
 }
 
 impl AuditActor {
-    pub fn new(watch: Watch, bench: Bench) -> Self {
-        Self { watch, bench, lights: HashMap::new(), places: Arc::new(Semaphore::new(1)) }
+    pub fn new(auditor: SaleAuditor, settlements: SettlementBuilder) -> Self {
+        let settlement_slot = Arc::new(Semaphore::new(1));
+        Self { auditor, settlements, statuses: HashMap::new(), settlement_slot }
     }
 
-    fn look(&mut self, memory: Memory, context: &mut Context<Self>) {
-        let (watch, began) = (self.watch.clone(), Instant::now());
-        let round = async move { watch.look(memory).await };
-        context.spawn(round.into_actor(self).map(move |(memory, seen), actor, context| {
-            let Some(seen) = seen else {
-                return actor.rest(began, memory, context);
+    fn audit(&mut self, state: AuditorState, context: &mut Context<Self>) {
+        let (auditor, began) = (self.auditor.clone(), Instant::now());
+        let round = async move { auditor.audit(state).await };
+        context.spawn(round.into_actor(self).map(move |(state, statuses), actor, context| {
+            let Some(statuses) = statuses else {
+                return actor.schedule_next(began, state, context);
             };
-            // What was seen is shown at once, however long it takes to stop something for it.
-            actor.show(seen);
-            let (watch, lights) = (actor.watch.clone(), actor.lights.clone());
-            let acting = async move { watch.act_on(memory, &lights).await };
-            context.spawn(acting.into_actor(actor).map(move |memory, actor, context| {
-                actor.rest(began, memory, context);
+            // The statuses are visible at once, however long stopping a SKU takes.
+            actor.publish(statuses);
+            let (auditor, statuses) = (actor.auditor.clone(), actor.statuses.clone());
+            let acting = async move { auditor.act_on(state, &statuses).await };
+            context.spawn(acting.into_actor(actor).map(move |state, actor, context| {
+                actor.schedule_next(began, state, context);
             }));
         }));
     }
 
-    fn rest(&self, began: Instant, memory: Memory, context: &mut Context<Self>) {
-        let pause = pause(self.watch.every, began.elapsed(), memory.is_suspicious());
-        self.look_after(pause, memory, context);
+    fn schedule_next(&self, began: Instant, state: AuditorState, context: &mut Context<Self>) {
+        let pause = pause(self.auditor.every, began.elapsed(), state.is_suspicious());
+        self.audit_after(pause, state, context);
     }
 
-    fn look_after(&self, pause: Duration, memory: Memory, context: &mut Context<Self>) {
-        // The memory is handed on from round to round; a life of the actor that ends takes it away.
-        let mut memory = Some(memory);
+    fn audit_after(&self, pause: Duration, state: AuditorState, context: &mut Context<Self>) {
+        // The state is handed from round to round; it is lost when the actor is replaced.
+        let mut state = Some(state);
         context.run_later(pause, move |actor, context| {
-            actor.look(memory.take().unwrap_or_default(), context);
+            actor.audit(state.take().unwrap_or_default(), context);
         });
     }
 
-    fn show(&mut self, seen: HashMap<SaleId, Light>) {
+    fn publish(&mut self, statuses: HashMap<SaleId, AuditStatus>) {
         let gauge =
             |sale: &SaleId| metrics::gauge!("shobai_sale_invariant_broken", "sale" => sale.to_string());
-        for sale in self.lights.keys().filter(|sale| !seen.contains_key(sale)) {
+        for sale in self.statuses.keys().filter(|sale| !statuses.contains_key(sale)) {
             gauge(sale).set(0.0);
         }
-        for (sale, light) in &seen {
-            gauge(sale).set(if light.is_green { 0.0 } else { 1.0 });
+        for (sale, status) in &statuses {
+            gauge(sale).set(if status.is_green { 0.0 } else { 1.0 });
         }
-        self.lights = seen.into_iter().map(|(sale, light)| (sale, Arc::new(light))).collect();
+        self.statuses = statuses.into_iter().map(|(sale, status)| (sale, Arc::new(status))).collect();
     }
 }
 
@@ -92,15 +93,15 @@ impl Actor for AuditActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Context<Self>) {
-        self.look_after(self.watch.every, Memory::default(), context);
+        self.audit_after(self.auditor.every, AuditorState::default(), context);
     }
 }
 
-impl Handler<GetLight> for AuditActor {
-    type Result = Result<Option<Arc<Light>>, AuditError>;
+impl Handler<GetAuditStatus> for AuditActor {
+    type Result = Result<Option<Arc<AuditStatus>>, AuditError>;
 
-    fn handle(&mut self, GetLight { sale }: GetLight, _: &mut Context<Self>) -> Self::Result {
-        Ok(self.lights.get(&sale).cloned())
+    fn handle(&mut self, GetAuditStatus { sale }: GetAuditStatus, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.statuses.get(&sale).cloned())
     }
 }
 
@@ -108,13 +109,13 @@ impl Handler<GetSettlement> for AuditActor {
     type Result = ResponseFuture<Result<Arc<Settlement>, AuditError>>;
 
     fn handle(&mut self, GetSettlement { sale }: GetSettlement, _: &mut Context<Self>) -> Self::Result {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let Ok(slot) = self.settlement_slot.clone().try_acquire_owned() else {
             return Box::pin(std::future::ready(Err(AuditError::Busy)));
         };
-        let bench = self.bench.clone();
+        let settlements = self.settlements.clone();
         Box::pin(async move {
-            let settled = bench.settle(sale).await;
-            drop(place);
+            let settled = settlements.settle(sale).await;
+            drop(slot);
             Ok(Arc::new(settled?))
         })
     }
@@ -125,16 +126,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_sale_gets_its_rest_as_long_as_a_breach_is_found_in_time() {
+    fn a_large_sale_gets_long_pauses_while_a_breach_is_still_found_in_time() {
         let milliseconds = Duration::from_millis;
         let every = milliseconds(1_000);
-        for (took, rested) in
+        for (took, paused) in
             [(10, 1_000), (250, 1_000), (400, 1_600), (500, 2_000), (700, 1_900), (2_000, 2_000)]
         {
-            assert_eq!(pause(every, milliseconds(took), false), milliseconds(rested), "{took}");
+            assert_eq!(pause(every, milliseconds(took), false), milliseconds(paused), "{took}");
             assert_eq!(pause(every, milliseconds(took), true), every, "{took}");
         }
-        // Up to a second, whatever happens when.
+        // Holds for rounds of up to a second, whenever the breach happens.
         for took in 1..=1_000 {
             let took = milliseconds(took);
             let worst = took + pause(every, took, false) + took + pause(every, took, true) + took;

@@ -1,43 +1,80 @@
-//! What must be true of a whole shop, and the rows that are against it.
+//! What must be true of a shop and of its open sales, and the examination of a whole shop from its database alone.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr};
+
 use crate::storage::{Connection, StorageError};
 
-/// What must be true, and the query that finds where it is not.
-const CLAIMS: &[(&str, &str)] = &[
-    (
-        "on hand − reserved − allotted ≥ 0 for every SKU",
-        include_str!("../../sql/audit/stock_is_possible.sql"),
-    ),
-    ("reserved = sum of live reservations", include_str!("../../sql/audit/reserved_is_held.sql")),
-    ("on hand = sum of movements, without a gap", include_str!("../../sql/audit/stock_is_explained.sql")),
-    (
-        "allotment = sold + held + remaining for every sale",
-        include_str!("../../sql/audit/allotments_add_up.sql"),
-    ),
-    ("one reservation for each order line", include_str!("../../sql/audit/lines_are_reserved.sql")),
-    ("no reservation without its order", include_str!("../../sql/audit/reservations_have_orders.sql")),
-    ("one order for each idempotency key", include_str!("../../sql/audit/keys_are_used_once.sql")),
-    ("every order adds up and has its history", include_str!("../../sql/audit/orders_are_whole.sql")),
+/// A statement that must be true; its text is what reports and logs show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+pub enum Claim {
+    // Of a whole shop.
+    #[strum(serialize = "on hand − reserved − allotted ≥ 0 for every SKU")]
+    StockIsPossible,
+    #[strum(serialize = "reserved = sum of live reservations")]
+    ReservedIsHeld,
+    #[strum(serialize = "on hand = sum of movements, without a gap")]
+    StockIsExplained,
+    #[strum(serialize = "allotment = sold + held + remaining for every sale")]
+    AllotmentsAddUp,
+    #[strum(serialize = "one reservation for each order line")]
+    LinesAreReserved,
+    #[strum(serialize = "no reservation without its order")]
+    ReservationsHaveOrders,
+    #[strum(serialize = "one order for each idempotency key")]
+    KeysAreUsedOnce,
+    #[strum(serialize = "every order adds up and has its history")]
+    OrdersAreWhole,
+
+    // Of one SKU of an open sale.
+    #[strum(serialize = "allotment = sold + held + returned + remaining")]
+    AllotmentAddsUp,
+    #[strum(serialize = "stock = sum of movements, without a gap")]
+    LedgerExplainsStock,
+    #[strum(serialize = "the actor's figures = the ledger's")]
+    ActorAgreesWithLedger,
+    #[strum(serialize = "pieces ordered = sold + held")]
+    OrdersAgreeWithReservations,
+}
+
+impl Claim {
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The claims about a whole shop, in the order of examination, and the query that finds the rows that contradict each.
+const SHOP_CLAIMS: [(Claim, &str); 8] = [
+    (Claim::StockIsPossible, include_str!("../../sql/audit/stock_is_possible.sql")),
+    (Claim::ReservedIsHeld, include_str!("../../sql/audit/reserved_is_held.sql")),
+    (Claim::StockIsExplained, include_str!("../../sql/audit/stock_is_explained.sql")),
+    (Claim::AllotmentsAddUp, include_str!("../../sql/audit/allotments_add_up.sql")),
+    (Claim::LinesAreReserved, include_str!("../../sql/audit/lines_are_reserved.sql")),
+    (Claim::ReservationsHaveOrders, include_str!("../../sql/audit/reservations_have_orders.sql")),
+    (Claim::KeysAreUsedOnce, include_str!("../../sql/audit/keys_are_used_once.sql")),
+    (Claim::OrdersAreWhole, include_str!("../../sql/audit/orders_are_whole.sql")),
 ];
 
-/// Something that contradicts a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A contradiction of a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    pub claim: &'static str,
-    /// What it is about: an order, a reservation, a SKU.
+    pub claim: Claim,
+    /// What contradicts it: an order, a reservation, a SKU.
     pub subject: String,
     pub finding: String,
 }
 
-/// The claims in the order in which they are examined.
-pub fn claims() -> impl Iterator<Item = &'static str> {
-    CLAIMS.iter().map(|(claim, _)| *claim)
+/// The claims about a whole shop, in the order of examination.
+pub fn claims() -> impl Iterator<Item = Claim> {
+    SHOP_CLAIMS.iter().map(|(claim, _)| *claim)
 }
 
-/// Looks for rows against every claim, all at one moment of the database; what is younger than `grace` may still be on
-/// its way.
+/// Finds the rows that contradict the claims, all in one snapshot of the database.
+///
+/// Rows younger than `grace` may still be in progress and are no finding.
 pub async fn examine(
     connection: &Connection,
     grace: Duration,
@@ -48,8 +85,8 @@ pub async fn examine(
     );
     connection.batch_execute(&begin).await?;
     let mut findings = Vec::new();
-    for (claim, query) in CLAIMS {
-        for row in connection.query(*query, &[]).await? {
+    for (claim, query) in SHOP_CLAIMS {
+        for row in connection.query(query, &[]).await? {
             findings.push(Finding { claim, subject: row.get("subject"), finding: row.get("finding") });
         }
     }
@@ -57,7 +94,7 @@ pub async fn examine(
     Ok(findings)
 }
 
-/// How much there was to look at.
+/// How many rows an audit covers.
 pub struct Extent {
     pub skus: i64,
     pub movements: i64,

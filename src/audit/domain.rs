@@ -1,12 +1,12 @@
-//! The audit as the engine wires it: what it answers, what it asks of others, and how it starts and drains.
+//! The audit's contract and wiring: what it answers, what it asks of other domains, how it starts and drains.
 
 use std::time::Duration;
 
 use super::actor::AuditActor;
 use super::error::AuditError;
 use super::messages::*;
-use super::settlement::{Bench, ReportKey};
-use super::watch::Watch;
+use super::sale_auditor::SaleAuditor;
+use super::settlement::{ReportKey, SettlementBuilder};
 use crate::actors::inventory::{GetFigures, InventoryPorts};
 use crate::actors::runtime::{Domain, Handle, Host, contract, needs};
 use crate::actors::sales::{SalesPorts, SwitchItem};
@@ -15,13 +15,13 @@ use crate::config::Config;
 contract! {
     /// What the audit answers.
     pub struct AuditPorts of AuditActor, AuditError {
-        get_light: GetLight,
+        get_audit_status: GetAuditStatus,
         get_settlement: GetSettlement,
     }
 }
 
 needs! {
-    /// What the audit asks of others, and what it tells them to do.
+    /// What the audit asks of other domains.
     pub struct AuditNeeds {
         inventory: InventoryPorts {
             get_figures: GetFigures,
@@ -38,12 +38,13 @@ pub struct AuditDomain {
 }
 
 impl AuditDomain {
-    /// Settling a large sale is work, so the audit has a thread of its own.
+    /// The audit has a thread of its own, because settling a large sale takes seconds.
     pub fn start(host: &mut Host, needs: AuditNeeds, key: ReportKey, config: &Config) -> Self {
         let thread = host.start_thread();
-        let watch = Watch::new(host.database(), needs, config);
-        let bench = Bench::new(host.database(), key, config);
-        let actor = host.supervise("audit", &thread, move || AuditActor::new(watch.clone(), bench.clone()));
+        let auditor = SaleAuditor::new(host.database(), needs, config);
+        let settlements = SettlementBuilder::new(host.database(), key, config);
+        let actor =
+            host.supervise("audit", &thread, move || AuditActor::new(auditor.clone(), settlements.clone()));
         let settled_within = Duration::from_secs(config.sales.report_within_seconds);
         let ports =
             AuditPorts { get_settlement: actor.within(settled_within).port(), ..AuditPorts::of(&actor) };

@@ -1,15 +1,17 @@
-//! Why the audit does not answer.
+//! Why the audit refuses or fails.
+
+use serde::{Deserialize, Serialize};
 
 use crate::actors::runtime::AskError;
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::SaleId;
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum AuditError {
     #[error("there is no sale {0}")]
     UnknownSale(SaleId),
-    /// A settlement takes memory for every order of a sale, so one is made at a time.
+    /// A settlement needs memory for every order of a sale, so one is made at a time.
     #[error("another sale is being settled")]
     Busy,
     #[error("the settlement could not be made: {0}")]

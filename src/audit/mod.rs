@@ -1,12 +1,12 @@
-//! The audit reads all schemas at one moment and changes nothing: it says whether actor, ledger and orders agree.
+//! The audit reads all schemas in one snapshot and changes nothing: it says whether actors, ledger and orders agree.
 //!
 //! ```text
-//! claims      the whole shop, from the database alone      shobai audit
-//! watch       every open sale, every second                GetLight
-//! settlement  one sale, every order of it explained        GetSettlement, shobai sale verify-report
+//! claims        the whole shop, from the database alone     shobai audit
+//! sale_auditor  every open sale, every second               GetAuditStatus
+//! settlement    one sale, every order of it explained       GetSettlement, shobai sale verify-report
 //! ```
 //!
-//! What it finds in an open sale it tells sales, which stops the SKU; the audit itself writes nothing.
+//! When it finds a breach in an open sale it asks sales to stop the SKU; the audit itself writes nothing.
 
 mod actor;
 mod balance;
@@ -14,27 +14,28 @@ mod claims;
 mod domain;
 mod error;
 mod messages;
+mod sale_auditor;
 mod settlement;
-mod watch;
+mod snapshots;
 
 use std::time::Duration;
 
-pub use balance::{Light, Part};
-pub use claims::{Extent, Finding, claims, examine, measure};
+pub use balance::{AuditStatus, SkuBalance};
+pub use claims::{Claim, Extent, Finding, claims, examine, measure};
 pub use domain::{AuditDomain, AuditNeeds, AuditPorts};
 pub use error::AuditError;
 pub use messages::*;
 pub use settlement::{
-    HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, ReportKey, Row, Sealed, Settlement, Signature,
-    SkuFigures, Summary, Tally, Totals, Turn, Verified, VerifyError, public_key_id, verify,
+    AdmissionGroup, ChainedRow, HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, ReportKey, Row,
+    Settlement, Signature, SkuFigures, Summary, Tally, Totals, Verified, VerifyError, public_key_id, verify,
 };
 
 use crate::config::Orders;
 
-/// What the rounds of orders may take beyond the time after which they look.
+/// How long the reconciliation of orders may take beyond the time after which it begins.
 const BEYOND_ORPHAN_AFTER: Duration = Duration::from_secs(60);
 
-/// How long stock may be without its order, or behind it, before that is a finding.
+/// How long stock may exist without its order, or differ from it, before that is a finding.
 pub fn grace(orders: &Orders) -> Duration {
     Duration::from_secs(orders.orphan_after_seconds) + BEYOND_ORPHAN_AFTER
 }

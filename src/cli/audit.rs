@@ -1,4 +1,4 @@
-//! `shobai audit`: the proof, from the database alone, that nothing was oversold, lost or doubled.
+//! `shobai audit`: the proof, from the database alone, that nothing was oversold, lost or duplicated.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ pub use crate::audit::{Finding, examine};
 use crate::config::Config;
 use crate::engine::Backing;
 
-/// Offending rows shown for each claim.
+/// The most offending rows printed for each claim.
 const EXAMPLES: usize = 20;
 
 pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
@@ -19,7 +19,7 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What an audit came to.
+/// The result of an audit.
 pub(super) struct Audit {
     pub is_clean: bool,
     pub text: String,

@@ -14,6 +14,6 @@ pub(super) async fn create(config: &Config, wanted: CreateCustomers) -> anyhow::
     let tokens = created?;
 
     private_file::replace(&wanted.tokens, &(tokens.join("\n") + "\n").into())?;
-    println!("{} customers; their access tokens are in {}", tokens.len(), wanted.tokens.display());
+    println!("created {} customers; their access tokens are in {}", tokens.len(), wanted.tokens.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! The commands of the binary, one file each; all read the same configuration.
+//! The commands of the binary, one file each; all of them read the same configuration.
 
 pub mod audit;
 mod customers;
@@ -21,36 +21,36 @@ use crate::config::{Config, LogFormat};
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// The configuration; every key is explained in `config.toml`.
+    /// The configuration file; `config.toml` explains every key.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves the shop until it is told to stop (Ctrl-C, SIGTERM).
+    /// Serves the shop until Ctrl-C or SIGTERM.
     Serve,
-    /// Proves from the database that nothing was oversold, lost or doubled; exit code 1 and the offending rows if not.
+    /// Proves from the database that nothing was oversold, lost or duplicated; exit code 1 with the offending rows if not.
     Audit,
-    /// Brings the database to the schema of this binary, and ends.
+    /// Migrates the database to the schema of this binary.
     Migrate,
-    /// Visits a shop as many customers do, measures honestly, and compares what they saw with what the shop says.
+    /// Generates load like many customers, measures it, and compares the answers with the state of the shop.
     #[command(subcommand)]
     Load(load::Load),
-    /// Flash sales: plan, watch and steer them at a running engine.
+    /// Plans, watches and controls flash sales at a running engine.
     #[command(subcommand)]
     Sale(sale::Sale),
-    /// Members of staff, who run the shop.
+    /// Manages staff accounts.
     #[command(subcommand)]
     Staff(Staff),
-    /// Customers, for tests.
+    /// Creates customers for load tests.
     #[command(subcommand)]
     Customers(Customers),
 }
 
 #[derive(Debug, Subcommand)]
 enum Staff {
-    /// Makes an account of staff in the configured database, and tells its password once.
+    /// Creates a staff account in the configured database and prints its password once.
     Create(CreateStaff),
 }
 
@@ -58,10 +58,10 @@ enum Staff {
 struct CreateStaff {
     /// The address to sign in with.
     email: String,
-    /// What others call them.
+    /// The name of the person.
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// An administrator.
+    /// Creates an administrator instead.
     #[arg(long)]
     admin: bool,
 }
@@ -74,10 +74,10 @@ enum Customers {
 
 #[derive(Debug, Args)]
 struct CreateCustomers {
-    /// How many, 1 to 100,000.
+    /// The number of customers, 1 to 100,000.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
-    /// Where their access tokens go, one a line; the file is readable by its owner only.
+    /// The file for their access tokens, one per line; only its owner can read it.
     #[arg(long, value_name = "FILE")]
     tokens: PathBuf,
 }

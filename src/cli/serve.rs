@@ -13,10 +13,10 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     tokio::pin!(starting);
     let mut engine = tokio::select! {
         started = &mut starting => started?,
-        // Whoever asks to stop while the engine is starting gets an engine that stops when it has started: PostgreSQL
-        // and the seed are never left half-way.
+        // An engine that is asked to stop while it starts finishes the start first, so that PostgreSQL and the seed are
+        // never interrupted.
         () = either(&mut interrupt, &mut terminate) => {
-            tracing::info!("asked to stop while starting");
+            tracing::info!("asked to stop while starting; the engine stops when it has started");
             starting.await?.stop().await?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -1,18 +1,18 @@
-//! The dry run's actor: answers at once, and lets runs go on by themselves.
+//! The dry run's actor: answers at once; runs go on in the background.
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 
 use super::error::DryRunError;
 use super::messages::*;
-use super::office::Office;
+use super::service::DryRuns;
 
 pub struct DryRunActor {
-    office: Office,
+    runs: DryRuns,
 }
 
 impl DryRunActor {
-    pub fn new(office: Office) -> Self {
-        Self { office }
+    pub fn new(runs: DryRuns) -> Self {
+        Self { runs }
     }
 }
 
@@ -24,8 +24,8 @@ impl Handler<StartDryRun> for DryRunActor {
     type Result = ResponseFuture<Result<(), DryRunError>>;
 
     fn handle(&mut self, wanted: StartDryRun, _: &mut Context<Self>) -> Self::Result {
-        let office = self.office.clone();
-        Box::pin(async move { office.start(wanted).await })
+        let runs = self.runs.clone();
+        Box::pin(async move { runs.start(wanted).await })
     }
 }
 
@@ -33,7 +33,7 @@ impl Handler<GetDryRun> for DryRunActor {
     type Result = ResponseFuture<Result<DryRun, DryRunError>>;
 
     fn handle(&mut self, GetDryRun { sale }: GetDryRun, _: &mut Context<Self>) -> Self::Result {
-        let office = self.office.clone();
-        Box::pin(async move { office.find(sale).await })
+        let runs = self.runs.clone();
+        Box::pin(async move { runs.find(sale).await })
     }
 }

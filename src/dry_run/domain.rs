@@ -1,4 +1,4 @@
-//! The dry run as the engine wires it: what it answers, what it asks of others, and how it starts and drains.
+//! The dry run's contract and wiring: what it answers, what it asks of other domains, how it starts and drains.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use actix_rt::Arbiter;
 use super::actor::DryRunActor;
 use super::error::DryRunError;
 use super::messages::*;
-use super::office::Office;
-use super::stage::OpenShop;
+use super::service::DryRuns;
+use super::shadow_shop::OpenShop;
 use crate::actors::catalog::{AddProduct, CatalogPorts, QuoteSkus};
 use crate::actors::inventory::{InventoryPorts, ReceiveStock, TrackSku};
 use crate::actors::orders::{OrdersPorts, PlaceOrder, RecordPayment};
@@ -29,7 +29,7 @@ contract! {
 }
 
 needs! {
-    /// What the dry run asks of the shop; it changes nothing there.
+    /// What the dry run asks of the real shop; it only reads.
     pub struct DryRunNeeds {
         catalog: CatalogPorts {
             quote_skus: QuoteSkus,
@@ -43,7 +43,7 @@ needs! {
 }
 
 needs! {
-    /// What the dry run asks of the shop that was opened for it.
+    /// What the dry run asks of its shadow shop.
     pub struct ShadowNeeds {
         catalog: CatalogPorts {
             add_product: AddProduct,
@@ -72,11 +72,11 @@ needs! {
 pub struct DryRunDomain {
     pub ports: DryRunPorts,
     actor: Handle<DryRunActor>,
-    office: Office,
+    runs: DryRuns,
 }
 
 impl DryRunDomain {
-    /// Clears up what a run before may have left behind, in the database and in `data_dir`.
+    /// Starts the domain, and removes what an earlier run may have left in the database and in `data_dir`.
     pub fn start(
         host: &Host,
         needs: DryRunNeeds,
@@ -84,18 +84,18 @@ impl DryRunDomain {
         data_dir: PathBuf,
         config: &Config,
     ) -> Self {
-        let office = Office::new(needs, host.database(), open, config);
-        office.clear_up(data_dir);
-        let served = office.clone();
+        let runs = DryRuns::new(needs, host.database(), open, config);
+        runs.clear_up(data_dir);
+        let served = runs.clone();
         let actor = host.supervise("dry runs", &Arbiter::current(), move || DryRunActor::new(served.clone()));
-        Self { ports: DryRunPorts::of(&actor), actor, office }
+        Self { ports: DryRunPorts::of(&actor), actor, runs }
     }
 }
 
 impl Domain for DryRunDomain {
     async fn drain(&self, within: Duration) {
         self.actor.drain(within).await;
-        // The shop of a run takes as long to stop as this one.
-        self.office.stop(2 * within).await;
+        // The shadow shop of a run needs as much time to stop as this one.
+        self.runs.stop(2 * within).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Why a sale is not run dry.
+//! Why a dry run is refused or failed.
 
 use serde_json::{Map, Value, json};
 
@@ -11,18 +11,18 @@ use crate::types::{InvalidValue, SaleId};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DryRunError {
-    #[error("sale {0} was never run dry")]
+    #[error("sale {0} has had no dry run")]
     NeverRun(SaleId),
-    #[error("a sale that is {status} is not run dry any more", status = status.as_str())]
+    #[error("a sale that is {status} has no dry run any more", status = status.as_str())]
     NotInStatus { status: SaleStatus },
     #[error("the sale cannot be run as it is planned")]
     NotValid { findings: Vec<Finding> },
-    /// The machine belongs to its buyers.
+    /// A sale needs the machine for its buyers.
     #[error("{name:?} is on, or is armed before a dry run would have ended")]
     SaleIsOn { name: String },
     #[error("another dry run is under way")]
     Busy,
-    #[error("no database could be made for the dry run: {0}")]
+    #[error("no database could be created for the dry run: {0}")]
     NoDatabase(String),
     #[error("the dry run is defective: {0}")]
     Broken(String),
@@ -55,7 +55,7 @@ impl From<tokio_postgres::Error> for DryRunError {
 }
 
 impl DryRunError {
-    /// The error of somebody else, which speaks for itself.
+    /// The error of another domain, which has its own kind, code and details.
     fn inner(&self) -> Option<&dyn Fault> {
         match self {
             Self::Invalid(error) => Some(error),

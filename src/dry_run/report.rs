@@ -1,4 +1,4 @@
-//! What a dry run found out.
+//! The result of a dry run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,60 +9,60 @@ use utoipa::ToSchema;
 
 use crate::types::Sku;
 
-/// What was found out.
+/// The result of a dry run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     pub crowd: CrowdSize,
     pub sale: Course,
     pub machine: Machine,
-    /// Where the shop of the run did not add up afterwards; nothing, if all is well.
+    /// Contradictions that the audit of the run's shop found; empty when everything adds up.
     pub contradictions: Vec<Contradiction>,
-    /// What keeps the real sale from being run as it is planned, at this moment.
+    /// What prevents the real sale as it is planned, at this moment.
     pub findings: Vec<PlanFinding>,
     pub untouched: Untouched,
 }
 
 impl Report {
-    /// The shop of the run added up, and the real one is as it was.
+    /// Whether the shop of the run added up, and the real one was not touched.
     pub fn is_clean(&self) -> bool {
         self.contradictions.is_empty() && self.untouched.is_untouched
     }
 }
 
-/// How the sale would go.
+/// The course of the sale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Course {
-    /// From the opening until everybody had bought or given up, or the time was over.
+    /// From the opening until all customers had bought or given up, or the time was over.
     pub open_seconds: f64,
-    /// When the last piece of all was held or sold; null where it can't be told.
+    /// When the last piece was held or sold; null where it cannot be predicted.
     #[schema(required)]
     pub sells_out_in_seconds: Option<f64>,
-    /// It did sell out; otherwise it is reckoned from the pace of the second half.
+    /// Whether it did sell out; otherwise the time is predicted from the rate of the second half.
     pub is_sold_out: bool,
     /// In the order of the plan.
     pub items: Vec<ItemOutcome>,
     pub orders: Orders,
-    /// The most refused first.
+    /// The most frequent first.
     pub refusals: Vec<RefusalOutcome>,
-    /// What was neither placed nor refused, by its code: the machine had too much to do, for example.
+    /// Requests that failed, by code: the machine was overloaded, for example.
     pub failures: BTreeMap<String, u64>,
-    /// Of placed orders, from asking to their being durable.
+    /// Of placed orders, from the request until the order is durable.
     #[schema(required)]
     pub latency: Option<Latency>,
     /// Null without a waiting room.
     #[schema(required)]
     pub queue: Option<QueueOutcome>,
-    /// What happened in each second after the opening.
+    /// Orders and refusals in each second after the opening.
     pub seconds: Vec<Second>,
 }
 
-/// Who came.
+/// The customers of a dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CrowdSize {
     pub customers: u32,
-    /// For how long the sale is open, at most.
+    /// The longest time for which the sale is open.
     pub seconds: u32,
-    /// Questions that they ask at the same time.
+    /// Requests that they make at the same time.
     pub at_once: u32,
 }
 
@@ -72,10 +72,10 @@ pub struct ItemOutcome {
     /// Pieces.
     pub allotment: i64,
     pub sold: i64,
-    /// By slips that were not paid.
+    /// For konbini slips that were not paid.
     pub held: i64,
     pub remaining: i64,
-    /// As of the whole sale.
+    /// As for the whole sale.
     #[schema(required)]
     pub sells_out_in_seconds: Option<f64>,
     pub is_sold_out: bool,
@@ -92,16 +92,16 @@ pub struct Orders {
     pub refusals_most_per_second: u64,
 }
 
-/// Who was refused why.
+/// Refusals by reason and kind of customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusalOutcome {
-    /// The code of the refusal: the gate, for example `limit-reached`.
+    /// The code of the refusal, for example `limit-reached`.
     #[schema(example = "limit-reached")]
     pub gate: String,
     /// `early` (came before the opening), `greedy` (wanted more than the limit), `konbini` or `card`.
     #[schema(example = "greedy")]
     pub customers_of: String,
-    /// How many of them.
+    /// The number of customers of that kind.
     pub customers: u64,
     pub refusals: u64,
 }
@@ -119,11 +119,11 @@ pub struct Latency {
 pub struct QueueOutcome {
     pub joined: u64,
     pub admitted: u64,
-    /// Told that it was sold out, or over, before they were let in.
+    /// Told that the sale was sold out or over before they were admitted.
     pub turned_away: u64,
     /// Still waiting at the end of the run.
     pub waiting: u64,
-    /// From the opening, or from joining after it, in seconds.
+    /// In seconds, from the opening or from joining after it.
     #[schema(required)]
     pub median_wait_seconds: Option<f64>,
 }
@@ -134,8 +134,8 @@ pub struct Second {
     pub refused: u64,
 }
 
-/// What the machine takes where neither stock nor limits end it: orders of the same SKUs' number, through the gates of a
-/// sale without a waiting room. What HTTP costs comes on top.
+/// The orders that the machine takes when neither stock nor limits end them: on as many SKUs as the plan has, with the
+/// checks of a sale without a waiting room. HTTP is not included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Machine {
     pub orders_per_second: f64,
@@ -159,10 +159,10 @@ pub struct PlanFinding {
     pub problem: String,
 }
 
-/// Whether the shop is as it was.
+/// Whether the real shop was left untouched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Untouched {
-    /// No row of the shop is of the run, and what its stock did in the meantime was its own business.
+    /// The shop has no row of the run, and its ledger explains every change of its stock.
     pub is_untouched: bool,
     /// Rows of the shop that name a customer or a sale of the run.
     pub traces: i64,
@@ -177,7 +177,7 @@ pub struct ItemUntouched {
     pub before: Option<StockFigures>,
     #[schema(required)]
     pub after: Option<StockFigures>,
-    /// What changed in between stands in the shop's ledger.
+    /// The shop's ledger explains what changed in between.
     pub is_explained: bool,
 }
 
@@ -187,12 +187,12 @@ pub struct StockFigures {
     pub on_hand: i64,
     pub reserved: i64,
     pub allotted: i64,
-    /// Counts its movements.
+    /// The number of its movements.
     pub version: i64,
 }
 
 impl Untouched {
-    /// What was sold or received meanwhile is the shop's own business, as far as its ledger explains it.
+    /// Sales and receipts of the shop itself during the run are in its ledger and count as explained.
     pub(super) fn of(
         traces: i64,
         skus: impl IntoIterator<Item = Sku>,
@@ -228,7 +228,7 @@ impl StockFigures {
 }
 
 impl Latency {
-    /// From a histogram of microseconds; nothing when it is empty.
+    /// From a histogram of microseconds; `None` when it is empty.
     pub(super) fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let milliseconds = |microseconds: u64| microseconds as f64 / 1_000.0;
         let at = |quantile| milliseconds(histogram.value_at_quantile(quantile));
@@ -241,22 +241,23 @@ impl Latency {
     }
 }
 
-/// A SKU of the sale, as it was at some time after the opening.
+/// The pieces of a SKU that were taken at some time after the opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct StockSample {
     pub after: Duration,
     /// Held or sold.
     pub pieces: i64,
 }
 
-/// When a SKU sells out, by how it went: measured where it did, or else at the pace of the second half of the time.
-pub(super) fn sells_out(allotment: i64, course: &[Taken]) -> (Option<f64>, bool) {
-    if let Some(taken) = course.iter().find(|taken| taken.pieces >= allotment) {
-        return (Some(taken.after.as_secs_f64()), true);
+/// The seconds until a SKU sells out, and whether it did: measured where it did, else predicted from the rate of the
+/// second half of the time.
+pub(super) fn sells_out(allotment: i64, samples: &[StockSample]) -> (Option<f64>, bool) {
+    if let Some(sold_out) = samples.iter().find(|sample| sample.pieces >= allotment) {
+        return (Some(sold_out.after.as_secs_f64()), true);
     }
     let predicted = || {
-        let last = course.last()?;
-        let half = course.iter().find(|taken| taken.after * 2 >= last.after)?;
+        let last = samples.last()?;
+        let half = samples.iter().find(|sample| sample.after * 2 >= last.after)?;
         let (pieces, seconds) = (last.pieces - half.pieces, (last.after - half.after).as_secs_f64());
         (pieces > 0 && seconds > 0.0).then(|| {
             let rate = pieces as f64 / seconds;
@@ -270,21 +271,24 @@ pub(super) fn sells_out(allotment: i64, course: &[Taken]) -> (Option<f64>, bool)
 mod tests {
     use super::*;
 
-    fn course(taken: &[(u64, i64)]) -> Vec<Taken> {
-        taken.iter().map(|&(after, pieces)| Taken { after: Duration::from_secs(after), pieces }).collect()
+    fn samples(taken: &[(u64, i64)]) -> Vec<StockSample> {
+        taken
+            .iter()
+            .map(|&(after, pieces)| StockSample { after: Duration::from_secs(after), pieces })
+            .collect()
     }
 
     #[test]
-    fn what_sold_out_is_measured_and_what_did_not_is_reckoned_from_its_pace() {
-        assert_eq!(sells_out(100, &course(&[(1, 60), (2, 100), (3, 100)])), (Some(2.0), true));
+    fn a_sold_out_time_is_measured_or_predicted_from_the_rate() {
+        assert_eq!(sells_out(100, &samples(&[(1, 60), (2, 100), (3, 100)])), (Some(2.0), true));
         // Ten a second in the second half: 50 more take five seconds more.
-        assert_eq!(sells_out(100, &course(&[(0, 0), (2, 30), (4, 50)])), (Some(9.0), false));
-        assert_eq!(sells_out(100, &course(&[(0, 0), (2, 30), (4, 30)])), (None, false));
+        assert_eq!(sells_out(100, &samples(&[(0, 0), (2, 30), (4, 50)])), (Some(9.0), false));
+        assert_eq!(sells_out(100, &samples(&[(0, 0), (2, 30), (4, 30)])), (None, false));
         assert_eq!(sells_out(100, &[]), (None, false));
     }
 
     #[test]
-    fn the_shop_is_untouched_unless_a_trace_or_a_change_without_a_movement_is_found() {
+    fn a_trace_or_a_change_without_a_movement_means_the_shop_was_touched() {
         let lamp: Sku = "LAMP".parse().unwrap();
         let stock = |on_hand, version| {
             BTreeMap::from([(lamp.clone(), StockFigures { on_hand, reserved: 0, allotted: 0, version })])

@@ -1,4 +1,4 @@
-//! What came of dry runs, and what the shop looks like before and after one.
+//! Keeps the results of dry runs, and reads the shop's stock before and after one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::report::{Report, StockFigures};
 use crate::storage::{Database, StorageError};
 use crate::types::{CustomerId, SaleId, Sku};
 
-/// What stands for the outcome of a run while it is under way, and for ever if the engine ends before it.
-const BROKE_OFF: &str = "the engine ended in the middle of it";
+/// The stored failure of a run until its result is stored, and for good if the engine ends before it.
+const INTERRUPTED: &str = "the engine ended in the middle of it";
 
-/// How long the shop's tables may take to be gone through.
+/// How long the search for traces in the shop's tables may take.
 const COUNTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Cheap to clone.
@@ -30,7 +30,7 @@ impl DryRunStore {
         Self { database }
     }
 
-    /// Keeps that a run begins, as one that broke off until it is told otherwise; answers with its number.
+    /// Stores that a run begins, as interrupted until its result is stored; answers with its number.
     pub(super) async fn insert_run(
         &self,
         wanted: &StartDryRun,
@@ -40,12 +40,12 @@ impl DryRunStore {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(include_str!("../../sql/dry_runs/insert_run.sql")).await?;
         let row = connection
-            .query_one(&statement, &[&sale.uuid(), &by.uuid(), reason, &started_at, &BROKE_OFF])
+            .query_one(&statement, &[&sale.uuid(), &by.uuid(), reason, &started_at, &INTERRUPTED])
             .await?;
         Ok(row.get("position"))
     }
 
-    /// Keeps what came of a run.
+    /// Stores the result of a run.
     pub(super) async fn end_run(
         &self,
         number: i64,
@@ -86,7 +86,7 @@ impl DryRunStore {
         }))
     }
 
-    /// What the shop has of the SKUs; those that it does not count are left out.
+    /// The shop's stock of the SKUs; those that it does not track are left out.
     pub(super) async fn list_stock(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, StockFigures>, DryRunError> {
         let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
         let connection = self.database.connection().await?;
@@ -94,7 +94,7 @@ impl DryRunStore {
         connection.query(&statement, &[&names]).await?.iter().map(figures_from).collect()
     }
 
-    /// What the shop's ledger says happened to the SKUs since they had these figures.
+    /// The sums of the shop's movements of the SKUs since these figures.
     pub(super) async fn sum_movements(
         &self,
         since: &BTreeMap<Sku, StockFigures>,
@@ -107,7 +107,7 @@ impl DryRunStore {
         connection.query(&statement, &[&names, &versions]).await?.iter().map(figures_from).collect()
     }
 
-    /// Rows of the shop that name one of these sales, a customer within these ids, or the mark of a run.
+    /// The number of rows of the shop that name one of these sales, a customer within these ids, or the mark of a run.
     pub(super) async fn count_traces(
         &self,
         sales: &[SaleId],
@@ -116,12 +116,13 @@ impl DryRunStore {
     ) -> Result<i64, DryRunError> {
         let sales: Vec<Uuid> = sales.iter().map(|sale| sale.uuid()).collect();
         let count = async {
-            // It reads more than a statement of the shop does.
+            // It reads whole tables, longer than a pooled statement may run.
             let connection = self.database.connect_unhurried().await?;
             let sql = include_str!("../../sql/dry_runs/count_traces.sql");
             Ok::<_, DryRunError>(connection.query_one(sql, &[&sales, &first, &last, &mark]).await?)
         };
-        let late = |_| StorageError::Unreachable("no answer about traces of a dry run".to_owned());
+        let late =
+            |_| StorageError::Unreachable("the search for traces of a dry run took too long".to_owned());
         let row: Row = tokio::time::timeout(COUNTED_WITHIN, count).await.map_err(late)??;
         Ok(row.get("rows"))
     }

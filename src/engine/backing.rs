@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, milliseconds};
 use crate::storage::embedded::{Cluster, ClusterError, ClusterSettings, Lock, lock_data_dir};
-use crate::storage::{Database, DatabaseLimits, Sole};
+use crate::storage::{Database, DatabaseLimits, EngineLock};
 
 /// The database, and the private cluster that it is in when this process started one.
 pub struct Backing {
@@ -48,7 +48,7 @@ impl Backing {
     }
 
     /// As [`open`](Self::open), but refuses a data directory or a database that another engine serves.
-    pub(super) async fn open_alone(config: &Config) -> anyhow::Result<(Self, Sole)> {
+    pub(super) async fn open_alone(config: &Config) -> anyhow::Result<(Self, EngineLock)> {
         let backing = match Self::configured(config)? {
             Some(backing) => {
                 let (_, lock) = lock_data_dir(&config.storage.data_dir)?;
@@ -56,7 +56,7 @@ impl Backing {
             }
             None => Self::in_cluster(config, Cluster::start(cluster_settings(config)).await?)?,
         };
-        let refused = match Sole::take(&backing.database).await {
+        let refused = match EngineLock::take(&backing.database).await {
             Ok(Some(sole)) => return Ok((backing, sole)),
             Ok(None) => anyhow::anyhow!("another engine serves the database"),
             Err(error) => error.into(),

@@ -24,7 +24,7 @@ use crate::actors::sales::Challenge;
 use crate::config::Config;
 use crate::dry_run::DryRunDomain;
 use crate::http;
-use crate::open_files;
+use crate::rlimit;
 use crate::seed::seed_demo;
 use crate::storage::{Database, migrations};
 
@@ -62,7 +62,7 @@ impl Engine {
     /// listens when all that it needs is there.
     pub async fn start_with(config: Config, extensions: Extensions) -> anyhow::Result<Self> {
         config.check()?;
-        if let Some(most) = open_files::take_all()
+        if let Some(most) = rlimit::raise_open_files()
             && usize::try_from(most).is_ok_and(|most| most < config.http.connections_max)
         {
             let wanted = config.http.connections_max;

@@ -102,7 +102,7 @@ fn ports() -> Ports {
         },
         sales: SalesPorts::refusing(down().into()),
         waiting_room: WaitingRoomPorts::refusing(down().into()),
-        audit: AuditPorts { get_light: fake(|_| Ok(None)), ..AuditPorts::refusing(down().into()) },
+        audit: AuditPorts { get_audit_status: fake(|_| Ok(None)), ..AuditPorts::refusing(down().into()) },
         dry_runs: DryRunPorts::refusing(DryRunError::Busy),
     }
 }

@@ -1,4 +1,4 @@
-//! Where PostgreSQL is and how to talk to it: a pool for reads and small writes, one connection for each journal lane.
+//! Connections to one PostgreSQL database: a pool for reads and small writes, and one connection for each journal lane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use super::StorageError;
 
 /// A connection of one owner, with its prepared statements.
 pub type Connection = ClientWrapper;
-/// A connection lent by the pool.
+/// A connection from the pool, returned to it when dropped.
 pub type PooledConnection = deadpool_postgres::Client;
-/// A transaction on it; it is undone unless it is committed.
+/// A transaction on a pooled connection; rolled back unless it is committed.
 pub type Transaction<'a> = deadpool_postgres::Transaction<'a>;
 
-/// How long a silent connection over TCP is believed in.
+/// The interval of TCP keepalives.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The bounds of a database.
 #[derive(Debug, Clone, Copy)]
 pub struct DatabaseLimits {
-    /// Connections in the pool, beside those of the journal lanes.
+    /// Connections in the pool, in addition to those of the journal lanes.
     pub connections_max: usize,
     /// How long a caller waits for a connection.
     pub connect_within: Duration,
@@ -43,7 +43,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Does not connect yet: the first caller does.
+    /// Does not connect; the first use does.
     pub fn new(config: Config, limits: DatabaseLimits) -> Result<Self, StorageError> {
         let pooled = shop_settings(&config, limits.connect_within, limits.statement_within);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -63,7 +63,7 @@ impl Database {
         Ok(Self { config: Arc::new(config), pool, limits })
     }
 
-    /// Another database of the same server, within the same bounds.
+    /// Another database of the same server, with the same limits.
     pub(super) fn beside(&self, name: &str) -> Result<Self, StorageError> {
         let mut config = Config::clone(&self.config);
         config.dbname(name);
@@ -75,9 +75,9 @@ impl Database {
         Ok(self.pool.get().await?)
     }
 
-    /// Opens every connection that the pool may have, so that nobody waits for one to be opened later.
+    /// Opens every connection that the pool may have, so that no caller waits for one later.
     pub async fn open_pool(&self) -> Result<(), StorageError> {
-        /// Those that others have at the moment are open.
+        /// Connections that are in use at the moment are open already.
         const FREE_WITHIN: Duration = Duration::from_millis(100);
         let status = self.pool.status();
         let in_use = status.size.saturating_sub(status.available);
@@ -92,12 +92,12 @@ impl Database {
         Ok(())
     }
 
-    /// A connection of its own for a journal lane, whose statements PostgreSQL ends after `statement_within`.
+    /// A connection outside the pool for a journal lane; PostgreSQL ends its statements after `statement_within`.
     pub async fn connect_lane(&self, statement_within: Duration) -> Result<Connection, StorageError> {
         self.connect(shop_settings(&self.config, self.limits.connect_within, statement_within)).await
     }
 
-    /// A connection of its own for work on whole tables, which takes as long as it takes: migrations, the audit.
+    /// A connection outside the pool without a statement timeout, for work on whole tables: migrations, the audit.
     pub async fn connect_unhurried(&self) -> Result<Connection, StorageError> {
         let mut config = Config::clone(&self.config);
         config.connect_timeout(self.limits.connect_within).application_name("shobai");
@@ -121,14 +121,14 @@ impl Database {
         }
     }
 
-    /// Whether PostgreSQL answers at this moment.
+    /// Checks that PostgreSQL answers.
     pub async fn ping(&self) -> Result<(), StorageError> {
         let connection = self.connection().await?;
         connection.simple_query("select 1").await?;
         Ok(())
     }
 
-    /// Connections of the pool: all, and those that nobody uses.
+    /// Connections of the pool: all, and the idle ones.
     pub fn pool_size(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size, status.available)
@@ -139,18 +139,18 @@ impl Database {
     }
 }
 
-/// How the shop's own statements run.
+/// The settings of connections for the shop's own statements.
 fn shop_settings(config: &Config, connect_within: Duration, statement_within: Duration) -> Config {
     let settings = [
         format!("statement_timeout={}", statement_within.as_millis()),
-        // Tells the database that stock is moved by the journal and not by hand.
+        // Tells the database that the journal moves the stock, and not an operator by hand.
         "shobai.journal=on".to_owned(),
         // Statements are prepared once, often while the shop is still empty, and every one of them finds its rows by an
         // index: a plan made for an empty table must not read a full one from end to end.
         "plan_cache_mode=force_generic_plan".to_owned(),
         "enable_seqscan=off".to_owned(),
         "jit=off".to_owned(),
-        // Whatever the role or the database was told: what is answered is on disk.
+        // Overrides the settings of role and database: an answered commit is on disk.
         "synchronous_commit=on".to_owned(),
     ];
     let mut options = config.get_options().unwrap_or_default().to_owned();
@@ -160,7 +160,7 @@ fn shop_settings(config: &Config, connect_within: Duration, statement_within: Du
     }
     let mut config = config.clone();
     config.connect_timeout(connect_within).application_name("shobai").options(options);
-    // A server that vanished without a word is noticed, also by those who only wait for an answer.
+    // Detects a server that vanished, also while an answer is awaited.
     config.tcp_user_timeout(statement_within + connect_within);
     config.keepalives_idle(KEEPALIVE_EVERY).keepalives_interval(KEEPALIVE_EVERY).keepalives_retries(3);
     config

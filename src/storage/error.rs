@@ -1,4 +1,4 @@
-//! What went wrong between the engine and PostgreSQL, told apart by what an actor must do next.
+//! Errors between the engine and PostgreSQL, distinguished by what an actor must do next.
 
 use deadpool_postgres::PoolError;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,10 @@ use crate::error::{Fault, Kind};
 
 #[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum StorageError {
-    /// Rolled back, because a constraint said no.
+    /// Rolled back, because a constraint refused it.
     #[error("the database refused it by {constraint}")]
     Refused { constraint: String },
-    /// Surely nothing happened: there was no connection to send it on.
+    /// Not executed: there was no connection to send it on.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
     /// The connection broke or the deadline passed while the statement was under way.
@@ -38,14 +38,14 @@ impl From<tokio_postgres::Error> for StorageError {
             Some("23") => {
                 StorageError::Refused { constraint: answer.constraint().unwrap_or(state.code()).to_owned() }
             }
-            // The server is starting or full: it did not even look at the statement.
+            // The server is starting or has no free connection: it did not execute the statement.
             _ if *state == SqlState::CANNOT_CONNECT_NOW || *state == SqlState::TOO_MANY_CONNECTIONS => {
                 StorageError::Unreachable(answer.message().to_owned())
             }
-            // Rolled back for a reason that lies outside the statement (a deadlock, a server that only reads, no memory
-            // or locks left): another connection, a moment later, may do better.
+            // Rolled back for a reason outside the statement (a deadlock, a read-only server, no memory or locks left): a
+            // later attempt may succeed.
             Some("25" | "40" | "53" | "55") => StorageError::Unreachable(describe(&error)),
-            // Shutdown and crash may fall between the commit and its answer.
+            // A shutdown or crash may fall between the commit and its answer.
             Some("57" | "08") => StorageError::Unknown(answer.message().to_owned()),
             _ => StorageError::Broken(describe(&error)),
         }

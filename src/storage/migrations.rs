@@ -1,4 +1,4 @@
-//! Brings a database to the schema that this binary was built for, forward only.
+//! Migrates a database to the schema of this binary, forward only.
 
 use super::{Database, StorageError};
 
@@ -6,9 +6,9 @@ mod embedded {
     refinery::embed_migrations!("sql/migrations");
 }
 
-/// Runs what is missing; safe to call by several engines at once, since they wait for each other.
+/// Runs the missing migrations. Safe to call from several processes at once: they wait for each other.
 pub async fn run(database: &Database) -> Result<usize, StorageError> {
-    // Migrations may take longer than a statement of the shop ever should, so they get a connection of their own.
+    // Migrations may take longer than the statement timeout of the pool.
     let mut connection = database.connect_unhurried().await?;
     connection.batch_execute("select pg_advisory_lock(hashtext('shobai migrations'))").await?;
     let report = embedded::migrations::runner()

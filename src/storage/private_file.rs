@@ -1,7 +1,7 @@
-//! Files that only the engine may read: keys made once and kept, and secrets that are replaced as a whole.
+//! Files that only the engine's user may read: keys that are created once, and secrets that are replaced as a whole.
 //!
-//! A reader never sees half a file: contents are written beside it, brought to disk and renamed. Of several engines
-//! that start at once on one directory, one makes the file and the others read what it made.
+//! A reader never sees half a file: the contents are written to a temporary file, synced and renamed. When several engines
+//! start at once on one directory, one creates the file and the others read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 const FOR_OWNER_ONLY: u32 = 0o600;
 const DIRECTORY_FOR_OWNER_ONLY: u32 = 0o700;
 
-/// A private file that cannot be read, made or understood.
+/// A private file cannot be read, created or parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateFileError {
     #[error("{path}: {error}", path = path.display())]
@@ -32,9 +32,9 @@ impl PrivateFileError {
     }
 }
 
-/// Reads the file, or makes it with what `make` returns when there is none.
+/// Reads the file, or creates it with the contents that `make` returns.
 ///
-/// The file's directory is made too, and neither can be entered or read by anybody else.
+/// Creates the file's directory too; both are accessible to the owner only.
 pub fn read_or_create(
     path: &Path,
     make: impl FnOnce() -> Result<SecretString, PrivateFileError>,
@@ -49,7 +49,7 @@ pub fn read_or_create(
         .mode(FOR_OWNER_ONLY)
         .open(&lock_path)
         .map_err(PrivateFileError::io(&lock_path))?;
-    // Held until `lock` is closed, also by a crash.
+    // Held until `lock` is closed, including by a crash.
     lock.lock().map_err(PrivateFileError::io(&lock_path))?;
     match fs::read_to_string(path) {
         Ok(contents) => Ok(contents.into()),
@@ -62,7 +62,7 @@ pub fn read_or_create(
     }
 }
 
-/// Puts the contents in the place of whatever the file held; afterwards they are on disk.
+/// Replaces the file's contents atomically and durably.
 pub fn replace(path: &Path, contents: &SecretString) -> Result<(), PrivateFileError> {
     let directory = directory_of(path);
     fs::create_dir_all(directory).map_err(PrivateFileError::io(directory))?;
@@ -72,7 +72,7 @@ pub fn replace(path: &Path, contents: &SecretString) -> Result<(), PrivateFileEr
     let write = || {
         let mut file =
             OpenOptions::new().create(true).write(true).truncate(true).mode(FOR_OWNER_ONLY).open(&beside)?;
-        // A leftover of a crash keeps the mode it had.
+        // A file that a crash left behind keeps its old mode.
         file.set_permissions(Permissions::from_mode(FOR_OWNER_ONLY))?;
         file.write_all(contents.expose_secret().as_bytes())?;
         file.sync_all()?;
@@ -82,7 +82,7 @@ pub fn replace(path: &Path, contents: &SecretString) -> Result<(), PrivateFileEr
     write().map_err(PrivateFileError::io(path))
 }
 
-/// Removes the file if there is one.
+/// Removes the file if it exists.
 pub fn remove(path: &Path) -> Result<(), PrivateFileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PrivateFileError::io(path)(error)),
@@ -92,7 +92,7 @@ pub fn remove(path: &Path) -> Result<(), PrivateFileError> {
 
 fn make_private_directory(directory: &Path) -> Result<(), PrivateFileError> {
     let make = || {
-        // Only the last directory is private: others may have to pass through those above it.
+        // Only the last directory is private: other users may need to pass through those above it.
         fs::create_dir_all(directory_of(directory))?;
         match DirBuilder::new().mode(DIRECTORY_FOR_OWNER_ONLY).create(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_made_once_and_only_its_owner_can_read_it() {
+    fn a_secret_is_created_once_and_only_its_owner_can_read_it() {
         let base = std::env::temp_dir().join(format!("shobai-{}", uuid::Uuid::now_v7()));
         let path = base.join("keys").join("secret");
 

@@ -1,4 +1,4 @@
-//! A database beside the shop's own, on the same server, for what must not touch the shop: made, used, dropped.
+//! A temporary database on the shop's server, for work that must not touch the shop's own database.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio_postgres::types::ToSql;
 
 use super::{Connection, Database, StorageError};
 
-/// A server that hangs is not waited for any longer.
+/// How long the server may take to create or drop a database.
 const WITHIN: Duration = Duration::from_secs(30);
-/// PostgreSQL cuts longer names off.
+/// PostgreSQL truncates longer names.
 const NAME_BYTES_MAX: usize = 63;
 
-/// An empty database of its own. It is noted in the shop's before it is made: one that is not dropped in order is dropped when
-/// the next one of that name is made, at whatever moment its maker was killed. No other is ever dropped.
+/// An empty database. It is recorded in the shop's database before it is created, so that one that a killed process left
+/// behind is dropped when the next one of that name is created. A database without a record is never dropped.
 pub struct Scratch {
     pub database: Database,
     name: String,
@@ -24,9 +24,9 @@ pub struct Scratch {
 pub enum ScratchError {
     #[error("database {0} is in use")]
     InUse(String),
-    #[error("database {0} is there and was not made for this")]
+    #[error("database {0} exists and was not made for this; remove or rename it")]
     NotOurs(String),
-    #[error("the shop's role may not make a database: it needs createdb")]
+    #[error("the shop's role may not create a database: it needs createdb")]
     NotAllowed,
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -39,26 +39,26 @@ impl From<tokio_postgres::Error> for ScratchError {
 }
 
 impl Scratch {
-    /// Makes the database `<the shop's>_<suffix>`, in place of one that was left behind.
+    /// Creates the database `<the shop's>_<suffix>`, in place of one that was left behind.
     pub async fn make(shop: &Database, suffix: &str) -> Result<Self, ScratchError> {
         in_time(async {
             let connection = shop.connect_unhurried().await?;
             let name = name_beside(&connection, suffix).await?;
             drop_leftover(&connection, &name).await?;
             connection.execute(include_str!("../../sql/storage/insert_scratch.sql"), &[&name]).await?;
-            if let Err(error) = connection.batch_execute(&making(&name)).await {
-                // What PostgreSQL refuses to make is not made; of what is there by now, nobody knows whose it is.
+            if let Err(error) = connection.batch_execute(&creation(&name)).await {
+                // A refused database does not exist; one that exists by now may belong to another process.
                 if error.code().is_some_and(|code| *code != SqlState::DUPLICATE_DATABASE) {
                     forget(&connection, &name).await?;
                 }
-                return Err(told(error, &name));
+                return Err(scratch_error(error, &name));
             }
             Ok(Self { database: shop.beside(&name)?, name, shop: shop.clone() })
         })
         .await
     }
 
-    /// Drops what a process that was killed left behind, if nobody uses it.
+    /// Drops the database that a killed process left behind, unless it is in use.
     pub async fn clean(shop: &Database, suffix: &str) -> Result<(), ScratchError> {
         in_time(async {
             let connection = shop.connect_unhurried().await?;
@@ -68,7 +68,7 @@ impl Scratch {
         .await
     }
 
-    /// Ends whoever still uses it.
+    /// Drops the database and ends its remaining connections.
     pub async fn drop(self) -> Result<(), ScratchError> {
         self.database.close();
         in_time(async {
@@ -87,24 +87,24 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ScratchError>>) -> Resu
 }
 
 async fn drop_leftover(connection: &Connection, name: &str) -> Result<(), ScratchError> {
-    let asked: [&(dyn ToSql + Sync); 2] = [&name, &making(name)];
+    let asked: [&(dyn ToSql + Sync); 2] = [&name, &creation(name)];
     let found = connection.query_one(include_str!("../../sql/storage/find_scratch.sql"), &asked).await?;
     match (found.get("is_there"), found.get("is_ours")) {
-        // For a maker who is gone.
+        // PostgreSQL is still creating it for a process that is gone.
         (false, true) if found.get("is_being_made") => Ok(()),
         (false, true) => forget(connection, name).await,
         (false, false) => Ok(()),
         (true, true) => {
             let statement = format!("drop database if exists {}", quoted(name));
-            connection.batch_execute(&statement).await.map_err(|error| told(error, name))?;
+            connection.batch_execute(&statement).await.map_err(|error| scratch_error(error, name))?;
             forget(connection, name).await
         }
         (true, false) => Err(ScratchError::NotOurs(name.to_owned())),
     }
 }
 
-/// The statement that makes it.
-fn making(name: &str) -> String {
+/// The statement that creates the database.
+fn creation(name: &str) -> String {
     format!("create database {} template template0", quoted(name))
 }
 
@@ -113,7 +113,7 @@ async fn forget(connection: &Connection, name: &str) -> Result<(), ScratchError>
     Ok(())
 }
 
-fn told(error: tokio_postgres::Error, name: &str) -> ScratchError {
+fn scratch_error(error: tokio_postgres::Error, name: &str) -> ScratchError {
     match error.code() {
         Some(code) if *code == SqlState::OBJECT_IN_USE => ScratchError::InUse(name.to_owned()),
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => ScratchError::NotAllowed,
@@ -129,7 +129,7 @@ async fn name_beside(connection: &Connection, suffix: &str) -> Result<String, St
     Ok(format!("{name}_{suffix}"))
 }
 
-/// A name as PostgreSQL takes it whatever is in it.
+/// Quotes a name as an SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_name_whatever_is_in_it() {
+    fn a_quoted_name_is_one_identifier() {
         assert_eq!(quoted("shop_dry_run"), "\"shop_dry_run\"");
         assert_eq!(quoted("a\"; drop database b"), "\"a\"\"; drop database b\"");
     }

@@ -59,7 +59,7 @@ async fn broken_by(engine: &TestEngine, hand: &str) -> Vec<(&'static str, String
     assert_eq!(engine.audit().await, [], "before {hand}");
     engine.by_hand(hand).await;
     let findings = engine.audit().await.into_iter();
-    findings.map(|Finding { claim, subject, .. }| (claim, subject)).collect()
+    findings.map(|Finding { claim, subject, .. }| (claim.as_str(), subject)).collect()
 }
 
 #[actix::test]

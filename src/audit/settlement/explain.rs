@@ -1,49 +1,49 @@
-//! Why an order of a sale is as it is: its status, its payment and its reservation have to tell the same story.
+//! Explains the state of an order of a sale: its status, its payment and its reservation must be consistent.
 
-/// What is known of an order.
+/// The recorded state of an order.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told<'a> {
+pub(super) struct OrderFacts<'a> {
     pub status: &'a str,
     pub payment: &'a str,
     /// Its stock has followed its status.
     pub is_settled: bool,
-    /// It changed so short a time ago that its stock may have yet to follow.
+    /// It changed so recently that its stock may still have to follow.
     pub is_recent: bool,
 }
 
-/// What is known of one of its lines.
+/// The recorded state of one of its lines.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ToldLine<'a> {
+pub(super) struct LineFacts<'a> {
     pub sku: &'a str,
     pub quantity: i64,
     pub unit_price: i64,
     pub sale_price: i64,
-    /// Pieces and state of the reservation, and whether it is one of this sale.
+    /// Pieces and state of the reservation, and whether it belongs to this sale.
     pub reservation: Option<(i64, &'a str, bool)>,
 }
 
-/// Whether it is explained, and by what, or what is against it.
-pub(super) fn explain(order: Told<'_>, lines: &[ToldLine<'_>]) -> (bool, String) {
+/// Whether the state is explained, with the reason or the contradiction.
+pub(super) fn explain(order: OrderFacts<'_>, lines: &[LineFacts<'_>]) -> (bool, String) {
     match contradiction(order, lines) {
         Some(contradiction) => (false, contradiction),
         None => (true, reason(order, lines).to_owned()),
     }
 }
 
-fn is_behind(order: Told<'_>) -> bool {
+fn is_behind(order: OrderFacts<'_>) -> bool {
     !order.is_settled && order.is_recent
 }
 
-fn contradiction(order: Told<'_>, lines: &[ToldLine<'_>]) -> Option<String> {
+fn contradiction(order: OrderFacts<'_>, lines: &[LineFacts<'_>]) -> Option<String> {
     if lines.is_empty() {
         return Some("it has no line of this sale".to_owned());
     }
     let payments: &[&str] = match order.status {
         "awaiting_payment" => &["pending"],
         "confirmed" => &["captured"],
-        // Paid and given back, or never paid.
+        // Paid and refunded, or never paid.
         "cancelled" => &["cancelled", "refunded"],
-        // Never paid, or paid after its time and given back.
+        // Never paid, or paid too late and refunded.
         "expired" => &["cancelled", "refunded"],
         other => return Some(format!("{other} is not a status of an order")),
     };
@@ -53,8 +53,8 @@ fn contradiction(order: Told<'_>, lines: &[ToldLine<'_>]) -> Option<String> {
     lines.iter().find_map(|line| contradiction_in_line(order, line))
 }
 
-fn contradiction_in_line(order: Told<'_>, line: &ToldLine<'_>) -> Option<String> {
-    let ToldLine { sku, quantity, unit_price, sale_price, reservation } = *line;
+fn contradiction_in_line(order: OrderFacts<'_>, line: &LineFacts<'_>) -> Option<String> {
+    let LineFacts { sku, quantity, unit_price, sale_price, reservation } = *line;
     if unit_price != sale_price {
         return Some(format!("{sku} was sold at ¥{unit_price}, and its price in the sale is ¥{sale_price}"));
     }
@@ -75,7 +75,7 @@ fn contradiction_in_line(order: Told<'_>, line: &ToldLine<'_>) -> Option<String>
     (!agrees).then(|| format!("the order is {} and its pieces of {sku} are {state}", order.status))
 }
 
-fn reason(order: Told<'_>, lines: &[ToldLine<'_>]) -> &'static str {
+fn reason(order: OrderFacts<'_>, lines: &[LineFacts<'_>]) -> &'static str {
     let all = |states: &[&str]| {
         lines.iter().all(|line| line.reservation.is_some_and(|(_, state, _)| states.contains(&state)))
     };
@@ -95,18 +95,18 @@ fn reason(order: Told<'_>, lines: &[ToldLine<'_>]) -> &'static str {
 mod tests {
     use super::*;
 
-    fn line(state: &str) -> ToldLine<'_> {
+    fn line(state: &str) -> LineFacts<'_> {
         let reservation = Some((2, state, true));
-        ToldLine { sku: "LAMP", quantity: 2, unit_price: 500, sale_price: 500, reservation }
+        LineFacts { sku: "LAMP", quantity: 2, unit_price: 500, sale_price: 500, reservation }
     }
 
     fn is_explained(status: &str, payment: &str, is_settled: bool, is_recent: bool, state: &str) -> bool {
-        explain(Told { status, payment, is_settled, is_recent }, &[line(state)]).0
+        explain(OrderFacts { status, payment, is_settled, is_recent }, &[line(state)]).0
     }
 
     #[test]
-    fn status_payment_and_reservation_tell_one_story() {
-        let told = [
+    fn only_consistent_statuses_payments_and_reservations_are_explained() {
+        let consistent = [
             ("awaiting_payment", "pending", "held"),
             ("confirmed", "captured", "committed"),
             ("cancelled", "cancelled", "released"),
@@ -121,7 +121,7 @@ mod tests {
         for status in ["awaiting_payment", "confirmed", "cancelled", "expired", "lost"] {
             for payment in ["pending", "captured", "cancelled", "refunded"] {
                 for state in ["held", "committed", "released", "expired"] {
-                    let expected = told.contains(&(status, payment, state));
+                    let expected = consistent.contains(&(status, payment, state));
                     for (is_settled, is_recent) in [(true, true), (true, false), (false, false)] {
                         let is = is_explained(status, payment, is_settled, is_recent, state);
                         assert_eq!(is, expected, "{status} {payment} {state}");
@@ -129,7 +129,7 @@ mod tests {
                 }
             }
         }
-        // For a moment the stock may have yet to follow.
+        // Shortly after a change the stock may still have to follow.
         assert!(is_explained("confirmed", "captured", false, true, "held"));
         assert!(is_explained("cancelled", "refunded", false, true, "committed"));
         assert!(!is_explained("awaiting_payment", "pending", false, true, "released"));
@@ -137,17 +137,18 @@ mod tests {
 
     #[test]
     fn a_line_without_its_pieces_or_at_another_price_is_not_explained() {
-        let paid = Told { status: "confirmed", payment: "captured", is_settled: true, is_recent: false };
+        let paid =
+            OrderFacts { status: "confirmed", payment: "captured", is_settled: true, is_recent: false };
         let sold = line("committed");
-        for (lines, said) in [
+        for (lines, expected) in [
             (vec![], "no line"),
-            (vec![sold, ToldLine { reservation: None, ..sold }], "nothing was set aside"),
-            (vec![ToldLine { quantity: 3, ..sold }], "3 of LAMP were ordered and 2 set aside"),
-            (vec![ToldLine { unit_price: 400, ..sold }], "¥400"),
-            (vec![ToldLine { reservation: Some((2, "committed", false)), ..sold }], "other stock"),
+            (vec![sold, LineFacts { reservation: None, ..sold }], "nothing was set aside"),
+            (vec![LineFacts { quantity: 3, ..sold }], "3 of LAMP were ordered and 2 set aside"),
+            (vec![LineFacts { unit_price: 400, ..sold }], "¥400"),
+            (vec![LineFacts { reservation: Some((2, "committed", false)), ..sold }], "other stock"),
         ] {
             let (is_explained, reason) = explain(paid, &lines);
-            assert!(!is_explained && reason.contains(said), "{reason}");
+            assert!(!is_explained && reason.contains(expected), "{reason}");
         }
     }
 }

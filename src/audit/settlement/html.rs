@@ -1,15 +1,15 @@
-//! A settlement as one page that can be printed and asks nobody for anything.
+//! A settlement as one printable page without scripts or external resources.
 
 use askama::Template;
 use jiff::Timestamp;
 use jiff::tz::{self, TimeZone};
 
-use super::write::{in_words, states};
-use super::{Sealed, Settlement, Signature, Summary, Tally};
+use super::export::{in_words, states};
+use super::{ChainedRow, Settlement, Signature, Summary, Tally};
 
-/// Rows on the page; all of them are in the JSON and the CSV.
+/// The most rows on the page; the JSON and the CSV have all of them.
 const ROWS_SHOWN: usize = 1_000;
-/// Of what has no explanation, and of orphans.
+/// The most unexplained rows, and the most orphans, on the page.
 const EXAMPLES_SHOWN: usize = 200;
 
 #[derive(Template)]
@@ -18,8 +18,8 @@ struct Page<'a> {
     summary: &'a Summary,
     signature: &'a Signature,
     totals: Vec<(&'static str, Tally)>,
-    unexplained: Vec<&'a Sealed>,
-    rows: &'a [Sealed],
+    unexplained: Vec<&'a ChainedRow>,
+    rows: &'a [ChainedRow],
 }
 
 impl Settlement {
@@ -40,7 +40,7 @@ impl Settlement {
             unexplained: self
                 .rows
                 .iter()
-                .filter(|sealed| !sealed.row.explained)
+                .filter(|chained| !chained.row.explained)
                 .take(EXAMPLES_SHOWN)
                 .collect(),
             rows: &self.rows[..self.rows.len().min(ROWS_SHOWN)],
@@ -50,16 +50,16 @@ impl Settlement {
 }
 
 impl Page<'_> {
-    /// `2026-08-01 12:00:00 UTC (21:00:00 JST)`; the day in Japan too where it is another one.
+    /// `2026-08-01 12:00:00 UTC (21:00:00 JST)`; with the date in Japan where it differs.
     fn time(&self, time: &Timestamp) -> String {
         let utc = time.to_zoned(TimeZone::UTC);
-        // Japan has no summer time.
+        // Japan has no daylight saving time.
         let japan = time.to_zoned(TimeZone::fixed(tz::offset(9)));
         let form = if utc.date() == japan.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         format!("{} UTC ({} JST)", utc.strftime("%Y-%m-%d %H:%M:%S"), japan.strftime(form))
     }
 
-    /// With commas between thousands.
+    /// Groups the digits with commas.
     fn number(&self, number: &i64) -> String {
         let digits = number.unsigned_abs().to_string();
         let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
@@ -75,11 +75,11 @@ impl Page<'_> {
         text
     }
 
-    fn lines(&self, sealed: &Sealed) -> String {
-        in_words(&sealed.row.lines)
+    fn lines(&self, chained: &ChainedRow) -> String {
+        in_words(&chained.row.lines)
     }
 
-    fn reservation(&self, sealed: &Sealed) -> String {
-        states(&sealed.row.lines)
+    fn reservation(&self, chained: &ChainedRow) -> String {
+        states(&chained.row.lines)
     }
 }

@@ -1,14 +1,14 @@
-//! The settlement of a sale: every order of it with a reason why it is as it is, chained, added up and signed.
+//! The settlement of a sale: every order with the reason for its state, chained by hashes, added up and signed.
 //!
-//! It holds no personal data: a customer is a pseudonym that is the same within one sale and another one in the next.
+//! It holds no personal data: a customer appears under a pseudonym that is the same within one sale and differs between sales.
 
+mod builder;
 mod explain;
-mod gather;
+mod export;
 mod html;
 mod queue;
 mod sign;
 mod verify;
-mod write;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,26 +16,26 @@ use sha2::{Digest, Sha256};
 
 use crate::types::{OrderId, SaleId};
 
-pub use gather::Bench;
-pub use queue::{Queue, QueueState, Turn};
+pub use builder::SettlementBuilder;
+pub use queue::{AdmissionGroup, Queue, QueueState};
 pub use sign::{ReportKey, Signature, public_key_id};
 pub use verify::{Verified, VerifyError, verify};
 
-/// The form of the report; another one would be another word.
+/// Names the format of the report; a change of the format changes this text.
 pub const FORMAT: &str = "shobai settlement 2";
 
-/// A settled sale. `rows` are in the order of placing.
+/// A settlement; `rows` are in the order in which the orders were placed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settlement {
     pub summary: Summary,
-    /// Over the summary, which holds the hash of the last row and so stands for all of them.
+    /// Signs the summary, which holds the hash of the last row and thereby covers all rows.
     pub signature: Signature,
-    pub rows: Vec<Sealed>,
+    pub rows: Vec<ChainedRow>,
 }
 
-/// What is signed. It has no floating point numbers and no free JSON, so that its text is the same wherever it is
-/// written: JSON without white space, the members in this order.
+/// The signed part. It has no floating point numbers and no free JSON, so that every writer produces the same text: JSON
+/// without white space, the members in this order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
@@ -45,20 +45,20 @@ pub struct Summary {
     pub history: Vec<HistoryLine>,
     pub skus: Vec<SkuFigures>,
     pub totals: Totals,
-    /// Pieces that are held or sold for no order, longer than it takes to place one.
+    /// Pieces held or sold without an order, for longer than placing an order takes.
     pub reservations_without_order: Vec<Orphan>,
-    /// Pieces of orders that nobody ever set aside.
+    /// Pieces of orders that were never reserved.
     pub lines_without_reservation: Vec<Orphan>,
     pub limit_breaches: Vec<LimitBreach>,
     pub queue: Queue,
-    /// Rows that have no explanation.
+    /// The number of rows without an explanation.
     pub unexplained: u64,
-    /// What does not add up, in words.
+    /// Figures that do not add up, in words.
     pub findings: Vec<String>,
-    /// Nothing of the above was found.
+    /// None of the above was found.
     pub is_clean: bool,
     pub rows: u64,
-    /// Of the last row, in hexadecimal.
+    /// The hash of the last row, in hexadecimal.
     pub head_hash: String,
 }
 
@@ -89,9 +89,9 @@ pub struct HistoryLine {
     pub at: Timestamp,
     pub action: String,
     pub sku: Option<String>,
-    /// The id of a member of staff; nothing: the engine itself.
+    /// The id of a member of staff; `None` for the engine itself.
     pub actor: Option<String>,
-    /// Who wanted it first, where it needed a second operator.
+    /// The operator who proposed it, where it needed a second one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed_by: Option<String>,
     pub reason: String,
@@ -100,7 +100,7 @@ pub struct HistoryLine {
     pub after: String,
 }
 
-/// Pieces of one SKU: the plan, the stock's own account of the sale's part, and what the orders make of it.
+/// Pieces of one SKU: the plan, the sale's allotment according to stock and reservations, and the sums of the orders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SkuFigures {
@@ -108,16 +108,16 @@ pub struct SkuFigures {
     pub price: i64,
     pub planned: i64,
     pub allotment: i64,
-    /// In reservations.
+    /// Sold and held: in reservations.
     pub sold: i64,
     pub held: i64,
-    /// Given back to general stock.
+    /// Returned to general stock.
     pub returned: i64,
     pub remaining: i64,
     /// Sold or held for an order that is being placed or has just ended; negative where an order was paid so late that its
-    /// pieces are being taken anew.
+    /// pieces are being reserved again.
     pub on_the_way: i64,
-    /// In orders.
+    /// Accepted and the following: in orders.
     pub accepted: i64,
     pub paid: i64,
     pub open: i64,
@@ -130,7 +130,7 @@ pub struct SkuFigures {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Totals {
-    /// Placed, whatever became of them: paid + open + cancelled + expired.
+    /// All that were placed: paid + open + cancelled + expired.
     pub accepted: Tally,
     pub paid: Tally,
     pub open: Tally,
@@ -144,41 +144,41 @@ pub struct Totals {
 #[serde(deny_unknown_fields)]
 pub struct Tally {
     pub orders: i64,
-    /// Of the sale's SKUs.
+    /// Pieces of the sale's SKUs.
     pub pieces: i64,
-    /// Yen for them, tax included.
+    /// Their price in yen, tax included.
     pub amount: i64,
 }
 
-/// Pieces that one side knows and the other does not.
+/// Pieces that only the reservations or only the orders know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orphan {
-    /// Of the order, and so of its reservation.
+    /// The id of the order and of its reservation.
     pub order: OrderId,
     pub sku: String,
     pub pieces: i64,
-    /// Of the reservation or the order that is there.
+    /// The state of the one that exists.
     pub state: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitBreach {
-    /// As in the rows where it is a customer's account.
+    /// The pseudonym of the account, as in the rows, or of the device or card.
     pub claimant: String,
     pub kind: String,
     pub pieces: i64,
     pub limit: i64,
 }
 
-/// A row with its place in the chain.
+/// A row with its hash in the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sealed {
+pub struct ChainedRow {
     pub row: Row,
-    /// SHA-256 of the hash before (its 32 bytes; for the first row SHA-256 of the sale's id) and the row's JSON without
-    /// white space, in hexadecimal.
+    /// SHA-256 of the previous hash (32 bytes; SHA-256 of the sale's id for the first row) followed by the row's JSON
+    /// without white space, in hexadecimal.
     pub hash: String,
 }
 
@@ -189,9 +189,9 @@ pub struct Row {
     /// From 1.
     pub position: u64,
     pub order: OrderId,
-    /// The number that people read to each other.
+    /// The order number that people use.
     pub number: String,
-    /// The first 12 digits of SHA-256 of the sale's id and the customer's, in hexadecimal.
+    /// The pseudonym: the first 12 hexadecimal digits of SHA-256 of the sale's id followed by the customer's.
     pub customer: String,
     pub placed_at: Timestamp,
     pub lines: Vec<Line>,
@@ -210,7 +210,7 @@ pub struct Line {
     pub sku: String,
     pub quantity: i64,
     pub unit_price: i64,
-    /// The state of its reservation; nothing: there is none.
+    /// The state of its reservation; `None` when there is none.
     pub reservation: Option<String>,
 }
 
@@ -219,7 +219,7 @@ impl Row {
         self.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.quantity))
     }
 
-    /// The one of these that is its status's.
+    /// The argument that belongs to the row's status.
     fn of_status<T>(&self, paid: T, open: T, cancelled: T, expired: T) -> Option<T> {
         match self.status.as_str() {
             "confirmed" => Some(paid),
@@ -231,7 +231,7 @@ impl Row {
     }
 }
 
-/// Yen for the lines; nothing where it is more than can be counted.
+/// The price of the lines in yen; `None` on overflow.
 fn amount_of(lines: &[Line]) -> Option<i64> {
     lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.quantity.checked_mul(line.unit_price)?))
 }
@@ -246,17 +246,16 @@ impl Tally {
     }
 }
 
-/// Adds rows up; the same way when a report is made and when it is verified.
+/// The sums over the rows, computed in the same way when a report is built and when it is verified.
 #[derive(Debug, Clone, Default)]
-struct Sums {
+struct RowTotals {
     totals: Totals,
     unexplained: u64,
     lines_without_reservation: Vec<Orphan>,
 }
 
-impl Sums {
-    /// `figures` are those of the row's SKUs among others; a SKU that is not there is left out. Nothing where a sum is more
-    /// than can be counted.
+impl RowTotals {
+    /// Adds a row to the totals and to the figures of its SKUs; a SKU without figures is left out. `None` on overflow.
     fn add(&mut self, row: &Row, figures: &mut [SkuFigures]) -> Option<()> {
         let (pieces, amount) = (row.pieces()?, row.amount);
         let is_refunded = row.payment_status == "refunded";
@@ -287,15 +286,15 @@ impl Sums {
 }
 
 impl SkuFigures {
-    /// The same before any order was counted.
+    /// The same figures with the sums of the orders at zero.
     fn without_orders(&self) -> Self {
         Self { accepted: 0, paid: 0, open: 0, cancelled: 0, expired: 0, refunded: 0, ..self.clone() }
     }
 
-    /// What does not add up, in words.
+    /// Figures that do not add up, in words.
     fn findings(&self) -> Vec<String> {
         let Self { sku, allotment, sold, held, returned, remaining, on_the_way, paid, open, .. } = self;
-        // Wide enough for any figures that a report may have been given.
+        // A report under verification may hold any figures, so the sums are wider than the figures.
         let sum = |figures: &[&i64]| figures.iter().map(|figure| i128::from(**figure)).sum::<i128>();
         let mut found = Vec::new();
         if sum(&[sold, held, returned, remaining]) != i128::from(*allotment) {
@@ -315,13 +314,13 @@ impl SkuFigures {
 }
 
 impl Summary {
-    /// What its figures and its queue say against themselves.
+    /// The contradictions within its figures and its queue.
     fn found(&self) -> Vec<String> {
         let of_skus = self.skus.iter().flat_map(SkuFigures::findings);
         of_skus.chain(self.queue.findings(&self.sale)).collect()
     }
 
-    fn has_nothing_against_it(&self) -> bool {
+    fn adds_up(&self) -> bool {
         self.unexplained == 0
             && self.findings.is_empty()
             && self.reservations_without_order.is_empty()
@@ -330,18 +329,10 @@ impl Summary {
     }
 }
 
-/// The name of somebody in the report of one sale.
+/// A pseudonym for the report of one sale.
 fn pseudonym(sale: SaleId, name: &str) -> String {
     let hash = Sha256::new().chain_update(sale.to_string()).chain_update(name).finalize();
-    hexadecimal(&hash[..6])
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&hash[..6])
 }
 
 #[cfg(test)]

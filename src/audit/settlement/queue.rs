@@ -1,4 +1,4 @@
-//! Whether those who waited were let in as they stood: as the published draw put them, and behind them by their numbers.
+//! Checks that tickets were admitted in their order: the order of the published draw, then the later tickets by number.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use super::SalePlan;
 use crate::actors::sales::{PublishedDraw, TicketNumber};
 
-/// Who waited for a sale, and in which order they were let in.
+/// The tickets of a sale, and the order in which they were admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
     pub states: Vec<QueueState>,
-    /// As it was published; nothing: nobody was drawn.
+    /// The draw as it was published; `None` when there was none.
     pub draw: Option<PublishedDraw>,
-    /// Those who entered are those whom the draw's digest fixed.
+    /// The entries match the digest that the draw published.
     pub entries_fit: bool,
-    /// Everybody as they stood, up to the last one who was let in.
-    pub turns: Vec<Turn>,
+    /// The tickets in their order, up to the last one that was admitted.
+    pub turns: Vec<AdmissionGroup>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,71 +26,75 @@ pub struct QueueState {
     pub entries: i64,
 }
 
-/// Some who stood behind each other and were let in within the same second.
+/// Consecutive tickets that were admitted within the same second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Turn {
-    /// Nothing: nobody let them in, as far as was written down.
+pub struct AdmissionGroup {
+    /// `None` when no admission was recorded.
     pub admitted_at: Option<Timestamp>,
-    /// They ordered with an admission all the same: the engine was killed before it wrote down that they were let in.
+    /// They ordered with an admission although none was recorded: the engine was killed before it recorded the admission.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unwritten: bool,
     pub tickets: Vec<TicketNumber>,
 }
 
-/// What was written down of somebody's turn.
+/// What is recorded of a ticket's admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum LetIn {
+pub(super) enum AdmissionRecord {
     Never,
-    /// It was not, though they had an admission.
-    Unwritten,
-    /// To the second.
+    /// Not recorded, although the ticket had an admission.
+    NotRecorded,
+    /// Truncated to the second.
     At(Timestamp),
 }
 
-/// Findings that are told; somebody who was let in too late would make one of everybody behind.
-const TOLD_MAX: usize = 20;
+/// The most findings listed: one ticket that was admitted too late makes a finding of every ticket behind it.
+const FINDINGS_MAX: usize = 20;
 
 impl Queue {
-    /// `entries` are by ascending number.
+    /// `entries` must be sorted by number.
     pub(super) fn new(
         states: Vec<QueueState>,
         draw: Option<PublishedDraw>,
         entries_fit: bool,
-        entries: &[(TicketNumber, LetIn)],
+        entries: &[(TicketNumber, AdmissionRecord)],
     ) -> Self {
-        let turn_of = |number: TicketNumber| {
+        let admission_of = |number: TicketNumber| {
             let found = entries.binary_search_by_key(&number, |(number, _)| *number);
-            found.ok().and_then(|found| entries.get(found)).map_or(LetIn::Never, |(_, turn)| *turn)
+            found
+                .ok()
+                .and_then(|found| entries.get(found))
+                .map_or(AdmissionRecord::Never, |(_, admission)| *admission)
         };
         let drawn: &[TicketNumber] = draw.as_ref().map_or(&[], |draw| &draw.order);
         let mut sorted = drawn.to_vec();
         sorted.sort_unstable();
         let tickets = draw.as_ref().map_or(0, |draw| draw.tickets);
-        // A number of the draw's that is not in its order is nobody's, unless somebody was let in with it.
-        let late = entries.iter().filter(|(number, turn)| {
-            sorted.binary_search(number).is_err() && (number.get() > tickets || *turn != LetIn::Never)
+        // A number of the draw that is missing from its order belongs to no ticket, unless it was admitted.
+        let late = entries.iter().filter(|(number, admission)| {
+            sorted.binary_search(number).is_err()
+                && (number.get() > tickets || *admission != AdmissionRecord::Never)
         });
-        let stood = drawn.iter().map(|number| (*number, turn_of(*number))).chain(late.copied());
-        let mut turns: Vec<(LetIn, Vec<TicketNumber>)> = Vec::new();
-        for (number, turn) in stood {
-            match turns.last_mut() {
-                Some((last, tickets)) if *last == turn => tickets.push(number),
-                _ => turns.push((turn, vec![number])),
+        let in_order = drawn.iter().map(|number| (*number, admission_of(*number))).chain(late.copied());
+        let mut groups: Vec<(AdmissionRecord, Vec<TicketNumber>)> = Vec::new();
+        for (number, admission) in in_order {
+            match groups.last_mut() {
+                Some((last, tickets)) if *last == admission => tickets.push(number),
+                _ => groups.push((admission, vec![number])),
             }
         }
-        // They wait in their order still.
-        turns.pop_if(|(turn, _)| *turn == LetIn::Never);
-        let turns = turns.into_iter().map(|(turn, tickets)| Turn {
-            admitted_at: if let LetIn::At(at) = turn { Some(at) } else { None },
-            is_unwritten: turn == LetIn::Unwritten,
+        // The tickets behind the last admitted one are still waiting.
+        groups.pop_if(|(admission, _)| *admission == AdmissionRecord::Never);
+        let turns = groups.into_iter().map(|(admission, tickets)| AdmissionGroup {
+            admitted_at: if let AdmissionRecord::At(at) = admission { Some(at) } else { None },
+            is_unwritten: admission == AdmissionRecord::NotRecorded,
             tickets,
         });
         let turns = turns.collect();
         Self { states, draw, entries_fit, turns }
     }
 
-    /// What is against the draw and the order of admission, in words; anybody with the report finds the same.
+    /// Contradictions in the draw and in the order of admission, in words; everyone who verifies the report finds the same.
     pub(super) fn findings(&self, sale: &SalePlan) -> Vec<String> {
         let mut found = Vec::new();
         if let Some(draw) = &self.draw {
@@ -106,7 +110,7 @@ impl Queue {
             found.push("those who entered are not those whom the draw was about".to_owned());
         }
         let mut more = 0_u64;
-        self.walk(|finding| match found.len() < TOLD_MAX {
+        self.find_out_of_turn(|finding| match found.len() < FINDINGS_MAX {
             true => found.push(finding()),
             false => more += 1,
         });
@@ -116,16 +120,16 @@ impl Queue {
         found
     }
 
-    /// Everybody who stood elsewhere than the draw put them, or was let in before somebody in front of them.
-    fn walk(&self, mut find: impl FnMut(&dyn Fn() -> String)) {
+    /// Finds every ticket in another place than the draw gave it, and every ticket admitted before one in front of it.
+    fn find_out_of_turn(&self, mut find: impl FnMut(&dyn Fn() -> String)) {
         let (drawn, mut last): (&[TicketNumber], u32) =
             self.draw.as_ref().map_or((&[], 0), |draw| (&draw.order, draw.tickets));
-        let mut places = drawn.iter();
-        let mut outside: Option<TicketNumber> = None;
+        let mut positions = drawn.iter();
+        let mut not_admitted: Option<TicketNumber> = None;
         let mut latest: Option<(TicketNumber, Timestamp)> = None;
-        for turn in &self.turns {
-            for ticket in turn.tickets.iter().copied() {
-                match places.next() {
+        for group in &self.turns {
+            for ticket in group.tickets.iter().copied() {
+                match positions.next() {
                     Some(expected) if *expected != ticket => {
                         find(&|| format!("ticket {ticket} stood where ticket {expected} was drawn"));
                     }
@@ -138,16 +142,16 @@ impl Queue {
                     }
                     None => last = ticket.get(),
                 }
-                if turn.is_unwritten {
+                if group.is_unwritten {
                     continue;
                 }
-                let Some(at) = turn.admitted_at else {
-                    outside.get_or_insert(ticket);
+                let Some(at) = group.admitted_at else {
+                    not_admitted.get_or_insert(ticket);
                     continue;
                 };
-                if let Some(outside) = outside {
+                if let Some(waiting) = not_admitted {
                     find(&|| {
-                        format!("ticket {ticket} was let in, and ticket {outside} in front of it was not")
+                        format!("ticket {ticket} was let in, and ticket {waiting} in front of it was not")
                     });
                 } else if let Some((earlier, before)) = latest.filter(|(_, before)| *before > at) {
                     find(&|| {

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Row, Summary, hexadecimal};
+use super::{Row, Summary};
 use crate::storage::private_file::{self, PrivateFileError};
 use crate::types::SaleId;
 
@@ -22,12 +22,12 @@ use crate::types::SaleId;
 #[derive(Clone)]
 pub struct ReportKey(Arc<SigningKey>);
 
-/// Under a report. Everything in base64url without padding.
+/// The signature of a report. All values are base64url without padding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signature {
     pub algorithm: String,
-    /// The thumbprint of the public key (RFC 7638). Whoever verifies has to know it from somewhere else.
+    /// The thumbprint of the public key (RFC 7638). It must be known from another source to prove who signed.
     pub key_id: String,
     pub public_key: String,
     /// Ed25519 (RFC 8032) over the summary's JSON without white space.
@@ -51,7 +51,7 @@ impl ReportKey {
         Ok(Self(Arc::new(key)))
     }
 
-    /// Leaves the public key in `<data_dir>/keys/report-ed25519.pub.pem` (SubjectPublicKeyInfo), for those who verify.
+    /// Writes the public key to `<data_dir>/keys/report-ed25519.pub.pem` (SubjectPublicKeyInfo), for verification elsewhere.
     pub fn publish(&self, data_dir: &Path) -> Result<(), PrivateFileError> {
         let path = data_dir.join("keys").join("report-ed25519.pub.pem");
         let pem = self.0.verifying_key().to_public_key_pem(LineEnding::LF);
@@ -59,7 +59,7 @@ impl ReportKey {
         private_file::replace(&path, &pem.into())
     }
 
-    /// The key of the engine of a data directory; nothing where no engine has made one yet.
+    /// The key of a data directory; `None` where no engine has made one yet.
     pub fn load(data_dir: &Path) -> Result<Option<Self>, PrivateFileError> {
         match Self::path(data_dir).exists() {
             true => Self::load_or_create(data_dir).map(Some),
@@ -91,27 +91,27 @@ impl ReportKey {
     }
 }
 
-/// The id of a public key (PEM, SubjectPublicKeyInfo); nothing where it is none.
+/// The id of a public key (PEM, SubjectPublicKeyInfo); `None` where the text is not one.
 pub fn public_key_id(pem: &str) -> Option<String> {
     VerifyingKey::from_public_key_pem(pem).ok().map(|key| key_id(&key))
 }
 
-/// The required members of the key as a JWK, in this order, without white space (RFC 7638).
+/// The SHA-256 of the key's required JWK members, in this order, without white space (RFC 7638).
 pub(super) fn key_id(public: &VerifyingKey) -> String {
     let x = URL_SAFE_NO_PAD.encode(public.as_bytes());
     URL_SAFE_NO_PAD.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
 }
 
-/// The text that is signed.
+/// The signed text.
 pub(super) fn signed_text(summary: &Summary) -> Result<String, serde_json::Error> {
     serde_json::to_string(summary)
 }
 
-/// A hash of the chain, and what comes after it.
+/// A hash in the chain of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Link([u8; 32]);
+pub(super) struct ChainHash([u8; 32]);
 
-impl Link {
+impl ChainHash {
     pub fn first(sale: SaleId) -> Self {
         Self(Sha256::digest(sale.to_string()).into())
     }
@@ -122,19 +122,15 @@ impl Link {
     }
 
     pub fn text(self) -> String {
-        hexadecimal(&self.0)
+        hex::encode(self.0)
     }
 
     pub fn from_text(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let digit = |byte: u8| (byte as char).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
-        if bytes.len() != 64 {
-            return None;
-        }
-        let mut link = [0; 32];
-        for (byte, pair) in link.iter_mut().zip(bytes.chunks(2)) {
-            *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
-        }
-        Some(Self(link))
+        // `text()` writes lower case, and any other spelling is a change.
+        let mut hash = [0; 32];
+        hex::decode_to_slice(text, &mut hash)
+            .ok()
+            .filter(|()| !text.bytes().any(|byte| byte.is_ascii_uppercase()))?;
+        Some(Self(hash))
     }
 }

@@ -1,23 +1,28 @@
-//! A settlement is as it was signed or is said not to be, and where.
+//! A changed settlement does not verify, and the problem names the place of the change.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::queue::LetIn;
-use super::sign::{Link, ReportKey, signed_text};
+use super::queue::AdmissionRecord;
+use super::sign::{ChainHash, ReportKey, signed_text};
 use super::*;
 use crate::actors::sales::{ClosedEntries, Seed, TicketNumber};
 use crate::types::CustomerId;
 
-/// Four were drawn and two came later, and all but the last one were let in, in three rounds.
-fn queue(sale: SaleId, seed: &Seed, change: impl FnOnce(&mut Vec<(TicketNumber, LetIn)>)) -> Queue {
+/// Four tickets were drawn and two came later; all but the last one were admitted, in three rounds.
+fn queue(sale: SaleId, seed: &Seed, change: impl FnOnce(&mut Vec<(TicketNumber, AdmissionRecord)>)) -> Queue {
     let number = |number| TicketNumber::new(number).unwrap();
     let entries = (1..=4).map(|it| (number(it), CustomerId::generate())).collect();
     let at = |second: i64| Timestamp::from_second(1_785_600_000 + second).unwrap();
     let draw = ClosedEntries { sale, tickets: 4, entries }.draw(seed, at(0));
     let stood = draw.order.iter().copied().chain([number(5), number(6)]);
     let mut entries: Vec<_> = stood
-        .zip([1, 1, 2, 2, 3].map(|second| LetIn::At(at(second))).into_iter().chain([LetIn::Never]))
+        .zip(
+            [1, 1, 2, 2, 3]
+                .map(|second| AdmissionRecord::At(at(second)))
+                .into_iter()
+                .chain([AdmissionRecord::Never]),
+        )
         .collect();
     change(&mut entries);
     entries.sort_unstable();
@@ -26,23 +31,24 @@ fn queue(sale: SaleId, seed: &Seed, change: impl FnOnce(&mut Vec<(TicketNumber, 
 }
 
 #[test]
-fn whoever_was_let_in_out_of_turn_is_found() {
+fn a_ticket_admitted_out_of_turn_is_found() {
     let (settlement, seed) = (settlement(), Seed::from_bytes([3; 32]));
     let plan = &settlement.summary.sale;
-    let found = |change: fn(&mut Vec<(TicketNumber, LetIn)>)| queue(plan.id, &seed, change).findings(plan);
+    let found =
+        |change: fn(&mut Vec<(TicketNumber, AdmissionRecord)>)| queue(plan.id, &seed, change).findings(plan);
     assert_eq!(found(|_| {}), [""; 0]);
     let swapped = found(|entries| (entries[0].1, entries[2].1) = (entries[2].1, entries[0].1));
     assert_eq!(swapped.len(), 2, "{swapped:?}");
     assert!(swapped.iter().all(|finding| finding.contains("in front of it at")), "{swapped:?}");
-    let passed_over = found(|entries| entries[3].1 = LetIn::Never);
+    let passed_over = found(|entries| entries[3].1 = AdmissionRecord::Never);
     assert!(
         passed_over.len() == 1 && passed_over[0].starts_with("ticket 5 was let in, and ticket"),
         "{passed_over:?}"
     );
     let hurried = found(|entries| entries[5].1 = entries[0].1);
     assert!(hurried.len() == 1 && hurried[0].starts_with("ticket 6 was let in at"), "{hurried:?}");
-    // Whoever ordered was let in, though nothing else says so.
-    assert_eq!(found(|entries| entries[3].1 = LetIn::Unwritten), [""; 0]);
+    // A ticket that ordered was admitted, although its admission is not recorded.
+    assert_eq!(found(|entries| entries[3].1 = AdmissionRecord::NotRecorded), [""; 0]);
     let with = |change: fn(&mut Queue)| {
         let mut queue = queue(plan.id, &seed, |_| {});
         change(&mut queue);
@@ -80,7 +86,7 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
         expired: 0,
         refunded: 0,
     }];
-    let (mut sums, mut link, mut rows) = (Sums::default(), Link::first(sale), Vec::new());
+    let (mut totals, mut hash, mut rows) = (RowTotals::default(), ChainHash::first(sale), Vec::new());
     for position in 1..=orders {
         let (status, payment_status, reservation, reason) = match position % 3 {
             1 => ("confirmed", "captured", "committed", "paid, and its pieces are sold"),
@@ -108,9 +114,9 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
             explained: true,
             reason: reason.to_owned(),
         };
-        sums.add(&row, &mut skus).unwrap();
-        link = link.next(&row).unwrap();
-        rows.push(Sealed { row, hash: link.text() });
+        totals.add(&row, &mut skus).unwrap();
+        hash = hash.next(&row).unwrap();
+        rows.push(ChainedRow { row, hash: hash.text() });
     }
     let figures = &mut skus[0];
     (figures.sold, figures.held) = (figures.paid, figures.open);
@@ -147,18 +153,18 @@ fn settled_of(orders: u64, key: &ReportKey) -> Settlement {
             after: r#"{"share": 0.30000000000000004}"#.to_owned(),
         }],
         skus,
-        totals: sums.totals,
+        totals: totals.totals,
         reservations_without_order: Vec::new(),
         lines_without_reservation: Vec::new(),
         limit_breaches: Vec::new(),
         queue: queue(sale, &seed, |_| {}),
-        unexplained: sums.unexplained,
+        unexplained: totals.unexplained,
         findings: Vec::new(),
         is_clean: true,
         rows: orders,
-        head_hash: link.text(),
+        head_hash: hash.text(),
     };
-    summary.is_clean = summary.has_nothing_against_it();
+    summary.is_clean = summary.adds_up();
     Settlement { signature: key.sign(&signed_text(&summary).unwrap()), summary, rows }
 }
 
@@ -168,7 +174,7 @@ fn json_of(settlement: &Settlement) -> String {
     String::from_utf8(json).unwrap()
 }
 
-/// What verification says about a report that somebody changed.
+/// The problems that verification finds in a changed report.
 fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut report: Value = serde_json::from_str(&json_of(&settlement())).unwrap();
     change(&mut report);
@@ -179,7 +185,7 @@ fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
 }
 
 #[test]
-fn a_report_that_nobody_changed_is_verified() {
+fn an_unchanged_report_is_verified() {
     let settlement = settlement();
     let json = json_of(&settlement);
     let verified = verify(&json).unwrap();
@@ -194,7 +200,7 @@ fn a_report_that_nobody_changed_is_verified() {
 }
 
 #[test]
-fn every_member_of_every_row_is_under_the_chain() {
+fn a_change_of_any_member_of_any_row_is_found() {
     let report: Value = serde_json::from_str(&json_of(&settlement())).unwrap();
     for row in 0..3 {
         let members: Vec<String> = report["rows"][row]["row"].as_object().unwrap().keys().cloned().collect();
@@ -213,7 +219,7 @@ fn every_member_of_every_row_is_under_the_chain() {
             });
             let named = format!("row {} (order ", row + 1);
             assert!(said.iter().any(|problem| problem.starts_with(&named)), "{member}: {said:?}");
-            // Only what was changed is named.
+            // Only the changed row is named.
             for other in (0..3).filter(|other| *other != row) {
                 let named = format!("row {} ", other + 1);
                 assert!(!said.iter().any(|problem| problem.starts_with(&named)), "{member}: {said:?}");
@@ -225,7 +231,7 @@ fn every_member_of_every_row_is_under_the_chain() {
 }
 
 #[test]
-fn a_row_that_was_taken_out_put_in_or_moved_is_found() {
+fn a_removed_inserted_or_moved_row_is_found() {
     let said = problems(|report| drop(report["rows"].as_array_mut().unwrap().remove(1)));
     assert!(said.iter().any(|problem| problem.starts_with("row 2 ")), "{said:?}");
     assert!(said.contains(&"it has 2 rows, and 3 were signed".to_owned()), "{said:?}");
@@ -241,25 +247,25 @@ fn a_row_that_was_taken_out_put_in_or_moved_is_found() {
 }
 
 #[test]
-fn a_chain_that_was_made_anew_does_not_end_at_the_hash_that_was_signed() {
+fn a_recomputed_chain_does_not_end_at_the_signed_hash() {
     let mut report = settlement();
     report.rows[0].row.customer = "0123456789ab".to_owned();
-    let mut link = Link::first(report.summary.sale.id);
-    for sealed in &mut report.rows {
-        link = link.next(&sealed.row).unwrap();
-        sealed.hash = link.text();
+    let mut hash = ChainHash::first(report.summary.sale.id);
+    for chained in &mut report.rows {
+        hash = hash.next(&chained.row).unwrap();
+        chained.hash = hash.text();
     }
     let Err(VerifyError::DoesNotFit(said)) = verify(&json_of(&report)) else { panic!() };
     assert_eq!(said.len(), 1);
     assert!(said[0].starts_with("the chain ends at row 3 "), "{said:?}");
-    // Nor does the signature hold, once that hash is put in its place.
-    report.summary.head_hash = link.text();
+    // With the new hash in the summary, the signature does not hold.
+    report.summary.head_hash = hash.text();
     let Err(VerifyError::DoesNotFit(said)) = verify(&json_of(&report)) else { panic!() };
     assert_eq!(said, ["the signature does not hold for the summary"]);
 }
 
 #[test]
-fn every_total_is_added_up_again() {
+fn a_changed_total_is_found() {
     for name in ["accepted", "paid", "open", "cancelled", "expired", "refunded"] {
         for figure in ["orders", "pieces", "amount"] {
             let said = problems(|report| report["summary"]["totals"][name][figure] = json!(99));
@@ -276,7 +282,7 @@ fn every_total_is_added_up_again() {
     assert!(said[0].contains("not clean"), "{said:?}");
 }
 
-/// The paths of everything that has no parts.
+/// The paths of all scalar values.
 fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -292,7 +298,7 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What somebody may write in the place of something else.
+/// A value to write over another one.
 fn anything() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<i64>().prop_map(|number| json!(number)),
@@ -313,7 +319,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
     #[test]
-    fn whatever_is_changed_in_a_report_is_found(
+    fn any_change_of_a_report_is_found(
         at in any::<prop::sample::Index>(),
         others in prop::collection::vec((any::<prop::sample::Index>(), anything()), 0..3),
         other in anything(),
@@ -332,7 +338,7 @@ proptest! {
 }
 
 #[test]
-fn sums_that_cannot_be_counted_are_said_to_be_so() {
+fn sums_that_overflow_are_reported() {
     for (line, amount) in [
         (json!({"quantity": i64::MAX, "unit_price": 2}), 0),
         (json!({"quantity": i64::MIN, "unit_price": -1}), 0),
@@ -425,9 +431,9 @@ fn every_row_is_in_the_csv_with_its_hash() {
     let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 4);
     assert!(lines[0].starts_with("\u{feff}row,order,number,"));
-    for (line, sealed) in lines[1..].iter().zip(&settlement.rows) {
-        assert!(line.starts_with(&format!("{},{},", sealed.row.position, sealed.row.order)), "{line}");
-        assert!(line.ends_with(&sealed.hash) && line.contains("1 × LAMP at 500"), "{line}");
+    for (line, chained) in lines[1..].iter().zip(&settlement.rows) {
+        assert!(line.starts_with(&format!("{},{},", chained.row.position, chained.row.order)), "{line}");
+        assert!(line.ends_with(&chained.hash) && line.contains("1 × LAMP at 500"), "{line}");
     }
     assert!(lines[1].contains(r#""paid, and its pieces are sold""#), "{}", lines[1]);
 }

@@ -1,22 +1,22 @@
-//! Whether a report is as it was signed: its rows, their chain, what they add up to, and the signature.
+//! Verifies that a report is unchanged since it was signed: its rows, their chain, their sums, and the signature.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::VerifyingKey;
 
-use super::sign::{self, ALGORITHM, Link};
-use super::{FORMAT, Settlement, SkuFigures, Summary, Sums, amount_of};
+use super::sign::{self, ALGORITHM, ChainHash};
+use super::{FORMAT, RowTotals, Settlement, SkuFigures, Summary, amount_of};
 use crate::types::SaleId;
 
-/// A report that is as it was signed.
+/// A report that is unchanged since it was signed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
     pub summary: Summary,
-    /// Of the key that it was signed with. It proves something only to those who know whose key that is.
+    /// The id of the key that signed it; a proof only where the owner of that key is known.
     pub key_id: String,
 }
 
-/// Why a report is not as it was signed, in words.
+/// Why a report does not verify.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     #[error("this is not a settlement: {0}")]
@@ -25,12 +25,12 @@ pub enum VerifyError {
     DoesNotFit(Vec<String>),
 }
 
-/// Problems that are told; a report that was replaced as a whole would have one for every row.
+/// The most problems listed: a report that was replaced as a whole has one for every row.
 const PROBLEMS_MAX: usize = 20;
 
 /// Recomputes the chain, the totals and the signature of a report's JSON.
 ///
-/// Refuses with everything that does not fit (the first 20), naming the row.
+/// Refuses with every mismatch (the first 20), naming the row.
 pub fn verify(json: &str) -> Result<Verified, VerifyError> {
     let report: Settlement =
         serde_json::from_str(json).map_err(|error| VerifyError::NotAReport(error.to_string()))?;
@@ -41,15 +41,15 @@ pub fn verify(json: &str) -> Result<Verified, VerifyError> {
     let not_text = |error: serde_json::Error| VerifyError::NotAReport(error.to_string());
     let mut problems = Vec::new();
 
-    let mut link = Link::first(summary.sale.id);
-    let mut sums = Sums::default();
+    let mut hash = ChainHash::first(summary.sale.id);
+    let mut totals = RowTotals::default();
     let mut skus: Vec<SkuFigures> = summary.skus.iter().map(SkuFigures::without_orders).collect();
-    let mut named = None;
-    for (index, sealed) in rows.iter().enumerate() {
-        let row = &sealed.row;
+    let mut last_named = None;
+    for (index, chained) in rows.iter().enumerate() {
+        let row = &chained.row;
         let name = || format!("row {} (order {})", index + 1, row.order);
         let amount = amount_of(&row.lines);
-        if amount.is_none() || sums.add(row, &mut skus).is_none() {
+        if amount.is_none() || totals.add(row, &mut skus).is_none() {
             problems.push(format!("{} makes sums that are more than can be counted", name()));
             return Err(VerifyError::DoesNotFit(problems));
         }
@@ -57,22 +57,22 @@ pub fn verify(json: &str) -> Result<Verified, VerifyError> {
         if row.position != position {
             problems.push(format!("{} calls itself row {}", name(), row.position));
         }
-        let next = link.next(row).map_err(not_text)?;
-        if next.text() == sealed.hash {
-            link = next;
+        let next = hash.next(row).map_err(not_text)?;
+        if next.text() == chained.hash {
+            hash = next;
         } else {
             problems.push(format!(
                 "{} does not have the hash of what it says after the row before it: it or its neighbours were changed, taken \
                  out or put in",
                 name()
             ));
-            // The rows after it are held to the hash that it has, so that only what was changed is named.
-            link = Link::from_text(&sealed.hash).unwrap_or(next);
+            // The next rows are checked against the hash that is written here, so that only changed rows are named.
+            hash = ChainHash::from_text(&chained.hash).unwrap_or(next);
         }
         if let Some(amount) = amount.filter(|amount| *amount != row.amount) {
             problems.push(format!("{}: its lines cost {amount}, not {}", name(), row.amount));
         }
-        named = Some(name());
+        last_named = Some(name());
         if problems.len() >= PROBLEMS_MAX {
             return Err(VerifyError::DoesNotFit(problems));
         }
@@ -80,11 +80,11 @@ pub fn verify(json: &str) -> Result<Verified, VerifyError> {
     if summary.rows != rows.len() as u64 {
         problems.push(format!("it has {} rows, and {} were signed", rows.len(), summary.rows));
     }
-    if summary.head_hash != link.text() {
-        let last = named.unwrap_or_else(|| "the beginning".to_owned());
+    if summary.head_hash != hash.text() {
+        let last = last_named.unwrap_or_else(|| "the beginning".to_owned());
         problems.push(format!("the chain ends at {last} with another hash than the signed one"));
     }
-    problems.extend(wrong_totals(&summary, &sums, &skus));
+    problems.extend(wrong_totals(&summary, &totals, &skus));
     problems.extend(wrong_signature(&summary, &signature).map_err(not_text)?);
     if problems.is_empty() {
         Ok(Verified { key_id: signature.key_id, summary })
@@ -94,9 +94,9 @@ pub fn verify(json: &str) -> Result<Verified, VerifyError> {
     }
 }
 
-fn wrong_totals(summary: &Summary, sums: &Sums, skus: &[SkuFigures]) -> Vec<String> {
+fn wrong_totals(summary: &Summary, totals: &RowTotals, skus: &[SkuFigures]) -> Vec<String> {
     let mut problems = Vec::new();
-    let (said, are) = (&summary.totals, &sums.totals);
+    let (said, are) = (&summary.totals, &totals.totals);
     for (name, said, is) in [
         ("accepted", said.accepted, are.accepted),
         ("paid", said.paid, are.paid),
@@ -117,17 +117,17 @@ fn wrong_totals(summary: &Summary, sums: &Sums, skus: &[SkuFigures]) -> Vec<Stri
             problems.push(format!("the figures of {} are not what the rows make", said.sku));
         }
     }
-    if summary.unexplained != sums.unexplained {
-        let (said, are) = (summary.unexplained, sums.unexplained);
+    if summary.unexplained != totals.unexplained {
+        let (said, are) = (summary.unexplained, totals.unexplained);
         problems.push(format!("it says that {said} rows are not explained, and {are} are not"));
     }
-    if summary.lines_without_reservation != sums.lines_without_reservation {
+    if summary.lines_without_reservation != totals.lines_without_reservation {
         problems.push("the lines that it lists as without reservation are not those of the rows".to_owned());
     }
     if summary.findings != summary.found() {
         problems.push("what it finds against its figures is not what its figures say".to_owned());
     }
-    if summary.is_clean != summary.has_nothing_against_it() {
+    if summary.is_clean != summary.adds_up() {
         problems.push(format!("it calls itself {}clean", if summary.is_clean { "" } else { "not " }));
     }
     problems

@@ -32,7 +32,7 @@ use super::visit::Good;
 use super::wanted;
 use super::watch::{Watch, Watched};
 use crate::config::Config;
-use crate::open_files;
+use crate::rlimit;
 
 /// Connections for the harness's own questions, and how long it waits for an answer, whatever the scenario says.
 const OWN_CONNECTIONS: usize = 32;
@@ -135,7 +135,7 @@ impl Run {
 pub(super) async fn run(run: Run, config: &Config) -> anyhow::Result<ExitCode> {
     let scenario = run.scenario()?;
     let target = Target::parse(&run.target)?;
-    if let Some(most) = open_files::take_all() {
+    if let Some(most) = rlimit::raise_open_files() {
         let wanted = scenario.limits.connections + OWN_CONNECTIONS;
         anyhow::ensure!(
             usize::try_from(most).is_ok_and(|most| most > wanted),

@@ -1,4 +1,4 @@
-//! The plan of a new sale, from a file or from the command line.
+//! `shobai sale create`: the plan of a new sale, from a file or from the command line.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::desk::Access;
+use super::client::Access;
 use super::times::When;
 
-/// Far more than a plan of as many SKUs as a sale can have.
+/// Far more than the largest possible plan.
 const PLAN_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Debug, Args)]
@@ -32,31 +32,31 @@ pub(in crate::cli) struct Create {
     /// RFC 3339, HH:MM or YYYY-MM-DD HH:MM in Japan, or +90s, +5m, +2h from now.
     #[arg(long, value_name = "TIME", required_unless_present = "file")]
     opens_at: Option<When>,
-    /// As --opens-at; a time of day is the first one after the opening.
+    /// As --opens-at; a time of day means the first one after the opening.
     #[arg(long, value_name = "TIME", required_unless_present = "file")]
     closes_at: Option<When>,
-    /// A SKU, its price in yen (tax included) and the pieces for the sale; once for each SKU.
+    /// A SKU, its price in yen (tax included) and its allotment; repeat it for each SKU.
     #[arg(long = "item", value_name = "SKU:PRICE:PIECES", required_unless_present = "file")]
     items: Vec<Item>,
-    /// Pieces for each customer in the whole sale; no limit if missing.
+    /// The limit of pieces per customer in the whole sale; none if it is not given.
     #[arg(long, value_name = "PIECES")]
     limit: Option<i64>,
     /// How long pieces are held for a card payment.
     #[arg(long, value_name = "SECONDS", default_value = "600")]
     card_seconds: i64,
-    /// How long pieces are held for a konbini slip.
+    /// How long pieces are held for a konbini payment.
     #[arg(long, value_name = "SECONDS", default_value = "3600")]
     konbini_seconds: i64,
-    /// The share of a SKU's pieces that may be held for slips that are not paid, 0 to 1.
+    /// The largest share of a SKU's pieces that may be held for unpaid konbini orders, 0 to 1.
     #[arg(long, value_name = "SHARE", default_value = "1", conflicts_with = "no_konbini")]
     konbini_share: f64,
-    /// Cards only.
+    /// Refuses konbini payments.
     #[arg(long)]
     no_konbini: bool,
-    /// How people get in.
+    /// How customers are admitted.
     #[arg(long, value_name = "MODE", default_value = "none", value_parser = ["none", "queue", "lottery"])]
     admission: String,
-    /// Customers let in each second; steered by how fast orders are placed if missing.
+    /// Customers admitted per second; if it is not given, the engine adjusts it to the rate of orders.
     #[arg(long, value_name = "CUSTOMERS")]
     per_second: Option<u32>,
     #[command(flatten)]
@@ -87,7 +87,7 @@ impl FromStr for Item {
 }
 
 impl Create {
-    /// The body for the engine, which judges it.
+    /// The request body; the engine validates it.
     pub(super) fn plan(&self) -> anyhow::Result<String> {
         match &self.file {
             Some(file) => read(file),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_makes_no_sense_is_refused() {
+    fn contradictory_or_incomplete_flags_are_refused() {
         assert!(parsed(&["--file", "plan.json"]).is_ok());
         for wrong in [
             &["--file", "plan.json", "--limit", "2"][..],

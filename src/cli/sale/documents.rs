@@ -1,4 +1,4 @@
-//! The documents of a sale: its settlement, its draw, and why a customer got what they got.
+//! The documents of a sale: its settlement, its draw, and the decisions about a customer.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::desk::Access;
+use super::client::Access;
 use crate::actors::sales::{PublishedDraw, TicketNumber};
 use crate::config::Config;
 
@@ -18,10 +18,10 @@ use crate::config::Config;
 pub(in crate::cli) struct Report {
     /// The sale's id.
     sale: Uuid,
-    /// The JSON is signed, and checked with `verify-report`.
+    /// Only the JSON is signed and can be checked with `verify-report`.
     #[arg(long, value_enum, default_value_t = Form::Json)]
     form: Form,
-    /// Where it goes; standard output if it is not given.
+    /// The file to write; standard output if it is not given.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -43,12 +43,12 @@ impl Report {
             Form::Html => "text/html",
         };
         let path = format!("/v1/admin/sales/{}/report", self.sale);
-        let desk = self.access.open(config).await?;
+        let client = self.access.open(config).await?;
         match &self.out {
             Some(out) => {
-                // An earlier one stays as it is until this one is whole; a pipe or a device is written into.
+                // An existing file is replaced when the new one is complete; a pipe or a device is written to directly.
                 let file = std::fs::canonicalize(out).unwrap_or_else(|_| out.clone());
-                // Behind a link to nothing a file is made.
+                // For a dangling link the file is created.
                 let is_replaced = match std::fs::metadata(&file) {
                     Ok(found) => found.is_file(),
                     Err(_) => std::fs::symlink_metadata(&file).is_err(),
@@ -59,7 +59,7 @@ impl Report {
                 }
                 let opened =
                     File::create(&begun).with_context(|| format!("{} cannot be written", out.display()))?;
-                let mut written = desk.fetch(&path, media_type, BufWriter::new(opened)).await;
+                let mut written = client.fetch(&path, media_type, BufWriter::new(opened)).await;
                 if is_replaced {
                     written = written.and_then(|bytes| Ok(std::fs::rename(&begun, file).map(|()| bytes)?));
                     if written.is_err() {
@@ -68,7 +68,7 @@ impl Report {
                 }
                 eprintln!("{} bytes in {}", written?, out.display());
             }
-            None => drop(desk.fetch(&path, media_type, std::io::stdout()).await?),
+            None => drop(client.fetch(&path, media_type, std::io::stdout()).await?),
         }
         Ok(())
     }
@@ -78,10 +78,10 @@ impl Report {
 pub(in crate::cli) struct Why {
     /// The sale's id.
     sale: Uuid,
-    /// The order that is asked about.
+    /// The order to explain.
     #[arg(long, value_name = "ID", conflicts_with = "customer", required_unless_present = "customer")]
     order: Option<Uuid>,
-    /// Or the customer.
+    /// The customer to explain.
     #[arg(long, value_name = "ID")]
     customer: Option<Uuid>,
     #[command(flatten)]
@@ -109,7 +109,7 @@ impl Why {
         };
         let path = format!("/v1/admin/sales/{}/why?{name}={id}", self.sale);
         let why = self.access.open(config).await?.get::<Decisions>(&path).await?;
-        why.tell_with(|why| {
+        why.print_as(|why| {
             let line =
                 |decision: &Decision| format!("{}  {:<7}  {}\n", decision.at, decision.part, decision.what);
             let lines: String = why.items.iter().map(line).collect();
@@ -119,7 +119,7 @@ impl Why {
     }
 }
 
-/// Whether a draw follows from its seed, and its seed from what was committed to; says what does not.
+/// Checks that a draw follows from its seed, and the seed from the commitment.
 fn check_draw(draw: &PublishedDraw, commitment: Option<&str>) -> Result<(), String> {
     draw.verify().map_err(|problem| format!("the draw of sale {} is not fair: {problem}", draw.sale))?;
     if commitment.is_some_and(|commitment| commitment != draw.commitment.to_string()) {
@@ -128,8 +128,8 @@ fn check_draw(draw: &PublishedDraw, commitment: Option<&str>) -> Result<(), Stri
     Ok(())
 }
 
-/// The ticket numbers of what `GET /v1/sales/{id}/draw` answered, in the order in which they are to be let in. Refuses what
-/// `shobai sale verify-draw` does.
+/// The ticket numbers of an answer of `GET /v1/sales/{id}/draw`, in the order of admission. Refuses the same draws as
+/// `shobai sale verify-draw`.
 pub(in crate::cli) fn drawn_order(draw: &str, commitment: &str) -> Result<Vec<u32>, String> {
     let draw: PublishedDraw =
         serde_json::from_str(draw).map_err(|error| format!("what was published is not a draw: {error}"))?;
@@ -139,13 +139,13 @@ pub(in crate::cli) fn drawn_order(draw: &str, commitment: &str) -> Result<Vec<u3
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerifyDraw {
-    /// What `GET /v1/sales/{id}/draw` answered.
+    /// The answer of `GET /v1/sales/{id}/draw`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The commitment that was published before the draw; without it nobody knows that the seed was not chosen after.
+    /// The commitment that was published before the draw; without it, a seed chosen afterwards goes unnoticed.
     #[arg(long, value_name = "SHA256", value_parser = sha256)]
     commitment: Option<String>,
-    /// A ticket whose place is wanted.
+    /// A ticket whose place to print.
     #[arg(long, value_name = "NUMBER")]
     ticket: Option<u32>,
 }
@@ -171,14 +171,14 @@ impl VerifyDraw {
             draw.sale, draw.tickets
         );
         if self.commitment.is_none() {
-            println!("whether its seed was chosen before anybody came is not looked at without --commitment");
+            println!("give --commitment to check that the seed was chosen before the draw");
         }
         let Some(number) = self.ticket else { return Ok(ExitCode::SUCCESS) };
         let ticket = TicketNumber::new(number);
         match ticket.and_then(|ticket| draw.place_of(ticket)) {
             Some(place) => println!("ticket {number} has place {place}"),
             None if ticket.is_some_and(|ticket| draw.missing.contains(&ticket)) => {
-                println!("ticket {number} is said to be nobody's, and was left out of the draw");
+                println!("ticket {number} was left out of the draw as a ticket without a customer");
                 return Ok(ExitCode::FAILURE);
             }
             None => println!("ticket {number} came after the draw"),

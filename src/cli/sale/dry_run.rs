@@ -1,4 +1,4 @@
-//! `shobai sale dry-run`: starts the dry run of a sale, waits for its end and tells what it found out.
+//! `shobai sale dry-run`: starts the dry run of a sale, waits for its end and prints the result.
 
 use std::fmt::{self, Display, Formatter};
 use std::process::ExitCode;
@@ -10,26 +10,26 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Why;
-use super::desk::Access;
+use super::client::Access;
 use super::shown::SaleShown;
 use crate::config::Config;
 use crate::dry_run::{Contradiction, Latency, Orders, PlanFinding, RefusalOutcome, Report};
 use crate::types::grouped;
 
-const LOOKS_EVERY: Duration = Duration::from_millis(500);
-/// What a run takes beside the time that its sale is open: longer than the engine lets it.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+/// What a run takes beside the time in which its sale is open: longer than the engine allows.
 const BESIDE_THE_SALE: u64 = 180;
-/// The longest that a sale may be open in a dry run, whatever is configured.
+/// The longest configurable time for which the sale of a dry run is open.
 const SECONDS_MAX: u64 = 3_600;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DryRun {
     /// The sale's id.
     sale: Uuid,
-    /// Who comes; two for each piece if it is not given, but 1,000 to 20,000.
+    /// The number of customers; if it is not given two for each piece, between 1,000 and 20,000.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     customers: Option<u32>,
-    /// For how long the sale is open, at most; 20 if it is not given.
+    /// The longest time for which the sale is open; 20 if it is not given.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: Option<u32>,
     #[command(flatten)]
@@ -39,9 +39,9 @@ pub(in crate::cli) struct DryRun {
 }
 
 impl DryRun {
-    /// The exit code is 1 when something did not add up, or was touched.
+    /// The exit code is 1 when the shop of the run does not add up or the real one was touched.
     pub(super) async fn carry_out(&self, config: &Config) -> anyhow::Result<ExitCode> {
-        let desk = self.access.open(config).await?;
+        let client = self.access.open(config).await?;
         let path = format!("/v1/admin/sales/{}/dry-run", self.sale);
         let mut body = json!({"reason": self.why.reason});
         for (name, wanted) in [("customers", self.customers), ("seconds", self.seconds)] {
@@ -49,17 +49,20 @@ impl DryRun {
                 body[name] = json!(wanted);
             }
         }
-        desk.post::<SaleShown>(&path, body.to_string()).await?;
+        client.post::<SaleShown>(&path, body.to_string()).await?;
         let open_for = self.seconds.map_or(SECONDS_MAX, u64::from);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(open_for + BESIDE_THE_SALE);
         loop {
-            let run = desk.get::<RunShown>(&path).await?;
+            let run = client.get::<RunShown>(&path).await?;
             if run.value.state != "running" {
-                run.tell();
+                run.print();
                 return Ok(run.value.exit_code());
             }
-            anyhow::ensure!(tokio::time::Instant::now() < deadline, "the dry run does not end");
-            tokio::time::sleep(LOOKS_EVERY).await;
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "the dry run has not ended in time; see the log of the engine"
+            );
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 }
@@ -72,17 +75,16 @@ struct RunShown {
 }
 
 /// In milliseconds.
-fn told(latency: &Latency) -> String {
+fn latency_in_words(latency: &Latency) -> String {
     let Latency { p50, p99, p99_9, max } = latency;
     format!("p50 {p50:.1} ms, p99 {p99:.1} ms, p99.9 {p99_9:.1} ms, at most {max:.1} ms")
 }
 
-/// As long as the pace lets tell.
 fn sells_out(seconds: Option<f64>, is_sold_out: bool) -> String {
     match (seconds, is_sold_out) {
         (Some(seconds), true) => format!("sold out after {seconds:.1} s"),
         (Some(seconds), false) => format!("would be sold out after {seconds:.0} s"),
-        (None, _) => "when it is sold out cannot be told".to_owned(),
+        (None, _) => "the time until it is sold out is unknown".to_owned(),
     }
 }
 
@@ -99,16 +101,16 @@ impl RunShown {
 impl Display for RunShown {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match &self.report {
-            Some(report) => tell(report, formatter),
+            Some(report) => write_report(report, formatter),
             None => {
-                let failure = self.failure.as_deref().unwrap_or("nobody knows why");
-                write!(formatter, "it came to nothing: {failure}")
+                let failure = self.failure.as_deref().unwrap_or("the reason is unknown");
+                write!(formatter, "the dry run failed: {failure}")
             }
         }
     }
 }
 
-fn tell(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
+fn write_report(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
     let Report { crowd, sale, machine, contradictions, findings, untouched } = report;
     writeln!(
         text,
@@ -128,7 +130,7 @@ fn tell(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
     let [placed, paid, most] = [*placed, *paid, *most_per_second].map(grouped);
     writeln!(text, "orders    {placed} placed, {paid} paid, at most {most} a second")?;
     if let Some(latency) = &sale.latency {
-        writeln!(text, "latency   {}", told(latency))?;
+        writeln!(text, "latency   {}", latency_in_words(latency))?;
     }
     if let Some(queue) = &sale.queue {
         let [joined, admitted, away, waiting] =
@@ -142,7 +144,7 @@ fn tell(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
     writeln!(text, "refusals  at most {} a second", grouped(*refusals_most_per_second))?;
     for RefusalOutcome { gate, customers_of, customers, refusals } in &sale.refusals {
         let [customers, refusals] = [*customers, *refusals].map(grouped);
-        writeln!(text, "  {gate}: {refusals} times, to {customers} customers of the kind {customers_of}")?;
+        writeln!(text, "  {gate}: {refusals} times, to {customers} customers of kind {customers_of}")?;
     }
     for (code, count) in &sale.failures {
         writeln!(text, "  FAILED by {code}: {} times", grouped(*count))?;
@@ -154,7 +156,7 @@ fn tell(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
         machine.at_once, machine.cores
     )?;
     match &machine.latency {
-        Some(latency) => writeln!(text, "; {}", told(latency))?,
+        Some(latency) => writeln!(text, "; {}", latency_in_words(latency))?,
         None => writeln!(text)?,
     }
     match untouched.is_untouched {
@@ -168,7 +170,7 @@ fn tell(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
         writeln!(text, "  AGAINST {claim}: {subject}: {finding}")?;
     }
     for PlanFinding { field, problem } in findings {
-        writeln!(text, "  keeps the sale from being run: {field}: {problem}")?;
+        writeln!(text, "  prevents the sale: {field}: {problem}")?;
     }
     Ok(())
 }

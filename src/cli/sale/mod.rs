@@ -1,11 +1,11 @@
-//! `shobai sale`: what operators do about flash sales from a shell, by the REST API of a running engine; documents are
-//! verified without one.
+//! `shobai sale`: operates flash sales from a shell through the REST API of a running engine; documents are verified without
+//! an engine.
 //!
-//! The exit code is 0 when it is done, 1 when a document is not what it says, 2 when something was refused, could not be
-//! asked or makes no sense, and 3 when it waits for a second operator now.
+//! Exit codes: 0 done; 1 a document does not verify, or a dry run found a contradiction; 2 refused, not reachable or
+//! invalid; 3 proposed, and waiting for a second operator.
 
+mod client;
 mod create;
-mod desk;
 mod documents;
 mod dry_run;
 mod shown;
@@ -19,8 +19,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::client::{Access, OperatorClient, Refused};
 use self::create::Create;
-use self::desk::{Access, Desk, Refused};
 pub(super) use self::documents::drawn_order;
 use self::documents::{Report, VerifyDraw, Why as WhyAsked};
 use self::dry_run::DryRun;
@@ -32,52 +32,53 @@ use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sale {
-    /// Plans a sale; answers with a draft, whose id the other commands need.
+    /// Plans a sale and prints the draft; the other commands need its id.
     Create(Box<Create>),
-    /// Tells everything that keeps a sale from being run as it is planned; exit code 2 if there is something.
+    /// Lists everything that prevents a sale as it is planned; exit code 2 if there is anything.
     Validate(One),
-    /// Runs it with synthetic customers in a shop of its own, and tells how it would go; exit code 1 if that shop did not add
-    /// up or the real one was touched.
+    /// Runs the sale with synthetic customers in a separate shop and prints how it would go; exit code 1 if that shop does not
+    /// add up or the real one was touched.
     DryRun(DryRun),
-    /// Makes a draft final: it is armed and opens by itself, at its time.
+    /// Makes a draft final: it is armed and opened at its time.
     Schedule(Move),
-    /// Sets the pieces of a scheduled sale apart now, instead of shortly before it opens.
+    /// Allots the pieces of a scheduled sale now, instead of shortly before it opens.
     Arm(Move),
-    /// Keeps buyers out for a while.
+    /// Pauses a sale: orders are refused until it is resumed.
     Pause(Move),
-    /// Lets buyers in again after a pause or a kill: into a sale, to one of its SKUs, or everywhere.
+    /// Ends a pause or a kill: of a sale, of one of its SKUs, or of everything.
     Resume(Resume),
-    /// Ends a sale; those who hold pieces can still pay.
+    /// Ends a sale; customers who hold pieces can still pay.
     Drain(Move),
-    /// Ends a sale and gives back what is left.
+    /// Ends a sale and returns the remaining pieces to stock.
     Close(Move),
-    /// Gives a sale up.
+    /// Cancels a sale that has not opened.
     Cancel(Move),
-    /// Makes a closed sale final: its SKUs are sold as always again.
+    /// Settles a closed sale: its SKUs return to normal selling.
     Settle(Move),
-    /// Stops orders at once: of a sale, of one of its SKUs, or all orders of customers.
+    /// Stops orders at once: of a sale, of one of its SKUs, or of all customers.
     Kill(Switch),
-    /// Gives an armed, open or paused sale more or fewer pieces of a SKU.
+    /// Changes the allotment of a SKU in an armed, open or paused sale.
     Allot(Allot),
-    /// Lists what waits for a second operator.
+    /// Lists the proposals that wait for a second operator.
     Proposals(Access),
-    /// Takes back what waits for a second operator.
+    /// Withdraws a proposal that waits for a second operator.
     Withdraw(Withdraw),
-    /// Shows live how a sale is going, until Ctrl-C.
+    /// Shows the live figures of a sale, until Ctrl-C.
     Watch(Watch),
     /// Lists the sales, the latest opening first.
     List(Access),
     /// Shows a sale with its plan.
     Show(One),
-    /// Tells what was done to a sale, by whom and why.
+    /// Lists the changes of a sale, with operator and reason.
     Changes(One),
-    /// The settlement of a sale: every order explained, chained and signed.
+    /// Fetches the settlement of a sale: every order explained, chained and signed.
     Report(Report),
-    /// Every decision about an order or a customer, in its order.
+    /// Lists every decision about an order or a customer, oldest first.
     Why(WhyAsked),
-    /// Checks that the settlement of a sale (its JSON form) is as it was signed; exit code 1 and what does not fit if not.
+    /// Checks that the settlement of a sale (its JSON form) is unchanged since it was signed; exit code 1 with the mismatches
+    /// if not.
     VerifyReport(VerifyReport),
-    /// Checks that the order of a waiting room is the one that its seed gives; exit code 1 if not.
+    /// Checks that the order of a waiting room follows from its seed; exit code 1 if not.
     VerifyDraw(VerifyDraw),
 }
 
@@ -101,7 +102,7 @@ pub(in crate::cli) struct Move {
 
 #[derive(Debug, Args)]
 struct Why {
-    /// Why; it stands in the sale's history.
+    /// The reason, kept in the sale's history.
     #[arg(long, value_name = "TEXT", default_value = "not given")]
     reason: String,
 }
@@ -127,7 +128,7 @@ pub(in crate::cli) struct Switch {
 pub(in crate::cli) struct Resume {
     #[command(flatten)]
     switch: Switch,
-    /// What ends, `pause` or `kill`, and not the other; needed where the sale is both paused and stopped.
+    /// Ends only the `pause` or only the `kill`; needed where the sale is both paused and stopped.
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["sku", "everything"])]
     ends: Option<Halt>,
 }
@@ -147,10 +148,10 @@ pub(in crate::cli) struct Allot {
     /// The sale's id.
     sale: Uuid,
     sku: String,
-    /// What the SKU's allotment shall be, sold and held pieces included.
+    /// The new allotment of the SKU, including sold and held pieces.
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     pieces: i64,
-    /// What it is now; refused if it is not.
+    /// The present allotment; refused if it differs.
     #[arg(long, value_name = "PIECES", value_parser = clap::value_parser!(i64).range(1..))]
     expected: i64,
     #[command(flatten)]
@@ -162,7 +163,7 @@ pub(in crate::cli) struct Allot {
 impl Sale {
     pub(super) async fn carry_out(self, config: &Config) -> anyhow::Result<ExitCode> {
         let is_raw = self.access().is_some_and(|access| access.json);
-        match self.carry_out_or_tell(config).await {
+        match self.carry_out_or_fail(config).await {
             Err(error) => {
                 let refused = error.downcast::<Refused>()?;
                 match is_raw {
@@ -175,7 +176,7 @@ impl Sale {
         }
     }
 
-    /// How it asks an engine; nothing for what needs none.
+    /// The access to an engine; `None` for commands that need no engine.
     fn access(&self) -> Option<&Access> {
         Some(match self {
             Self::Create(create) => &create.access,
@@ -199,18 +200,18 @@ impl Sale {
         })
     }
 
-    async fn carry_out_or_tell(self, config: &Config) -> anyhow::Result<ExitCode> {
+    async fn carry_out_or_fail(self, config: &Config) -> anyhow::Result<ExitCode> {
         match &self {
             Self::Create(create) => {
-                // A plan that makes no sense is told before anybody signs in.
+                // An invalid plan is reported before the sign-in.
                 let plan = create.plan()?;
-                create.access.open(config).await?.post::<SaleShown>("/v1/admin/sales", plan).await?.tell();
+                create.access.open(config).await?.post::<SaleShown>("/v1/admin/sales", plan).await?.print();
             }
             Self::Validate(one) => {
-                let desk = one.access.open(config).await?;
+                let client = one.access.open(config).await?;
                 let path = format!("/v1/admin/sales/{}/validate", one.sale);
-                let sale = desk.post::<SaleShown>(&path, json!({}).to_string()).await?;
-                sale.tell_with(SaleShown::text_of_findings);
+                let sale = client.post::<SaleShown>(&path, json!({}).to_string()).await?;
+                sale.print_as(SaleShown::text_of_findings);
                 return Ok(ExitCode::from(if sale.value.has_findings() { 2 } else { 0 }));
             }
             Self::Schedule(wanted) => return wanted.carry_out("schedule", config).await,
@@ -230,29 +231,31 @@ impl Sale {
             Self::VerifyReport(report) => return report.carry_out(config),
             Self::VerifyDraw(draw) => return draw.carry_out(),
             Self::Proposals(access) => {
-                let desk = access.open(config).await?;
-                desk.get::<PageShown<ProposalShown>>("/v1/admin/proposals")
+                let client = access.open(config).await?;
+                client
+                    .get::<PageShown<ProposalShown>>("/v1/admin/proposals")
                     .await?
-                    .tell_with(shown::proposals);
+                    .print_as(shown::proposals);
             }
             Self::Withdraw(Withdraw { proposal, why, access }) => {
-                let desk = access.open(config).await?;
-                let path = format!("/v1/admin/proposals/{proposal}?reason={}", desk::in_a_query(&why.reason));
-                let withdrawn = desk.delete::<ProposalShown>(&path).await?;
-                withdrawn.tell_with(|proposal| format!("withdrawn: {proposal}"));
+                let client = access.open(config).await?;
+                let path =
+                    format!("/v1/admin/proposals/{proposal}?reason={}", client::in_a_query(&why.reason));
+                let withdrawn = client.delete::<ProposalShown>(&path).await?;
+                withdrawn.print_as(|proposal| format!("withdrawn: {proposal}"));
             }
             Self::List(access) => {
-                let desk = access.open(config).await?;
-                desk.get::<PageShown<SaleShown>>("/v1/admin/sales").await?.tell_with(shown::list);
+                let client = access.open(config).await?;
+                client.get::<PageShown<SaleShown>>("/v1/admin/sales").await?.print_as(shown::list);
             }
             Self::Show(one) => {
-                let desk = one.access.open(config).await?;
-                desk.get::<SaleShown>(&format!("/v1/admin/sales/{}", one.sale)).await?.tell();
+                let client = one.access.open(config).await?;
+                client.get::<SaleShown>(&format!("/v1/admin/sales/{}", one.sale)).await?.print();
             }
             Self::Changes(one) => {
-                let desk = one.access.open(config).await?;
+                let client = one.access.open(config).await?;
                 let path = format!("/v1/admin/sales/{}/changes", one.sale);
-                desk.get::<PageShown<ChangeShown>>(&path).await?.tell_with(shown::history);
+                client.get::<PageShown<ChangeShown>>(&path).await?.print_as(shown::history);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -267,30 +270,30 @@ impl Why {
 
 impl Move {
     async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<ExitCode> {
-        let desk = self.access.open(config).await?;
+        let client = self.access.open(config).await?;
         let path = format!("/v1/admin/sales/{}/{action}", self.sale);
-        let moved = desk.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
-        moved.tell_with(|moved| moved.text(SaleShown::heading));
+        let moved = client.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
+        moved.print_as(|moved| moved.text(SaleShown::heading));
         Ok(moved.value.exit_code())
     }
 }
 
 impl Switch {
     async fn carry_out(&self, action: &str, body: String, config: &Config) -> anyhow::Result<ExitCode> {
-        let desk = self.access.open(config).await?;
+        let client = self.access.open(config).await?;
         let Some(sale) = self.sale else {
             let path = format!("/v1/admin/{action}");
-            let switched = desk.post::<SteeredShown<Value>>(&path, body).await?;
-            switched.tell_with(|switched| switched.text(shown::switch));
+            let switched = client.post::<SteeredShown<Value>>(&path, body).await?;
+            switched.print_as(|switched| switched.text(shown::switch));
             return Ok(switched.value.exit_code());
         };
         let path = match &self.sku {
-            Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", desk::in_a_path(sku)?),
+            Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", client::in_a_path(sku)?),
             None => format!("/v1/admin/sales/{sale}/{action}"),
         };
-        let sale = desk.post::<SteeredShown<SaleShown>>(&path, body).await?;
+        let sale = client.post::<SteeredShown<SaleShown>>(&path, body).await?;
         let text = if self.sku.is_some() { SaleShown::to_string } else { SaleShown::heading };
-        sale.tell_with(|sale| sale.text(text));
+        sale.print_as(|sale| sale.text(text));
         Ok(sale.value.exit_code())
     }
 }
@@ -309,11 +312,11 @@ impl Resume {
 impl Allot {
     async fn carry_out(&self, config: &Config) -> anyhow::Result<ExitCode> {
         let Self { sale, pieces, expected, .. } = self;
-        let path = format!("/v1/admin/sales/{sale}/items/{}", desk::in_a_path(&self.sku)?);
-        let desk: Desk = self.access.open(config).await?;
+        let path = format!("/v1/admin/sales/{sale}/items/{}", client::in_a_path(&self.sku)?);
+        let client: OperatorClient = self.access.open(config).await?;
         let body = json!({"allotment": pieces, "expected": expected, "reason": self.why.reason});
-        let changed = desk.patch::<SteeredShown<SaleShown>>(&path, body.to_string()).await?;
-        changed.tell_with(|changed| changed.text(SaleShown::to_string));
+        let changed = client.patch::<SteeredShown<SaleShown>>(&path, body.to_string()).await?;
+        changed.print_as(|changed| changed.text(SaleShown::to_string));
         Ok(changed.value.exit_code())
     }
 }

@@ -6,7 +6,7 @@ use jiff::civil::{DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
-/// Japan has one offset and no summer time, so no time zone database is needed.
+/// Japan has one offset and no daylight saving time, so no time zone database is needed.
 fn japan() -> TimeZone {
     TimeZone::fixed(Offset::constant(9))
 }
@@ -17,12 +17,12 @@ pub(super) enum When {
     At(Timestamp),
     /// The next such time of day in Japan.
     TimeOfDay(Time),
-    /// So long from now.
+    /// A duration from now.
     In(SignedDuration),
 }
 
 impl When {
-    /// The moment that is meant; a time of day is the first one after `after`.
+    /// The moment; a time of day means the first one after `after`.
     pub(super) fn moment(self, now: Timestamp, after: Timestamp) -> anyhow::Result<Timestamp> {
         Ok(match self {
             Self::At(at) => at,
@@ -56,7 +56,7 @@ impl FromStr for When {
 
 fn duration_of(text: &str) -> Option<SignedDuration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    // More than what any calendar has.
+    // The bound exceeds every calendar.
     let number: i64 = number.parse().ok().filter(|number| (0..=1_000_000_000).contains(number))?;
     let seconds = match unit {
         "s" => 1,
@@ -78,9 +78,9 @@ pub(super) fn time_in_japan(at: Timestamp) -> String {
     at.to_zoned(japan()).strftime("%H:%M:%S JST").to_string()
 }
 
-/// How long it is until then, as a clock counts down: `4:57`, `1:02:03`, `2 days 1:02:03`; 0:00 when it is past.
+/// The time until then as a countdown: `4:57`, `1:02:03`, `2 days 1:02:03`; 0:00 when it has passed.
 pub(super) fn countdown(now: Timestamp, until: Timestamp) -> String {
-    // The second that has begun is counted, so that it is over at 0:00.
+    // A begun second counts in full, so that the time has come at 0:00.
     let seconds = (until.duration_since(now).as_millis().max(0) + 999) / 1_000;
     let (days, hours, minutes, seconds) =
         (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_as_japan_writes_them() {
+    fn times_are_read_in_the_time_of_japan() {
         // 21:00 in Japan.
         let now = "2026-11-24T12:00:00Z";
         for (text, expected) in [

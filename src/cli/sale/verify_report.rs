@@ -1,4 +1,4 @@
-//! `shobai sale verify-report`: whether a settlement is as it was signed, and by whom, as far as anybody knows.
+//! `shobai sale verify-report`: whether a settlement is unchanged since it was signed, and with whose key.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,17 +13,17 @@ use crate::config::Config;
 pub(in crate::cli) struct VerifyReport {
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The public key that it has to be signed with, as its engine leaves it in <data_dir>/keys/report-ed25519.pub.pem. Without
-    /// it the key of this data directory's engine, if there is one.
+    /// The expected public key, which the engine writes to <data_dir>/keys/report-ed25519.pub.pem. Without it, the key of this
+    /// data directory's engine, if there is one.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Exit code 1 also where it says that not everything adds up.
+    /// Exit code 1 also when the settlement says that something does not add up.
     #[arg(long)]
     clean: bool,
 }
 
 impl VerifyReport {
-    /// Needs neither an engine nor its database.
+    /// Needs neither an engine nor a database.
     pub(super) fn carry_out(&self, config: &Config) -> anyhow::Result<ExitCode> {
         let file = self.file.display();
         let known = self.known_key(config)?;
@@ -44,20 +44,20 @@ impl VerifyReport {
         };
         let summary = &verified.summary;
         println!(
-            "settlement of {} ({}), made {}: {} orders, as they were signed",
+            "settlement of {} ({}), made {}: {} orders, unchanged since they were signed",
             summary.sale.name, summary.sale.id, summary.made_at, summary.rows
         );
         match summary.is_clean {
             true => println!("it says that everything adds up"),
             false => {
                 println!(
-                    "it says that not everything adds up: {} orders are not explained",
+                    "it says that something does not add up: {} orders are not explained",
                     summary.unexplained
                 )
             }
         }
         let is_wanted = summary.is_clean || !self.clean;
-        // Whoever changes a report can sign it anew with a key of his own: only a key that is known proves anything.
+        // A changed report can be signed again with another key, so only a known key proves anything.
         let key_id = &verified.key_id;
         match known {
             Some((whose, known)) if known == *key_id => println!("signed with the key of {whose}, {key_id}"),
@@ -66,14 +66,14 @@ impl VerifyReport {
                 return Ok(ExitCode::FAILURE);
             }
             None => println!(
-                "signed with the key {key_id}, which is known from the report alone: it is whole, but anybody could have made \
-                 it; give the engine's --key"
+                "signed with the key {key_id}, which is not known here: the report is consistent, but its origin is not \
+                 proven; give the engine's --key"
             ),
         }
         Ok(if is_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// The id of the key that it has to be signed with, and whose it is.
+    /// The owner and the id of the expected key.
     fn known_key(&self, config: &Config) -> anyhow::Result<Option<(String, String)>> {
         match &self.key {
             Some(file) => {

@@ -1,4 +1,4 @@
-//! `shobai sale watch`: how a sale is going, live, from the engine's stream of events (HTML, 9.2).
+//! `shobai sale watch`: the live figures of a sale, from the engine's event stream (HTML, 9.2).
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use http_body_util::BodyExt as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use uuid::Uuid;
 
-use super::desk::{Access, Desk, Refused};
+use super::client::{Access, OperatorClient, Refused};
 use super::shown::LiveShown;
 use crate::config::Config;
 
-/// Between two attempts to hear from an engine that is away.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Figures come every second.
+/// The pause before the stream is opened again.
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
+/// A stream without an event for this long is broken: figures arrive every second.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
-/// The longest event that is read.
+/// The longest accepted event.
 const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Watch {
     /// The sale's id.
     sale: Uuid,
-    /// Ends after so many seconds; with Ctrl-C otherwise.
+    /// Ends after this many seconds; if it is not given, with Ctrl-C.
     #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     seconds: Option<u64>,
     #[command(flatten)]
@@ -47,38 +47,41 @@ impl Watch {
         };
         view.end();
         watched?;
-        anyhow::ensure!(view.has_shown, "the engine told nothing of the sale in that time");
+        anyhow::ensure!(
+            view.has_shown,
+            "no figures of the sale arrived in that time; is the engine serving?"
+        );
         Ok(())
     }
 
-    /// Follows the sale over the ends of streams and the restarts of the engine; ends when it is refused.
+    /// Follows the sale across the ends of streams and restarts of the engine; ends when the engine refuses.
     async fn follow(&self, config: &Config, view: &mut View) -> anyhow::Result<()> {
-        // Whoever is told nothing at all has the wrong address or no token; afterwards the engine may be away.
-        let desk = self.access.open(config).await?;
-        let mut ended = self.listen(&desk, view).await;
+        // A first failure means a wrong address or token; after the first figures the engine may just be restarting.
+        let client = self.access.open(config).await?;
+        let mut ended = self.listen(&client, view).await;
         loop {
             match ended {
                 Err(error) if !view.has_shown || is_final(&error) => return Err(error),
-                Err(error) => view.say(&format!("no news: {error:#}")),
+                Err(error) => view.note(&format!("no figures at the moment, connecting again: {error:#}")),
                 // The engine ends every stream after some minutes.
                 Ok(()) => {}
             }
-            tokio::time::sleep(AGAIN_AFTER).await;
+            tokio::time::sleep(RECONNECT_AFTER).await;
             ended = match self.access.open(config).await {
-                Ok(desk) => self.listen(&desk, view).await,
+                Ok(client) => self.listen(&client, view).await,
                 Err(error) => Err(error),
             };
         }
     }
 
-    /// Shows one stream to its end.
-    async fn listen(&self, desk: &Desk, view: &mut View) -> anyhow::Result<()> {
-        let stream = desk.listen(&format!("/v1/admin/sales/{}/live", self.sale)).await?;
+    /// Shows one stream until it ends.
+    async fn listen(&self, client: &OperatorClient, view: &mut View) -> anyhow::Result<()> {
+        let stream = client.listen(&format!("/v1/admin/sales/{}/live", self.sale)).await?;
         let mut body = stream.into_body();
         let mut events = Events::default();
         while let Some(frame) = tokio::time::timeout(SILENT_AFTER, body.frame())
             .await
-            .context("the engine says nothing any more")?
+            .context("the engine sends nothing any more")?
         {
             let Ok(bytes) = frame.context("the stream broke")?.into_data() else { continue };
             for data in events.take(&bytes)? {
@@ -89,12 +92,12 @@ impl Watch {
     }
 }
 
-/// Whether asking again would bring the same.
+/// Whether the same request would be refused again.
 fn is_final(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| matches!(refused.status, 400 | 403 | 404))
 }
 
-/// Puts the data of events together, which come in pieces.
+/// Assembles events from the pieces of a stream.
 #[derive(Default)]
 struct Events {
     begun: Vec<u8>,
@@ -110,7 +113,7 @@ impl Events {
             let text = String::from_utf8(event).context("an event is not text")?;
             let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
             let data: Vec<&str> = data.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
-            // A comment has no data; a named event says something about the stream, and the data of others are the figures.
+            // A comment has no data, and a named event is about the stream; the others are figures.
             let is_named = text.lines().any(|line| line.starts_with("event:"));
             if !is_named && !data.is_empty() {
                 whole.push(data.join("\n"));
@@ -120,26 +123,26 @@ impl Events {
     }
 }
 
-/// A table that is drawn in place on a terminal, lines elsewhere.
+/// Shows a table in place on a terminal, and lines elsewhere.
 struct View {
     is_raw: bool,
     table: Option<ProgressBar>,
     has_shown: bool,
-    /// The second of the last line.
-    told: Option<i64>,
+    /// The second of the last printed line.
+    last_second: Option<i64>,
 }
 
 impl View {
     fn new(is_raw: bool) -> Self {
         let table = (!is_raw && std::io::stdout().is_terminal()).then(|| {
             let table = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-            // The template is a constant; if it were broken, the plain style would serve.
+            // The template is a constant; the default style would do if it were invalid.
             if let Ok(style) = ProgressStyle::with_template("{msg}") {
                 table.set_style(style);
             }
             table
         });
-        Self { is_raw, table, has_shown: false, told: None }
+        Self { is_raw, table, has_shown: false, last_second: None }
     }
 
     fn show(&mut self, data: &str) -> anyhow::Result<()> {
@@ -148,11 +151,12 @@ impl View {
             self.has_shown = true;
             return Ok(());
         }
-        let live: LiveShown =
-            serde_json::from_str(data).with_context(|| format!("an event that is not understood: {data}"))?;
+        let live: LiveShown = serde_json::from_str(data).with_context(|| {
+            format!("an event cannot be parsed; is this command as new as the engine? {data}")
+        })?;
         self.has_shown = true;
-        // One line a second is enough.
-        let is_due = self.told.replace(live.at.as_second()) != Some(live.at.as_second());
+        // At most one line per second.
+        let is_due = self.last_second.replace(live.at.as_second()) != Some(live.at.as_second());
         match &self.table {
             Some(table) => {
                 table.set_message(live.table());
@@ -164,7 +168,7 @@ impl View {
         Ok(())
     }
 
-    fn say(&self, text: &str) {
+    fn note(&self, text: &str) {
         match &self.table {
             Some(table) => table.println(text),
             None => eprintln!("{text}"),
@@ -183,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_whole_however_they_come() {
+    fn events_are_assembled_from_pieces_of_any_size() {
         let stream = b": hello\n\nretry: 500\ndata: {\"a\": 1}\n\nevent: trouble\ndata: {}\n\ndata: two\ndata: lines\n\ndata: begun";
         for size in [1, 2, 3, 7, stream.len()] {
             let mut events = Events::default();

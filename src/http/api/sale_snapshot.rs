@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::vitals::VitalsView;
 use crate::actors::sales::{GetLive, GetRoom, Live, RoomFigures, SalesError};
-use crate::audit::{GetLight, Light};
+use crate::audit::{AuditStatus, GetAuditStatus};
 use crate::http::gateway::Gateway;
 use crate::types::SaleId;
 
@@ -16,7 +16,7 @@ pub struct SaleSnapshot {
     /// `None` for a sale without a waiting room.
     pub room: Option<RoomFigures>,
     /// `None` for a sale that the audit does not watch.
-    pub light: Option<Arc<Light>>,
+    pub light: Option<Arc<AuditStatus>>,
     pub vitals: VitalsView,
     pub at: Timestamp,
 }
@@ -26,7 +26,7 @@ impl SaleSnapshot {
     pub async fn take(gateway: &Gateway, sale: SaleId) -> Result<Self, SalesError> {
         let live = gateway.ports.sales.get_live.ask(GetLive { sale }).await?;
         let room = gateway.ports.waiting_room.get_room.ask(GetRoom { sale });
-        let light = gateway.ports.audit.get_light.ask(GetLight { sale });
+        let light = gateway.ports.audit.get_audit_status.ask(GetAuditStatus { sale });
         let (room, light, vitals) = join3(room, light, VitalsView::of(gateway, &live)).await;
         Ok(Self { live, room: room.ok(), light: light.ok().flatten(), vitals, at: Timestamp::now() })
     }

@@ -21,7 +21,7 @@ use crate::actors::sales::{
     ListSales, MoveSale, ReplanSale, RoomFigures, Sale, SaleDraft, SaleItem, SaleStatus, SalesError,
     SwitchEverything, SwitchItem, Tally, Terms, Turn, ValidateSale,
 };
-use crate::audit::Light;
+use crate::audit::AuditStatus;
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::{self, Answer};
 use crate::http::gateway::auth::{StaffMember, bearer};
@@ -367,7 +367,7 @@ pub struct LightView {
 }
 
 impl LightView {
-    fn of(light: &Light) -> Self {
+    fn of(light: &AuditStatus) -> Self {
         let breach = |found: &crate::audit::Finding| format!("{}: {}", found.subject, found.finding);
         Self {
             green: light.is_green && light.is_fresh(Timestamp::now()),

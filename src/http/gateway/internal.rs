@@ -61,7 +61,7 @@ pub fn serve(
 }
 
 async fn get_metrics(figures: Data<PrometheusHandle>) -> HttpResponse {
-    process_figures::show();
+    process_figures::update();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(figures.render())
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// For a cluster that does not exist yet: this user, or for root `postgres`, or failing that `nobody`.
+    /// The account for a new cluster: this user; for root `postgres`, or `nobody` where that does not exist.
     pub(super) fn for_new_cluster() -> Result<Account, ClusterError> {
         if !geteuid().is_root() {
             return Ok(Account::this());
@@ -30,7 +30,7 @@ impl Account {
         user.map(Account::of).ok_or(ClusterError::NoAccount)
     }
 
-    /// For a cluster that exists: its owner, since PostgreSQL runs as nobody else.
+    /// The account for an existing cluster: its owner, because PostgreSQL refuses to run as another user.
     pub(super) fn for_cluster(path: &Path) -> Result<Account, ClusterError> {
         let owner = path.metadata().map_err(at("look at", path))?.uid();
         let foreign = || ClusterError::ForeignCluster { path: path.to_owned(), owner };
@@ -62,7 +62,7 @@ impl Account {
         self.uid
     }
 
-    /// Whether something found is this account's, or the engine's own because a crash came before `take_over`.
+    /// Whether a file belongs to this account, or to the engine's user because of a crash before `take_over`.
     pub(super) fn owns(&self, found: &Metadata) -> bool {
         found.uid() == self.uid || found.uid() == geteuid().as_raw()
     }
@@ -75,8 +75,8 @@ impl Account {
         }
     }
 
-    /// A command that runs as this account and depends on nothing around the engine: no environment (`PGPORT`, `PGTZ`,
-    /// `LANG` … would reach into the cluster) and no current directory (which the account may not be allowed to enter).
+    /// A command that runs as this account, independent of the engine's surroundings: without its environment (`PGPORT`,
+    /// `PGTZ`, `LANG` … would affect the cluster) and its current directory (which the account may not be able to enter).
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir("/").stdin(Stdio::null());
@@ -87,9 +87,9 @@ impl Account {
         command
     }
 
-    /// Whether this account gets through all the directories above `path` and into it.
+    /// Whether this account can enter `path` through all the directories above it.
     ///
-    /// Tried and not worked out, so that ACLs, mounts and everything else that decides about it is asked.
+    /// It is tried rather than computed, so that ACLs, mounts and everything else count.
     pub(super) fn may_enter(&self, path: &Path) -> Result<bool, ClusterError> {
         if self.change_to_gid.is_none() {
             return Ok(true);

@@ -20,10 +20,10 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Takes `bin_dir` when it is given, else the newest installed version, else what `pg_config` names.
+    /// Takes `bin_dir` when it is given, else the newest installed version, else the directory that `pg_config` names.
     ///
-    /// A cluster is bound to the major version that made it, so an existing one says which `major` it needs: an upgrade of
-    /// the system that adds a newer version must not lock the shop out of its data.
+    /// A cluster is bound to the major version that created it, so an existing one determines `major`: a newer version that
+    /// a system upgrade adds must not lock the shop out of its data.
     pub(super) fn find(bin_dir: Option<&Path>, major: Option<u32>) -> Result<Binaries, ClusterError> {
         let places = match bin_dir {
             Some(bin_dir) => vec![bin_dir.to_owned()],
@@ -56,7 +56,7 @@ fn installed() -> Vec<PathBuf> {
     versions.into_iter().map(|(_, place)| place).collect()
 }
 
-/// What `pg_config` on the path says; it also comes with the client library alone, so the programs may be missing there.
+/// The directory that `pg_config` names. It also comes with the client library alone, so the programs may be missing.
 fn configured() -> Option<PathBuf> {
     let output = Command::new("pg_config").arg("--bindir").output().ok()?;
     let place = String::from_utf8(output.stdout).ok()?;
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_read_from_what_postgres_says() {
+    fn the_major_version_is_read_from_the_version_of_postgres() {
         for (line, major) in [
             ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(15)),
             ("postgres (PostgreSQL) 18beta1\n", Some(18)),
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_postgresql_is_named_in_the_refusal() {
+    fn a_refusal_names_the_directory_without_postgresql() {
         let refusal = Binaries::find(Some(Path::new("/nonexistent/bin")), None).unwrap_err();
         assert!(refusal.to_string().contains("/nonexistent/bin"), "{refusal}");
     }
 
     #[test]
-    fn a_cluster_gets_its_own_version_or_none() {
+    fn a_cluster_gets_its_own_major_version_or_a_refusal() {
         let refusal = Binaries::find(None, Some(9)).unwrap_err();
         assert!(refusal.to_string().contains("version 9 "), "{refusal}");
     }

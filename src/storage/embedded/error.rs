@@ -1,11 +1,11 @@
-//! Everything that can keep the private cluster from running, told so that the reader knows what to do next.
+//! Everything that can prevent the private cluster from running, with texts that say what to do next.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why the private cluster is not there.
+/// Why the private cluster does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     #[error(
@@ -79,7 +79,7 @@ fn engine(pid: &Option<u32>) -> String {
     }
 }
 
-/// For `map_err`: what was done to which path when the operating system said no.
+/// For `map_err`: the action and the path of a refused system call.
 pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ClusterError {
     move |source| ClusterError::File { action, path: path.to_owned(), source }
 }

@@ -1,9 +1,9 @@
-//! Where the cluster lives, and how it comes to be there whole or not at all.
+//! The location of the cluster, and its atomic creation.
 //!
 //! Normally that is `<data_dir>/postgres`. Started by root, PostgreSQL runs as an unprivileged user, and that user may not be
-//! allowed to enter the data directory (a checkout under a home of mode 0700). Opening other people's directories is not
-//! the engine's business, so then the cluster lives under `/var/lib/shobai` and `<data_dir>/postgres` is a link to it. The
-//! link is the only reference: whoever removes the data directory begins with an empty shop, and no data is lost by it.
+//! allowed to enter the data directory (a checkout under a home of mode 0700). The engine does not change the modes of
+//! other directories, so then the cluster is under `/var/lib/shobai` and `<data_dir>/postgres` is a link to it. The link is
+//! the only reference: after the data directory is removed a new shop begins empty, and the old data is still there.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::ErrorKind;
@@ -22,16 +22,16 @@ use super::{ClusterError, NAME, canonical};
 /// The cluster's name in the data directory.
 pub(super) const CLUSTER: &str = "postgres";
 
-/// Where clusters live that cannot live in their data directory.
+/// The directory of clusters that cannot be in their data directory.
 const ELSEWHERE: &str = "/var/lib/shobai";
 
 /// Fixed, not the caller's `TMPDIR`: a socket's path has at most 107 bytes, and every user must get through to it.
 const SOCKETS: &str = "/tmp";
 
-/// `initdb` takes two seconds; a slow disk is given its time.
+/// `initdb` takes two seconds, much longer on a slow disk.
 const MAKING_WITHIN: Duration = Duration::from_secs(180);
 
-/// A whole cluster with the programs and the account that it runs with.
+/// A complete cluster with its programs and its account.
 #[derive(Debug)]
 pub(super) struct Home {
     /// Canonical: the working directory that the kernel reports for the cluster's processes.
@@ -42,18 +42,21 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Finds the cluster of a (canonical) data directory, or makes it.
-    pub(super) async fn open_or_make(data_dir: &Path, bin_dir: Option<&Path>) -> Result<Home, ClusterError> {
+    /// Finds the cluster of a (canonical) data directory, or creates it.
+    pub(super) async fn open_or_create(
+        data_dir: &Path,
+        bin_dir: Option<&Path>,
+    ) -> Result<Home, ClusterError> {
         let name = data_dir.join(CLUSTER);
         match name.symlink_metadata() {
             Ok(_) => Home::open(data_dir, &name, bin_dir),
-            Err(error) if error.kind() == ErrorKind::NotFound => Home::make(data_dir, &name, bin_dir).await,
+            Err(error) if error.kind() == ErrorKind::NotFound => Home::create(data_dir, &name, bin_dir).await,
             Err(error) => Err(at("look at", &name)(error)),
         }
     }
 
     fn open(data_dir: &Path, name: &Path, bin_dir: Option<&Path>) -> Result<Home, ClusterError> {
-        // An empty cluster in place of a missing one would look like a shop that lost everything.
+        // A new empty cluster in place of a missing one would look like a shop without data.
         if let Ok(target) = name.read_link()
             && !name.exists()
         {
@@ -70,25 +73,25 @@ impl Home {
         Ok(Home { cluster, account, binaries, data_dir: data_dir.to_owned() })
     }
 
-    async fn make(data_dir: &Path, name: &Path, bin_dir: Option<&Path>) -> Result<Home, ClusterError> {
+    async fn create(data_dir: &Path, name: &Path, bin_dir: Option<&Path>) -> Result<Home, ClusterError> {
         let account = Account::for_new_cluster()?;
         let binaries = Binaries::find(bin_dir, None)?;
         if account.may_enter(data_dir)? {
-            make_cluster(name, &account, &binaries).await?;
+            create_cluster(name, &account, &binaries).await?;
         } else {
             let place = place_elsewhere(data_dir)?;
             info!(account = account.name(), place = %place.display(), "the cluster's user may not enter the data directory");
-            make_cluster(&place, &account, &binaries).await?;
+            create_cluster(&place, &account, &binaries).await?;
             symlink(&place, name).map_err(at("link the cluster as", name))?;
             sync(data_dir)?;
         }
         Ok(Home { cluster: canonical(name)?, account, binaries, data_dir: data_dir.to_owned() })
     }
 
-    /// The directory of the cluster's socket, made or checked, and free of what an ended PostgreSQL left in it.
+    /// Creates or checks the directory of the cluster's socket, and removes the files that an ended PostgreSQL left in it.
     ///
-    /// Its name follows from the data directory. It lies where everybody may create names, so one that is not this
-    /// account's own directory is refused: behind it somebody else could answer in PostgreSQL's place.
+    /// Its name follows from the data directory. It is in a world-writable directory, so one that another user owns is
+    /// refused: that user could answer in PostgreSQL's place.
     pub(super) fn socket_dir(&self) -> Result<PathBuf, ClusterError> {
         let path = Path::new(SOCKETS).join(format!("{NAME}-{}", short_hash(&self.data_dir)));
         if let Err(error) = DirBuilder::new().mode(0o700).create(&path) {
@@ -103,7 +106,7 @@ impl Home {
                 .map_err(at("close to others", &path))?;
         }
         self.account.take_over(&path)?;
-        // PostgreSQL stops at a lock file whose process id some other process of this user has got meanwhile.
+        // PostgreSQL refuses to start over a lock file whose process id another process of this user has by now.
         for left in fs::read_dir(&path).map_err(at("list", &path))? {
             let left = left.map_err(at("list", &path))?.path();
             fs::remove_file(&left).map_err(at("remove", &left))?;
@@ -112,22 +115,22 @@ impl Home {
     }
 }
 
-/// A name that no cluster has had yet, so that a new one never meets the data of an old one.
+/// A name that no cluster has had yet, so that a new cluster never finds the data of an old one.
 fn place_elsewhere(data_dir: &Path) -> Result<PathBuf, ClusterError> {
     let parent = Path::new(ELSEWHERE);
     fs::create_dir_all(parent).map_err(at("create", parent))?;
-    // Whatever the engine's umask is, the cluster's user has to get through here.
+    // The cluster's user must be able to pass through, whatever the engine's umask is.
     fs::set_permissions(parent, Permissions::from_mode(0o755))
         .map_err(at("open to the cluster's user", parent))?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ok(parent.join(format!("{}-{}", short_hash(data_dir), since.as_millis())))
 }
 
-/// Makes a cluster as `<place>.new` and renames it, so that what is called `place` is always whole.
-async fn make_cluster(place: &Path, account: &Account, binaries: &Binaries) -> Result<(), ClusterError> {
+/// Creates a cluster as `<place>.new` and renames it, so that `place` is always complete.
+async fn create_cluster(place: &Path, account: &Account, binaries: &Binaries) -> Result<(), ClusterError> {
     let unfinished = place.with_extension("new");
     let mut refusal = None;
-    // `C.UTF-8` knows letters beyond ASCII and sorts by code point everywhere alike; a system without it has `C`.
+    // `C.UTF-8` knows letters beyond ASCII and sorts by code point on every system; a system without it has `C`.
     for locale in ["C.UTF-8", "C"] {
         remove_if_there(&unfinished)?;
         DirBuilder::new().mode(0o700).create(&unfinished).map_err(at("create", &unfinished))?;
@@ -138,7 +141,7 @@ async fn make_cluster(place: &Path, account: &Account, binaries: &Binaries) -> R
                 info!(cluster = %place.display(), account = account.name(), "made a postgresql cluster");
                 return place.parent().map_or(Ok(()), sync);
             }
-            // The first refusal is the telling one.
+            // The first refusal is the informative one.
             Err(error) => refusal = refusal.or(Some(error)),
         }
     }
@@ -159,7 +162,7 @@ async fn initdb(
         .arg(place)
         .arg(format!("--locale={locale}"))
         .arg(format!("--username={NAME}"))
-        // Trust is for whoever can reach the socket, and its directory is closed to everybody else.
+        // Only the cluster's user can reach the socket, because its directory is closed to others.
         .args(["--auth=trust", "--encoding=UTF8", "--data-checksums"])
         .kill_on_drop(true);
     let output = tokio::time::timeout(MAKING_WITHIN, command.output())
@@ -180,15 +183,15 @@ fn remove_if_there(directory: &Path) -> Result<(), ClusterError> {
     }
 }
 
-/// Makes a new name in a directory survive a power cut.
+/// Makes a new directory entry durable.
 fn sync(directory: &Path) -> Result<(), ClusterError> {
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(at("sync", directory))
 }
 
-/// Twelve letters that a path always has and practically no other path shares.
+/// Twelve hexadecimal digits of the hash of a path.
 fn short_hash(path: &Path) -> String {
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest[..6])
 }
 
 #[cfg(test)]

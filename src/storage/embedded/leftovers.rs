@@ -1,8 +1,8 @@
-//! Finds and ends what an earlier run of a cluster left behind: a PostgreSQL whose engine was killed, backends whose postmaster
-//! was killed, and the files that say that it still runs.
+//! Finds and ends the leftovers of an earlier run of a cluster: a PostgreSQL whose engine was killed, backends whose
+//! postmaster was killed, and stale pid files.
 //!
-//! A process belongs to a cluster when it is called `postgres` and works in the cluster's directory. A process id in a
-//! file proves nothing: after a reboot, or in a new container, it is somebody else's.
+//! A process belongs to a cluster when it is called `postgres` and its working directory is the cluster's directory. A process
+//! id in a file is no proof: after a reboot, or in a new container, another process may have it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,16 +17,16 @@ use tracing::{info, warn};
 use super::ClusterError;
 use super::error::at;
 
-/// How often to look whether processes have gone. No event tells of the end of a process that is not a child.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often to check whether processes have ended. There is no event for the end of a process that is not a child.
+const CHECK_EVERY: Duration = Duration::from_millis(20);
 
-/// Backends end by themselves when they notice that their postmaster is gone; one amid a long statement notices late.
+/// Backends end by themselves when they notice that their postmaster is gone; one in a long statement notices late.
 const BACKENDS_END_WITHIN: Duration = Duration::from_secs(2);
 
 /// An immediate shutdown takes up to five seconds before the postmaster itself resorts to SIGKILL.
 const QUIT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A postmaster that is alive, as its pid file describes it.
+/// A live postmaster, as its pid file describes it.
 #[derive(Debug)]
 pub(super) struct RunningPostmaster {
     pid: Pid,
@@ -45,7 +45,7 @@ pub(super) fn running_postmaster(cluster: &Path) -> Result<Option<RunningPostmas
 
 /// Ends every process of the cluster and removes its stale pid file. Only for the holder of the cluster's lock.
 ///
-/// Orderly first: a live postmaster gets `patience` for a fast shutdown, which leaves nothing to recover from.
+/// A live postmaster gets `patience` for a fast shutdown, after which no recovery is needed, before it is killed.
 pub(super) async fn end(cluster: &Path, patience: Duration) -> Result<(), ClusterError> {
     let mut left = processes(cluster);
     if !left.is_empty() {
@@ -72,7 +72,7 @@ pub(super) async fn end(cluster: &Path, patience: Duration) -> Result<(), Cluste
     if !left.is_empty() {
         return Err(ClusterError::Unkillable { path: cluster.to_owned(), pids: raw(&left) });
     }
-    // PostgreSQL gives up when some other process has got the process id in there.
+    // PostgreSQL refuses to start when another process has the process id in this file.
     let path = pid_file(cluster);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(at("remove", &path)(error)),
@@ -87,7 +87,7 @@ async fn remaining_after(cluster: &Path, patience: Duration) -> Vec<Pid> {
         if left.is_empty() || Instant::now() >= deadline {
             return left;
         }
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_EVERY).await;
     }
 }
 
@@ -109,7 +109,7 @@ fn processes(cluster: &Path) -> Vec<Pid> {
     pids.filter(|pid| works_in(*pid, cluster)).collect()
 }
 
-/// False for a process that has ended and is only waiting to be reaped: it has no working directory any more.
+/// False for a process that has ended and is not reaped yet: it has no working directory.
 fn works_in(pid: Pid, cluster: &Path) -> bool {
     let process = Path::new("/proc").join(pid.to_string());
     fs::read_link(process.join("cwd")).is_ok_and(|directory| directory == cluster)
@@ -118,7 +118,7 @@ fn works_in(pid: Pid, cluster: &Path) -> bool {
 
 fn signal(pids: &[Pid], signal: Signal) {
     for pid in pids {
-        // One that has ended meanwhile is what was wanted; one that may not be signalled shows up as unkillable.
+        // A process that has ended meanwhile needs no signal; one that may not be signalled is reported as unkillable.
         let _ = kill(*pid, signal);
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pid_file_tells_the_process_and_the_socket_directory() {
+    fn a_pid_file_describes_the_process_and_the_socket_directory() {
         let text = "4711\n/srv/var/postgres\n1763900000\n5432\n/tmp/shobai-0a1b2c\n\n  131 7\nready   \n";
         let postmaster = described(text).unwrap();
         assert_eq!(postmaster.pid.as_raw(), 4711);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_file_that_is_cut_short_or_nonsense_describes_nobody() {
+    fn a_truncated_or_malformed_pid_file_describes_no_process() {
         for text in
             ["", "4711\n", "\n\n\n\n/tmp\n", "-1\na\nb\nc\n/tmp\n", "1\na\nb\nc\n/tmp\n", "x\na\nb\nc\nd\n"]
         {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_process_that_is_not_postgresql_does_not_count() {
+    fn a_live_process_that_is_not_postgresql_is_ignored() {
         let here = std::env::current_dir().unwrap();
         assert!(!works_in(Pid::this(), &here));
     }

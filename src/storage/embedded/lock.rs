@@ -1,4 +1,4 @@
-//! Keeps a second engine away from a data directory that has one.
+//! Ensures that one engine uses a data directory.
 //!
 //! The locks are the kernel's (`flock`): they end with the process that holds them, however it ends, so none is ever stale.
 
@@ -29,7 +29,7 @@ impl Lock {
             .map_err(at("open", &path))?;
         if let Err(refusal) = file.try_lock() {
             let mut holder = String::new();
-            // Who holds it is a courtesy; not knowing does not change the refusal.
+            // The holder's id is informative only; the refusal stands without it.
             let _ = file.read_to_string(&mut holder);
             return Err(refused(refusal, &path, data_dir, holder.trim().parse().ok()));
         }
@@ -41,7 +41,7 @@ impl Lock {
         Ok(Lock { file, names_its_holder: true })
     }
 
-    /// Takes a directory itself.
+    /// Locks a directory itself.
     pub(super) fn of_directory(path: &Path) -> Result<Lock, ClusterError> {
         let file = File::open(path).map_err(at("open", path))?;
         file.try_lock().map_err(|refusal| refused(refusal, path, path, None))?;
@@ -52,7 +52,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.names_its_holder {
-            // A name left behind is harmless: whoever reads it asks the lock first.
+            // A stale id is harmless: readers check the lock first.
             let _ = self.file.set_len(0);
         }
     }

@@ -1,19 +1,20 @@
-//! The private PostgreSQL cluster for an engine without a configured database: made on first use, kept running, stopped in order.
+//! The private PostgreSQL cluster for an engine without a configured database: created on first use, kept running, stopped
+//! in order.
 //!
-//! Promises: one engine per data directory; a crash at any moment, of the engine or of PostgreSQL, needs no hand to
-//! recover from; a commit that PostgreSQL reported is on disk. Does not migrate, seed or pool: it ends where a connection
-//! begins. Linux only, because it recognises its processes through `/proc`.
+//! Promises: one engine per data directory; recovery from a crash of the engine or of PostgreSQL at any moment without
+//! manual work; a commit that PostgreSQL reported is on disk. Does not migrate, seed or pool. Linux only, because it
+//! recognises its processes through `/proc`.
 //!
-//! | file | answers |
+//! | file | decides or does |
 //! |---|---|
 //! | `binaries.rs` | which PostgreSQL |
 //! | `account.rs` | as which user |
-//! | `lock.rs` | who else is at it |
-//! | `home.rs` | where, and how it is made there |
+//! | `lock.rs` | one engine per data directory |
+//! | `home.rs` | where the cluster is, and its creation |
 //! | `tuning.rs` | with which settings |
-//! | `leftovers.rs` | what an earlier run left behind |
-//! | `postmaster.rs` | started, watched, started again, stopped |
-//! | `error.rs` | why not |
+//! | `leftovers.rs` | ends processes of an earlier run |
+//! | `postmaster.rs` | starts, supervises, restarts, stops |
+//! | `error.rs` | why it does not run |
 
 mod account;
 mod binaries;
@@ -41,42 +42,42 @@ use postmaster::Launch;
 /// The superuser of the cluster and the name of its one database.
 const NAME: &str = "shobai";
 
-/// What a cluster needs to know; every field has its key in `config.toml`.
+/// The settings of a cluster; every field has its key in `config.toml`.
 #[derive(Debug, Clone)]
 pub struct ClusterSettings {
     /// The engine's data directory; the cluster is `<data_dir>/postgres`, its log `<data_dir>/postgres.log`.
     pub data_dir: PathBuf,
-    /// Where `postgres` and `initdb` are; found by itself when `None`.
+    /// Where `postgres` and `initdb` are; `None` finds them.
     pub bin_dir: Option<PathBuf>,
-    /// Connections that the engine may open; PostgreSQL takes some more for its operators and for commands beside it.
+    /// Connections that the engine may open; PostgreSQL accepts some more for operators and other commands.
     pub connections: usize,
     /// From the start of PostgreSQL until it answers, crash recovery included.
     pub start_within: Duration,
-    /// How long an orderly shutdown may take before it is cut short.
+    /// How long an orderly shutdown may take before an immediate one.
     pub stop_within: Duration,
 }
 
-/// A running cluster. Dropped without [`stop`](Cluster::stop), PostgreSQL is asked to shut down and not waited for.
+/// A running cluster. When it is dropped without [`stop`](Cluster::stop), PostgreSQL is asked to shut down and not awaited.
 #[derive(Debug)]
 pub struct Cluster {
     connection: Config,
-    /// Taken at `stop`; its end, by word or by drop, tells the supervising task to stop.
-    asked_to_stop: oneshot::Sender<()>,
+    /// A message or the drop of this sender stops the supervising task.
+    stop_sender: oneshot::Sender<()>,
     supervision: JoinHandle<Result<(), ClusterError>>,
-    /// Last, so that they are released when nothing of the cluster is left.
+    /// Declared last, so that they are released last.
     _locks: [Lock; 2],
 }
 
 impl Cluster {
-    /// Creates the cluster on first use, ends an orphan, starts PostgreSQL and waits until it answers.
+    /// Creates the cluster on first use, ends an orphaned PostgreSQL, starts PostgreSQL and waits until it answers.
     ///
-    /// Refuses with `InUse` while another engine serves this data directory. Everything else that can go wrong names the
-    /// path or the program it went wrong with, and PostgreSQL's own last words.
+    /// Refuses with `InUse` while another engine serves this data directory. Every other error names the path or the
+    /// program, and the last lines of PostgreSQL's log.
     pub async fn start(settings: ClusterSettings) -> Result<Cluster, ClusterError> {
         let (data_dir, engine_lock) = lock_data_dir(&settings.data_dir)?;
 
-        let home = Home::open_or_make(&data_dir, settings.bin_dir.as_deref()).await?;
-        // Two data directories can lead to one cluster (a copied checkout takes the link along), so it is locked as well.
+        let home = Home::open_or_create(&data_dir, settings.bin_dir.as_deref()).await?;
+        // Two data directories can lead to one cluster (a copied checkout copies the link), so the cluster is locked too.
         let cluster_lock = Lock::of_directory(&home.cluster)?;
 
         leftovers::end(&home.cluster, settings.stop_within).await?;
@@ -86,14 +87,14 @@ impl Cluster {
         let postmaster = launch.start_and_wait(settings.start_within).await?;
         info!(data_dir = %data_dir.display(), socket_dir = %launch.socket_dir().display(), "postgresql answers");
 
-        let (asked_to_stop, stop) = oneshot::channel();
+        let (stop_sender, stop) = oneshot::channel();
         let supervision = tokio::spawn(launch.supervise(postmaster, stop));
-        Ok(Cluster { connection, asked_to_stop, supervision, _locks: [engine_lock, cluster_lock] })
+        Ok(Cluster { connection, stop_sender, supervision, _locks: [engine_lock, cluster_lock] })
     }
 
-    /// Where a running cluster of this data dir answers, for commands that run beside a serving engine.
+    /// The connection to the running cluster of this data directory, for commands that run beside a serving engine.
     ///
-    /// Refuses with `NotRunning` when there is none. Starts, stops and locks nothing.
+    /// Refuses with `NotRunning` when there is none. Does not start, stop or lock anything.
     pub fn attach(settings: &ClusterSettings) -> Result<Config, ClusterError> {
         let not_running = || ClusterError::NotRunning { data_dir: settings.data_dir.clone() };
         let link = settings.data_dir.join(home::CLUSTER);
@@ -102,22 +103,22 @@ impl Cluster {
         Ok(connection(&running.socket_dir, NAME))
     }
 
-    /// How to connect: Unix socket, user `shobai`, database `shobai`. Stays true across restarts of PostgreSQL.
+    /// The connection: Unix socket, user `shobai`, database `shobai`. Stays valid across restarts of PostgreSQL.
     pub fn connection(&self) -> Config {
         self.connection.clone()
     }
 
-    /// Fast shutdown (SIGINT), waits, SIGQUIT after `stop_within`.
+    /// Shuts down fast (SIGINT), and immediately (SIGQUIT) after `stop_within`.
     ///
-    /// Answers when no process of the cluster is left. Open connections are ended, their transactions rolled back.
+    /// Returns when no process of the cluster is left. Open connections are ended and their transactions rolled back.
     pub async fn stop(self) -> Result<(), ClusterError> {
         // The task may have ended by itself; then its result says why.
-        let _ = self.asked_to_stop.send(());
+        let _ = self.stop_sender.send(());
         self.supervision.await.map_err(|source| ClusterError::SupervisionLost { source })?
     }
 }
 
-/// Makes the data directory and keeps every other engine away from it; answers with its canonical path.
+/// Creates the data directory and locks it against other engines; answers with its canonical path.
 pub fn lock_data_dir(data_dir: &Path) -> Result<(PathBuf, Lock), ClusterError> {
     std::fs::create_dir_all(data_dir).map_err(at("create the data directory", data_dir))?;
     let data_dir = canonical(data_dir)?;

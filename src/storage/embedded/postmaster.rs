@@ -1,4 +1,4 @@
-//! Starts PostgreSQL, waits until it answers, starts it again when it dies unasked, and stops it.
+//! Starts PostgreSQL, waits until it answers, restarts it when it ends unexpectedly, and stops it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -20,23 +20,23 @@ use super::error::at;
 use super::home::Home;
 use super::{ClusterError, ClusterSettings, NAME, connection, leftovers, tuning};
 
-/// How often to knock while PostgreSQL starts.
-const KNOCK_EVERY: Duration = Duration::from_millis(20);
+/// How often to try to connect while PostgreSQL starts.
+const CONNECT_EVERY: Duration = Duration::from_millis(20);
 
-/// Pauses before it is started again, doubling: short enough for customers, long enough for the log.
+/// The pause before a restart, doubling: short enough for customers, long enough to keep the log readable.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 
-/// Having run for this long, PostgreSQL counts as healthy and the pauses begin anew.
+/// After this time PostgreSQL counts as healthy, and the pauses start from the first again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// An immediate shutdown takes up to five seconds before the postmaster itself resorts to SIGKILL.
 const QUIT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A log beyond this size is put aside at the next start, in place of the one put aside before.
+/// A longer log is rotated at the next start; one old log is kept.
 const LOG_MAX: u64 = 32 * 1024 * 1024;
 
-/// Everything that one start of PostgreSQL takes, and the next.
+/// Everything that a start or restart of PostgreSQL needs.
 #[derive(Debug)]
 pub(super) struct Launch {
     home: Home,
@@ -70,14 +70,14 @@ impl Launch {
         connection(&self.socket_dir, NAME)
     }
 
-    /// The first start: answers when the database `shobai` does, and leaves nothing running when it does not.
+    /// The first start: returns when the database `shobai` answers, and leaves no process running when it does not.
     pub(super) async fn start_and_wait(&self, within: Duration) -> Result<Postmaster, ClusterError> {
-        let log_start = self.put_a_long_log_aside()?;
+        let log_start = self.rotate_long_log()?;
         let mut postmaster = self.start()?;
         let answered = tokio::select! {
             ended = postmaster.child.wait() => {
                 let status = ended.map_err(|source| self.not_run(source))?;
-                let said = last_words(&self.log, log_start);
+                let said = last_lines(&self.log, log_start);
                 return Err(ClusterError::EndedAtStart { status, log: self.log.clone(), said });
             }
             answered = timeout(within, self.answer()) => answered,
@@ -89,7 +89,7 @@ impl Launch {
                 Err(refusal)
             }
             Err(_) => {
-                let said = last_words(&self.log, log_start);
+                let said = last_lines(&self.log, log_start);
                 self.stop(postmaster).await?;
                 Err(ClusterError::NoAnswer { within, log: self.log.clone(), said })
             }
@@ -98,7 +98,7 @@ impl Launch {
 
     /// Keeps PostgreSQL running until it is asked to stop or the cluster is dropped.
     ///
-    /// Whoever uses a connection notices the gap as a lost connection and connects again.
+    /// Users of connections notice a restart as a lost connection and connect again.
     pub(super) async fn supervise(
         self,
         mut postmaster: Postmaster,
@@ -111,7 +111,7 @@ impl Launch {
                 _ = &mut stop => return self.stop(postmaster).await,
                 ended = postmaster.child.wait() => {
                     let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-                    error!(how, log = %self.log.display(), "postgresql ended unasked, starting it again");
+                    error!(how, log = %self.log.display(), "postgresql ended unexpectedly and is started again; see its log");
                 }
             }
             if started.elapsed() > HEALTHY_AFTER {
@@ -123,18 +123,21 @@ impl Launch {
                     () = sleep(pause) => {}
                 }
                 pause = (pause * 2).min(PAUSE_LONGEST);
-                match self.start_again().await {
+                match self.restart().await {
                     Ok(postmaster) => break postmaster,
                     Err(refusal) => {
-                        error!(error = &refusal as &dyn std::error::Error, "postgresql does not start")
+                        error!(
+                            error = &refusal as &dyn std::error::Error,
+                            "postgresql does not start; trying again"
+                        )
                     }
                 }
             };
         }
     }
 
-    /// PostgreSQL refuses to start while backends of the killed postmaster hold its shared memory, so they go first.
-    async fn start_again(&self) -> Result<Postmaster, ClusterError> {
+    /// PostgreSQL refuses to start while backends of the killed postmaster hold its shared memory, so they are ended first.
+    async fn restart(&self) -> Result<Postmaster, ClusterError> {
         leftovers::end(&self.home.cluster, self.stop_within).await?;
         self.home.socket_dir()?;
         let postmaster = self.start()?;
@@ -152,7 +155,7 @@ impl Launch {
         let log_too = log.try_clone().map_err(at("open", &self.log))?;
         let mut command = self.home.account.command(&self.home.binaries.postgres);
         command.arg("-D").arg(&self.home.cluster).stdout(log).stderr(log_too);
-        // A terminal's Ctrl-C is for the engine, which stops PostgreSQL when the last order is written.
+        // A terminal's Ctrl-C must reach the engine only, which stops PostgreSQL after the last commit.
         command.process_group(0);
         for (name, value) in tuning::settings(&self.socket_dir, self.connections) {
             command.arg("-c").arg(format!("{name}={value}"));
@@ -161,7 +164,7 @@ impl Launch {
         Ok(Postmaster { child })
     }
 
-    /// Knocks until the database answers, and creates it when only that is missing.
+    /// Connects until the database answers, and creates the database when it is missing.
     async fn answer(&self) -> Result<(), ClusterError> {
         loop {
             match self.connection().connect(NoTls).await {
@@ -171,16 +174,15 @@ impl Launch {
                         .await
                         .map_err(|source| ClusterError::NoDatabase { database: NAME, source })?;
                 }
-                // Starting up, recovering, not listening yet: the caller's deadline ends the patience, and an end of the
-                // process ends it sooner.
-                Err(_) => sleep(KNOCK_EVERY).await,
+                // Starting up, recovering, not listening yet: the caller's deadline or the end of the process ends the loop.
+                Err(_) => sleep(CONNECT_EVERY).await,
             }
         }
     }
 
     async fn create_database(&self) -> Result<(), tokio_postgres::Error> {
         let (client, connection) = connection(&self.socket_dir, "postgres").connect(NoTls).await?;
-        // The connection's own end says nothing that the statement's answer does not.
+        // The result of the connection adds nothing to the answer of the statement.
         let driver = tokio::spawn(async move { drop(connection.await) });
         let created = client.batch_execute(&format!("create database {NAME}")).await;
         drop(client);
@@ -188,7 +190,7 @@ impl Launch {
         created
     }
 
-    /// Fast shutdown, and after `stop_within` an immediate one, from which the next start recovers.
+    /// Shuts down fast, and immediately after `stop_within`; the next start recovers from the latter.
     async fn stop(&self, mut postmaster: Postmaster) -> Result<(), ClusterError> {
         for (signal, patience) in [(Signal::SIGINT, self.stop_within), (Signal::SIGQUIT, QUIT_WITHIN)] {
             postmaster.signal(signal);
@@ -201,17 +203,16 @@ impl Launch {
         self.clear_away().await
     }
 
-    /// After a shutdown nothing is left but the socket's directory; after a crash, or with a postmaster that ignored both
-    /// signals, processes are.
+    /// Removes the socket's directory, and ends processes that a crash or an ignored signal left.
     async fn clear_away(&self) -> Result<(), ClusterError> {
         leftovers::end(&self.home.cluster, self.stop_within).await?;
-        // The next start makes it again, or takes this one when something else lies in it.
+        // The next start creates it again, or uses it when it could not be removed.
         let _ = fs::remove_dir(&self.socket_dir);
         Ok(())
     }
 
-    /// Answers with the length of the log before this start.
-    fn put_a_long_log_aside(&self) -> Result<u64, ClusterError> {
+    /// Moves a long log to `postgres.log.1`; answers with the length of the log before this start.
+    fn rotate_long_log(&self) -> Result<u64, ClusterError> {
         let length = fs::metadata(&self.log).map_or(0, |log| log.len());
         if length <= LOG_MAX {
             return Ok(length);
@@ -225,21 +226,22 @@ impl Launch {
     }
 }
 
-/// The running server process. Dropped while it runs (the engine gives up or its runtime ends), it is asked to shut down.
+/// The running server process. When it is dropped while it runs (on an error or when the runtime ends), it is asked to
+/// shut down.
 #[derive(Debug)]
 pub(super) struct Postmaster {
     child: Child,
 }
 
 impl Postmaster {
-    /// `None` once it has ended and been reaped, so that no signal reaches a stranger with the same id.
+    /// `None` once it has ended and been reaped, so that no signal reaches another process with the same id.
     fn pid(&self) -> Option<Pid> {
         self.child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid() {
-            // One that has just ended is what was wanted.
+            // A process that has just ended needs no signal.
             let _ = kill(pid, signal);
         }
     }
@@ -252,7 +254,7 @@ impl Drop for Postmaster {
 }
 
 /// The last lines that PostgreSQL wrote since its log had the length `start`, on one line.
-fn last_words(log: &Path, start: u64) -> String {
+fn last_lines(log: &Path, start: u64) -> String {
     /// Enough for the error, its detail and its hint.
     const LINES: usize = 6;
     const BYTES: u64 = 64 * 1024;
@@ -274,13 +276,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_words_are_those_of_this_start() {
+    fn the_last_lines_are_those_of_this_start() {
         let log = std::env::temp_dir().join(format!("shobai-last-words-{}", std::process::id()));
         let before = "the start before\n";
         fs::write(&log, format!("{before}one\n\ntwo\n")).unwrap();
-        assert_eq!(last_words(&log, before.len() as u64), "one | two");
-        assert_eq!(last_words(&log, before.len() as u64 + 9), "nothing");
+        assert_eq!(last_lines(&log, before.len() as u64), "one | two");
+        assert_eq!(last_lines(&log, before.len() as u64 + 9), "nothing");
         fs::remove_file(&log).unwrap();
-        assert_eq!(last_words(&log, 0), "nothing");
+        assert_eq!(last_lines(&log, 0), "nothing");
     }
 }

@@ -52,7 +52,7 @@ pub struct QueueFigures {
 
 impl Light {
     /// The pieces that are promised, by each of the three who know.
-    fn of(light: &audit::Light) -> Self {
+    fn of(light: &audit::AuditStatus) -> Self {
         let is_fresh = light.is_fresh(Timestamp::now());
         let breaches = light.breaches.iter().take(BREACHES_SHOWN);
         let in_words =

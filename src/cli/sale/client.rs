@@ -1,4 +1,4 @@
-//! An operator's way to a running engine: who asks, how it is asked, and what a refusal says.
+//! An operator's REST client of a running engine: sign-in, requests, and refusals.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Write as _};
@@ -10,6 +10,7 @@ use clap::Args;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Request, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -18,28 +19,28 @@ use crate::cli::load::customers::SignIn;
 use crate::cli::load::shop::{self, Bearer};
 use crate::config::{Config, milliseconds};
 
-/// How much longer than the engine lets a request take its answer is waited for.
-const BEYOND: Duration = Duration::from_secs(20);
+/// The client waits this much longer than the engine lets a request take.
+const GRACE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Access {
-    /// Where the engine serves.
+    /// The address of the engine.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// A file with the access token of a member of staff. Without it the demo's admin of `<data_dir>/demo.json` signs in,
-    /// at an engine on this machine.
+    /// A file with the access token of a staff account. Without it the demo's admin of `<data_dir>/demo.json` signs in,
+    /// at an engine on this machine only.
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// Prints the engine's answer as it is.
+    /// Prints the engine's JSON answer unchanged.
     #[arg(long)]
     pub json: bool,
 }
 
 impl Access {
-    /// Signs in, where there is no token.
-    pub(super) async fn open(&self, config: &Config) -> anyhow::Result<Desk> {
+    /// Connects as the token's owner, or signs the demo's admin in.
+    pub(super) async fn open(&self, config: &Config) -> anyhow::Result<OperatorClient> {
         let target = Target::parse(&self.url).context("--url")?;
-        let answered_within = milliseconds(config.http.request_within_ms) + BEYOND;
+        let answered_within = milliseconds(config.http.request_within_ms) + GRACE;
         let client = Client::new(target.clone(), 1, answered_within);
         let staff = match &self.token {
             Some(file) => {
@@ -48,14 +49,21 @@ impl Access {
                 shop::bearer(token.trim()).with_context(|| format!("{} is no token", file.display()))?
             }
             None => {
-                // The demo's password is of the engine that made it, and nobody else's business.
+                // The demo's password must not be sent to another machine.
                 anyhow::ensure!(target.is_loopback(), "{} is not on this machine: give a --token", self.url);
                 let session = demo_admin(config)?.session(&client).await;
                 session.with_context(|| format!("no sign-in at {}", self.url))?.bearer
             }
         };
-        let report_within = Duration::from_secs(config.sales.report_within_seconds) + BEYOND;
-        Ok(Desk { client, answered_within, report_within, staff, url: self.url.clone(), is_raw: self.json })
+        let report_within = Duration::from_secs(config.sales.report_within_seconds) + GRACE;
+        Ok(OperatorClient {
+            client,
+            answered_within,
+            report_within,
+            staff,
+            url: self.url.clone(),
+            is_raw: self.json,
+        })
     }
 }
 
@@ -67,14 +75,14 @@ fn demo_admin(config: &Config) -> anyhow::Result<SignIn> {
 
     let path = config.storage.data_dir.join("demo.json");
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("a --token is needed, since there is no {}", path.display()))?;
+        .with_context(|| format!("give a --token: there is no demo sign-in in {}", path.display()))?;
     let SignIns { admin } =
         serde_json::from_str(&text).with_context(|| format!("{} has no sign-in", path.display()))?;
     Ok(admin)
 }
 
-/// Where an operator asks, signed in.
-pub(super) struct Desk {
+/// A signed-in operator.
+pub(super) struct OperatorClient {
     client: Client,
     answered_within: Duration,
     report_within: Duration,
@@ -83,25 +91,25 @@ pub(super) struct Desk {
     is_raw: bool,
 }
 
-/// What the engine answered.
-pub(super) struct Told<T> {
+/// An answer of the engine, parsed and as it came.
+pub(super) struct EngineAnswer<T> {
     pub value: T,
     raw: String,
     is_raw: bool,
 }
 
-impl<T> Told<T> {
-    pub(super) fn tell(&self)
+impl<T> EngineAnswer<T> {
+    pub(super) fn print(&self)
     where
         T: Display,
     {
-        self.tell_with(T::to_string);
+        self.print_as(T::to_string);
     }
 
-    /// Prints it as it is where that is wanted, or else as this text.
-    pub(super) fn tell_with(&self, text: impl FnOnce(&T) -> String) {
+    /// Prints the JSON unchanged where that is wanted, else this text.
+    pub(super) fn print_as(&self, text: impl FnOnce(&T) -> String) {
         let text = if self.is_raw { self.raw.clone() } else { text(&self.value) };
-        // Whoever reads no further, as `head` does, has read enough.
+        // A reader that closes the pipe early, such as `head`, is no error.
         if let Err(error) = writeln!(std::io::stdout(), "{}", text.trim_end())
             && error.kind() != ErrorKind::BrokenPipe
         {
@@ -110,7 +118,7 @@ impl<T> Told<T> {
     }
 }
 
-/// The engine said no.
+/// The engine refused the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
     pub status: u16,
@@ -137,8 +145,8 @@ impl Display for Refused {
     }
 }
 
-impl Desk {
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Told<T>> {
+impl OperatorClient {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<EngineAnswer<T>> {
         self.ask(shop::get(path, Some(&self.staff))).await
     }
 
@@ -146,7 +154,7 @@ impl Desk {
         &self,
         path: &str,
         body: impl Into<Bytes>,
-    ) -> anyhow::Result<Told<T>> {
+    ) -> anyhow::Result<EngineAnswer<T>> {
         self.ask(shop::post(path, Some(&self.staff), body.into())).await
     }
 
@@ -154,15 +162,15 @@ impl Desk {
         &self,
         path: &str,
         body: impl Into<Bytes>,
-    ) -> anyhow::Result<Told<T>> {
+    ) -> anyhow::Result<EngineAnswer<T>> {
         self.ask(shop::request("PATCH", path, Some(&self.staff), body.into())).await
     }
 
-    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Told<T>> {
+    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<EngineAnswer<T>> {
         self.ask(shop::request("DELETE", path, Some(&self.staff), Bytes::new())).await
     }
 
-    /// A document in the form that is asked for, written as it comes, however long it is. Answers with its bytes.
+    /// Fetches a document of any length and writes it as it arrives. Answers with the number of bytes.
     pub(super) async fn fetch(
         &self,
         path: &str,
@@ -183,24 +191,25 @@ impl Desk {
         Ok(bytes)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: Request<Body>) -> anyhow::Result<Told<T>> {
+    async fn ask<T: DeserializeOwned>(&self, request: Request<Body>) -> anyhow::Result<EngineAnswer<T>> {
         let what = format!("{} {}{}", request.method(), self.url, request.uri());
         let answer = self.client.send(request).await.with_context(|| what.clone())?;
         let raw = String::from_utf8_lossy(&answer.body).into_owned();
         if answer.status >= 300 {
             return Err(Refused { status: answer.status, raw }.into());
         }
-        let value = serde_json::from_str(&raw)
-            .with_context(|| format!("{what}: an answer that is not understood: {raw}"))?;
-        Ok(Told { value, raw, is_raw: self.is_raw })
+        let value = serde_json::from_str(&raw).with_context(|| {
+            format!("{what}: the answer cannot be parsed; is this command as new as the engine? {raw}")
+        })?;
+        Ok(EngineAnswer { value, raw, is_raw: self.is_raw })
     }
 
-    /// The beginning of a stream of events.
+    /// Opens a stream of events.
     pub(super) async fn listen(&self, path: &str) -> anyhow::Result<Response<Incoming>> {
         self.open(path, "text/event-stream", self.answered_within).await
     }
 
-    /// The beginning of an answer of any length.
+    /// Opens an answer of any length.
     async fn open(
         &self,
         path: &str,
@@ -225,16 +234,12 @@ impl Desk {
     }
 }
 
-/// A text where a query takes it (RFC 3986, 2.1).
+/// Percent-encodes a text for a query (RFC 3986, 2.1).
 pub(super) fn in_a_query(text: &str) -> String {
-    let escaped = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escaped).collect()
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// A SKU where a path takes it; one that could mean another path is none.
+/// A SKU as a path segment; refuses what could lead to another path.
 pub(super) fn in_a_path(sku: &str) -> anyhow::Result<&str> {
     let is_sku = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_' || byte == b'-';
     let is_dots = sku.bytes().all(|byte| byte == b'.');
@@ -247,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_its_detail_and_every_finding() {
+    fn a_refusal_prints_its_detail_and_every_finding() {
         let raw = r#"{"detail": "the sale cannot be run as it is planned", "code": "sale-not-valid",
             "findings": [{"field": "closes_at", "problem": "must be after opens_at"}]}"#;
         let refused = Refused { status: 422, raw: raw.to_owned() };
@@ -259,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_lead_elsewhere_is_no_sku() {
+    fn a_text_that_could_lead_to_another_path_is_no_sku() {
         for sku in ["SHOBAI-HOT-1", "a.b_c"] {
             assert_eq!(in_a_path(sku).unwrap(), sku);
         }

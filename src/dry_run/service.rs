@@ -1,4 +1,4 @@
-//! Whether a sale may be run dry at this moment, and what is done before and after the run.
+//! Decides whether a sale may have a dry run now, prepares and follows the run, and compares the shop before and after.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
-use super::crowd::Buyer;
+use super::buyer::Buyer;
 use super::domain::DryRunNeeds;
 use super::error::DryRunError;
 use super::messages::{DryRun, DryRunState, Phase, StartDryRun};
 use super::report::{CrowdSize, PlanFinding, Report, StockFigures, Untouched};
-use super::stage::{BESIDE_THE_SALE, OpenShop, Play, Played, play};
+use super::run::{BESIDE_THE_SALE, RunResult, ShadowRun};
+use super::shadow_shop::OpenShop;
 use super::store::DryRunStore;
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::sales::{GetSale, ListSales, Sale, SaleStatus, ValidateSale};
@@ -22,31 +23,31 @@ use crate::config::{Config, Sales};
 use crate::storage::{Database, Scratch};
 use crate::types::{InvalidValue, SaleId, Sku};
 
-/// What the shop's own database is called, with this after it.
+/// The scratch database is called like the shop's, with this suffix.
 const SUFFIX: &str = "dry_run";
-/// Questions that the customers of a run ask at the same time.
+/// Requests that the customers of a run make at the same time.
 const AT_ONCE: u32 = 256;
-/// Customers of a run whose number is not given: two for each piece, within these bounds.
+/// The default number of customers: two for each piece, within these bounds.
 const CUSTOMERS: (i64, i64) = (1_000, 20_000);
 const SECONDS: i64 = 20;
-/// How often it is looked whether a sale is on by now.
-const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// How often the shop's stock is looked at afterwards, while it is sold at the same time.
-const LOOKS_MAX: usize = 5;
-/// Sales that are looked at; more than any shop has open or ahead.
+/// How often a run checks that no sale is on.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How often the shop's stock is compared afterwards, while it is sold at the same time.
+const COMPARISONS_MAX: usize = 5;
+/// The most sales that are checked; more than any shop has open or ahead.
 const SALES_MAX: i64 = 1_000;
 
-/// Everything that it takes to run sales dry; cheap to clone.
+/// Starts, follows and stops dry runs; cheap to clone.
 #[derive(Clone)]
-pub struct Office {
+pub struct DryRuns {
     shop: DryRunNeeds,
     store: DryRunStore,
     database: Database,
     open: OpenShop,
     limits: Sales,
     hold_seconds_max: i64,
-    /// One run at a time; whoever stops the engine takes it for good.
-    place: Arc<Semaphore>,
+    /// One run at a time; closed when the engine stops.
+    slot: Arc<Semaphore>,
     running: watch::Sender<Option<Running>>,
     stop: watch::Sender<bool>,
 }
@@ -57,10 +58,10 @@ struct Running {
     wanted: Arc<StartDryRun>,
     started_at: Timestamp,
     crowd: CrowdSize,
-    at: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
 }
 
-impl Office {
+impl DryRuns {
     pub fn new(shop: DryRunNeeds, database: Database, open: OpenShop, config: &Config) -> Self {
         Self {
             shop,
@@ -69,38 +70,43 @@ impl Office {
             open,
             limits: config.sales.clone(),
             hold_seconds_max: i64::try_from(config.inventory.hold_seconds_max).unwrap_or(i64::MAX),
-            place: Arc::new(Semaphore::new(1)),
+            slot: Arc::new(Semaphore::new(1)),
             running: watch::Sender::new(None),
             stop: watch::Sender::new(false),
         }
     }
 
-    /// Removes what a run left behind whose engine was killed; none begins meanwhile.
+    /// Removes in the background what a killed engine's run left behind; no run starts meanwhile.
     pub fn clear_up(&self, data_dir: PathBuf) {
-        let Ok(place) = self.place.clone().try_acquire_owned() else { return };
+        let Ok(slot) = self.slot.clone().try_acquire_owned() else { return };
         let database = self.database.clone();
         actix_rt::spawn(async move {
             if let Err(error) = Scratch::clean(&database, SUFFIX).await {
-                tracing::warn!(%error, "what a dry run may have left behind stays");
+                tracing::warn!(
+                    %error,
+                    "the database of an earlier dry run could not be removed; the next dry run tries again"
+                );
             }
             let _ = std::fs::remove_dir_all(data_dir);
-            drop(place);
+            drop(slot);
         });
     }
 
-    /// Ends the run that is under way, and lets none begin.
+    /// Ends the run that is under way, and lets no other one start.
     pub async fn stop(&self, within: Duration) {
         self.stop.send_replace(true);
-        match tokio::time::timeout(within, self.place.acquire()).await {
-            Ok(_) => self.place.close(),
-            Err(_) => tracing::warn!("stopped with a dry run under way; its database is left behind"),
+        match tokio::time::timeout(within, self.slot.acquire()).await {
+            Ok(_) => self.slot.close(),
+            Err(_) => tracing::warn!(
+                "the engine stopped while a dry run was under way; the next start removes its database"
+            ),
         }
     }
 
     pub(super) async fn find(&self, sale: SaleId) -> Result<DryRun, DryRunError> {
         let running = self.running.borrow().clone().filter(|running| running.wanted.sale == sale);
         if let Some(running) = running {
-            let phase = *running.at.borrow();
+            let phase = *running.phase.borrow();
             return Ok(DryRun {
                 by: Some(running.wanted.by),
                 reason: running.wanted.reason.clone(),
@@ -111,9 +117,9 @@ impl Office {
         self.store.find_last_run(sale).await?.ok_or(DryRunError::NeverRun(sale))
     }
 
-    /// Prepares the run and lets it go on by itself.
+    /// Prepares the run and starts it in the background.
     pub(super) async fn start(&self, wanted: StartDryRun) -> Result<(), DryRunError> {
-        let place = self.place.clone().try_acquire_owned().map_err(|_| DryRunError::Busy)?;
+        let slot = self.slot.clone().try_acquire_owned().map_err(|_| DryRunError::Busy)?;
         let sale = self.shop.get_sale.ask(GetSale { sale: wanted.sale }).await?;
         if !sale.status.is_planned() {
             return Err(DryRunError::NotInStatus { status: sale.status });
@@ -132,23 +138,22 @@ impl Office {
         let started_at = Timestamp::now();
         let number = self.store.insert_run(&wanted, started_at).await?;
         let mark = format!("dry-run-{}", Uuid::now_v7().simple());
-        let (tell_phase, at) = watch::channel(Phase::Preparing);
+        let (send_phase, phase) = watch::channel(Phase::Preparing);
         let halt = watch::Sender::new(None);
-        let play = Play {
+        let run = ShadowRun {
             database: scratch.database.clone(),
             open: self.open.clone(),
             draft: sale.draft,
             quotes,
             crowd,
-            at: tell_phase,
+            phase: send_phase,
             mark: mark.clone(),
             halt: halt.subscribe(),
         };
-        let running = Running { wanted: Arc::new(wanted), started_at, crowd, at };
+        let running = Running { wanted: Arc::new(wanted), started_at, crowd, phase };
         self.running.send_replace(Some(running.clone()));
-        let office = self.clone();
-        let under_way = UnderWay {
-            office,
+        let under_way = RunUnderWay {
+            runs: self.clone(),
             number,
             running,
             mark,
@@ -156,10 +161,10 @@ impl Office {
             halt,
             before,
             skus,
-            _shown: Shown(self.running.clone()),
-            _place: place,
+            _published: PublishedRun(self.running.clone()),
+            _slot: slot,
         };
-        actix_rt::spawn(under_way.go_on(play));
+        actix_rt::spawn(under_way.carry_out(run));
         Ok(())
     }
 
@@ -173,7 +178,7 @@ impl Office {
         })
     }
 
-    /// Refuses with a sale that is on, or is armed within this time.
+    /// Refuses with `SaleIsOn` when a sale is on, or is armed within this time.
     async fn check_that_no_sale_is_on(&self, within: Duration) -> Result<(), DryRunError> {
         use SaleStatus::{Armed, Draining, Open, Paused, Scheduled};
         let within = within + Duration::from_secs(self.limits.arm_before_seconds);
@@ -190,13 +195,13 @@ impl Office {
         }
     }
 
-    /// Returns with the reason why a run has to end before its time: the machine belongs to the buyers of a sale.
+    /// Returns the reason when a run must end early: the engine stops, or a sale needs the machine.
     async fn halted(&self) -> String {
         let mut stop = self.stop.subscribe();
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return "the engine stopped".to_owned(),
-                () = tokio::time::sleep(LOOKS_EVERY) => {}
+                () = tokio::time::sleep(CHECK_EVERY) => {}
             }
             if let Err(error @ DryRunError::SaleIsOn { .. }) =
                 self.check_that_no_sale_is_on(Duration::ZERO).await
@@ -206,7 +211,7 @@ impl Office {
         }
     }
 
-    /// What keeps the real sale from being run; a question that fails is a finding too.
+    /// What prevents the real sale as it is planned; a failed question is a finding too.
     async fn findings(&self, sale: SaleId) -> Vec<PlanFinding> {
         match self.shop.validate_sale.ask(ValidateSale { sale }).await {
             Ok(findings) => findings
@@ -218,18 +223,18 @@ impl Office {
     }
 }
 
-/// A run is told as running until it ends, however it does.
-struct Shown(watch::Sender<Option<Running>>);
+/// Answers to `GetDryRun` say that the run is under way until this is dropped, however the run ends.
+struct PublishedRun(watch::Sender<Option<Running>>);
 
-impl Drop for Shown {
+impl Drop for PublishedRun {
     fn drop(&mut self) {
         self.0.send_replace(None);
     }
 }
 
-/// A run that was begun.
-struct UnderWay {
-    office: Office,
+/// A run that was started.
+struct RunUnderWay {
+    runs: DryRuns,
     number: i64,
     running: Running,
     mark: String,
@@ -237,83 +242,85 @@ struct UnderWay {
     halt: watch::Sender<Option<String>>,
     before: BTreeMap<Sku, StockFigures>,
     skus: Vec<Sku>,
-    _shown: Shown,
-    _place: OwnedSemaphorePermit,
+    _published: PublishedRun,
+    _slot: OwnedSemaphorePermit,
 }
 
-impl UnderWay {
-    async fn go_on(self, run: Play) {
-        let played = self.played(run).await;
-        let outcome = match played {
-            Ok(played) => self.report(played).await.map_err(|error| error.to_string()),
+impl RunUnderWay {
+    async fn carry_out(self, run: ShadowRun) {
+        let outcome = match self.follow(run).await {
+            Ok(result) => self.report(result).await.map_err(|error| error.to_string()),
             Err(error) => Err(format!("{error:#}")),
         };
         let outcome = match outcome {
             Ok(report) => Ok(report),
-            // What came to nothing must have touched nothing all the same.
-            Err(failure) => match self.untouched(&[]).await {
+            // A failed run must not have touched the shop either.
+            Err(failure) => match self.compare(&[]).await {
                 Ok(untouched) if untouched.is_untouched => Err(failure),
                 Ok(_) => Err(format!("{failure}; the shop was touched")),
-                Err(error) => Err(format!("{failure}; nobody knows whether the shop was touched: {error}")),
+                Err(error) => {
+                    Err(format!("{failure}; whether the shop was touched could not be checked: {error}"))
+                }
             },
         };
-        let Self { office, number, running, scratch, .. } = self;
+        let Self { runs, number, running, scratch, .. } = self;
         if let Err(error) = scratch.drop().await {
-            tracing::warn!(%error, "the database of a dry run is left behind, until the next one");
+            tracing::warn!(%error, "the database of a dry run could not be removed; the next dry run removes it");
         }
         let sale = running.wanted.sale;
         match &outcome {
             Ok(report) => tracing::info!(
-                %sale, placed = report.sale.orders.placed, untouched = report.untouched.is_untouched, "a sale was run dry"
+                %sale, placed = report.sale.orders.placed, untouched = report.untouched.is_untouched,
+                "the dry run of a sale is done"
             ),
-            Err(failure) => tracing::warn!(%sale, failure, "a dry run came to nothing"),
+            Err(failure) => tracing::warn!(%sale, failure, "a dry run failed"),
         }
         let outcome = outcome.as_ref().map_err(String::as_str);
-        if let Err(error) = office.store.end_run(number, Timestamp::now(), outcome).await {
-            tracing::error!(%sale, %error, "what came of a dry run could not be kept");
+        if let Err(error) = runs.store.end_run(number, Timestamp::now(), outcome).await {
+            tracing::error!(%sale, %error, "the result of a dry run could not be stored; run it again");
         }
     }
 
-    async fn played(&self, run: Play) -> anyhow::Result<Played> {
-        let mut played = play(run)?;
+    async fn follow(&self, run: ShadowRun) -> anyhow::Result<RunResult> {
+        let mut result = run.start()?;
         tokio::select! {
-            played = &mut played => return played?,
-            why = self.office.halted() => self.halt.send_replace(Some(why)),
+            result = &mut result => return result?,
+            why = self.runs.halted() => self.halt.send_replace(Some(why)),
         };
-        played.await?
+        result.await?
     }
 
-    async fn report(&self, played: Played) -> Result<Report, DryRunError> {
-        let Played { course, machine, contradictions, sales } = played;
+    async fn report(&self, result: RunResult) -> Result<Report, DryRunError> {
+        let RunResult { course, machine, contradictions, sales } = result;
         Ok(Report {
             crowd: self.running.crowd,
             sale: course,
             machine,
             contradictions,
-            findings: self.office.findings(self.running.wanted.sale).await,
-            untouched: self.untouched(&sales).await?,
+            findings: self.runs.findings(self.running.wanted.sale).await,
+            untouched: self.compare(&sales).await?,
         })
     }
 
-    /// Looks whether the shop is as it was before the run; these were the sales of the run.
-    async fn untouched(&self, sales: &[SaleId]) -> Result<Untouched, DryRunError> {
-        let store = &self.office.store;
+    /// Compares the shop with its state before the run, whose sales were these.
+    async fn compare(&self, sales: &[SaleId]) -> Result<Untouched, DryRunError> {
+        let store = &self.runs.store;
         let traces = store.count_traces(sales, Buyer::ids(), &self.mark).await?;
-        // What is sold between the two looks would be in one of them only, so they are taken again until they agree.
-        let mut looks = 0;
+        // A piece that is sold between the two reads is in one of them only, so they are repeated until they agree.
+        let mut comparisons = 0;
         loop {
             let moved = store.sum_movements(&self.before).await?;
             let after = store.list_stock(&self.skus).await?;
             let found = Untouched::of(traces, self.skus.iter().cloned(), &self.before, &moved, &after);
-            looks += 1;
-            if looks == LOOKS_MAX || found.items.iter().all(|item| item.is_explained) {
+            comparisons += 1;
+            if comparisons == COMPARISONS_MAX || found.items.iter().all(|item| item.is_explained) {
                 return Ok(found);
             }
         }
     }
 }
 
-/// What is wanted, or else what is usual; 1 to `most`.
+/// The wanted number, or the usual one; refused unless it is between 1 and `most`.
 fn within(name: &'static str, wanted: Option<i64>, usual: i64, most: u32) -> Result<u32, InvalidValue> {
     let Some(wanted) = wanted else { return Ok(u32::try_from(usual).unwrap_or(most).min(most)) };
     u32::try_from(wanted)

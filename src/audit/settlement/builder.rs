@@ -1,4 +1,4 @@
-//! Reads everything that a settlement says, at one moment of the database, order by order.
+//! Builds a settlement from one snapshot of the database, order by order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use jiff::Timestamp;
 use tokio_postgres::Row as Record;
 use uuid::Uuid;
 
-use super::explain::{Told, ToldLine, explain};
-use super::queue::LetIn;
-use super::sign::{Link, ReportKey, signed_text};
+use super::explain::{LineFacts, OrderFacts, explain};
+use super::queue::AdmissionRecord;
+use super::sign::{ChainHash, ReportKey, signed_text};
 use super::{
-    FORMAT, HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, Row, SalePlan, Sealed, Settlement,
-    SkuFigures, Summary, Sums, amount_of, pseudonym,
+    ChainedRow, FORMAT, HistoryLine, LimitBreach, Line, Orphan, Queue, QueueState, Row, RowTotals, SalePlan,
+    Settlement, SkuFigures, Summary, amount_of, pseudonym,
 };
 use crate::actors::orders::OrderNumber;
 use crate::actors::sales::{EntriesDigest, PublishedDraw, Terms, TicketNumber};
 use crate::audit::AuditError;
-use crate::audit::balance::Ordered;
-use crate::audit::watch::{first_id_at, read_ordered};
+use crate::audit::balance::OrderedPieces;
+use crate::audit::snapshots::{first_id_at, read_ordered};
 use crate::config::Config;
 use crate::storage::{Connection, Database};
 use crate::types::{CustomerId, OrderId, SaleId};
@@ -30,37 +30,37 @@ macro_rules! sql {
     };
 }
 
-/// Where settlements are made; cheap to clone.
+/// Builds settlements; cheap to clone.
 #[derive(Clone)]
-pub struct Bench {
+pub struct SettlementBuilder {
     database: Database,
     key: ReportKey,
-    /// How long an order's stock may take to follow it.
+    /// How long an order's stock may take to follow the order.
     grace: Duration,
 }
 
-impl Bench {
+impl SettlementBuilder {
     pub fn new(database: Database, key: ReportKey, config: &Config) -> Self {
         Self { database, key, grace: crate::audit::grace(&config.orders) }
     }
 
-    /// The settlement of a sale as it is at this moment. Refuses with `UnknownSale`.
+    /// Builds the settlement of a sale as it is at this moment. Refuses with `UnknownSale`.
     pub async fn settle(&self, sale: SaleId) -> Result<Settlement, AuditError> {
-        // A connection of its own, which a report of many orders may keep busy for as long as it takes.
+        // A report of many orders keeps its connection busy for long, so it does not take one from the pool.
         let connection = self.database.connect_unhurried().await?;
         connection.batch_execute("begin isolation level repeatable read read only").await?;
-        let settled = self.gather(&connection, sale).await?;
+        let settled = self.build(&connection, sale).await?;
         connection.batch_execute("commit").await?;
         Ok(settled)
     }
 
-    async fn gather(&self, connection: &Connection, sale: SaleId) -> Result<Settlement, AuditError> {
+    async fn build(&self, connection: &Connection, sale: SaleId) -> Result<Settlement, AuditError> {
         let made_at = Timestamp::now();
         let plan = read_plan(connection, sale).await?.ok_or(AuditError::UnknownSale(sale))?;
         let since = made_at.checked_sub(self.grace).unwrap_or(Timestamp::MIN);
         let ordered = read_ordered(connection, &[sale.uuid()], since).await?;
         let on_the_way =
-            |sku: &str| ordered.get(&(sale.uuid(), sku.to_owned())).map_or(0, Ordered::on_the_way);
+            |sku: &str| ordered.get(&(sale.uuid(), sku.to_owned())).map_or(0, OrderedPieces::on_the_way);
         let mut skus: Vec<SkuFigures> = connection
             .query(sql!("settle_parts"), &[&sale.uuid()])
             .await?
@@ -83,19 +83,19 @@ impl Bench {
                 refunded: 0,
             })
             .collect();
-        let mut sums = Sums::default();
-        let (rows, head) = self.read_rows(connection, sale, made_at, &mut sums, &mut skus).await?;
+        let mut totals = RowTotals::default();
+        let (rows, head) = self.read_rows(connection, sale, made_at, &mut totals, &mut skus).await?;
         let mut summary = Summary {
             format: FORMAT.to_owned(),
             made_at,
             history: read_history(connection, sale).await?,
             reservations_without_order: read_orphans(connection, sale, since).await?,
-            lines_without_reservation: sums.lines_without_reservation,
+            lines_without_reservation: totals.lines_without_reservation,
             limit_breaches: read_limit_breaches(connection, sale, plan.limit_per_customer).await?,
             queue: read_queue(connection, sale).await?,
             sale: plan,
-            totals: sums.totals,
-            unexplained: sums.unexplained,
+            totals: totals.totals,
+            unexplained: totals.unexplained,
             findings: Vec::new(),
             skus,
             is_clean: false,
@@ -103,35 +103,35 @@ impl Bench {
             head_hash: head.text(),
         };
         let key = self.key.clone();
-        // A draw of a million tickets takes a second to be made anew, and others wait for this thread.
-        let sealed = tokio::task::spawn_blocking(move || {
+        // Repeating a draw of a million tickets takes a second, which would block this thread.
+        let signed = tokio::task::spawn_blocking(move || {
             summary.findings = summary.found();
-            summary.is_clean = summary.has_nothing_against_it();
+            summary.is_clean = summary.adds_up();
             let text = signed_text(&summary).map_err(broken)?;
             Ok(Settlement { signature: key.sign(&text), summary, rows })
         });
-        sealed.await.map_err(|error| AuditError::Broken(error.to_string()))?
+        signed.await.map_err(|error| AuditError::Broken(error.to_string()))?
     }
 
-    /// Reads record by record, so that what is in memory is the report and nothing else.
+    /// Reads the orders record by record, so that memory holds the report only.
     async fn read_rows(
         &self,
         connection: &Connection,
         sale: SaleId,
         now: Timestamp,
-        sums: &mut Sums,
+        totals: &mut RowTotals,
         skus: &mut [SkuFigures],
-    ) -> Result<(Vec<Sealed>, Link), AuditError> {
-        let mut link = Link::first(sale);
-        let mut rows: Vec<Sealed> = Vec::new();
-        let mut seal = |records: &[Record]| -> Result<(), AuditError> {
+    ) -> Result<(Vec<ChainedRow>, ChainHash), AuditError> {
+        let mut hash = ChainHash::first(sale);
+        let mut rows: Vec<ChainedRow> = Vec::new();
+        let mut append = |records: &[Record]| -> Result<(), AuditError> {
             let row = row_from(sale, rows.len() as u64 + 1, records, |changed_at| {
                 Duration::try_from(now.duration_since(changed_at)).unwrap_or_default() < self.grace
             });
             let Some(row) = row? else { return Ok(()) };
-            sums.add(&row, skus).ok_or_else(|| uncountable(row.order))?;
-            link = link.next(&row).map_err(broken)?;
-            rows.push(Sealed { row, hash: link.text() });
+            totals.add(&row, skus).ok_or_else(|| overflow(row.order))?;
+            hash = hash.next(&row).map_err(broken)?;
+            rows.push(ChainedRow { row, hash: hash.text() });
             Ok(())
         };
         let records = connection.query_raw(sql!("settle_rows"), [sale.uuid()]).await?;
@@ -140,17 +140,17 @@ impl Bench {
         while let Some(record) = records.try_next().await? {
             let id = |record: &Record| record.get::<_, Uuid>("id");
             if of_order.first().is_some_and(|first| id(first) != id(&record)) {
-                seal(&of_order)?;
+                append(&of_order)?;
                 of_order.clear();
             }
             of_order.push(record);
         }
-        seal(&of_order)?;
-        Ok((rows, link))
+        append(&of_order)?;
+        Ok((rows, hash))
     }
 }
 
-/// One order from its records, one for each line; nothing from none.
+/// Makes a row from the records of one order, one for each line; `None` without records.
 fn row_from(
     sale: SaleId,
     position: u64,
@@ -159,16 +159,16 @@ fn row_from(
 ) -> Result<Option<Row>, AuditError> {
     let Some(first) = records.first() else { return Ok(None) };
     let order = OrderId::from_uuid(first.get("id"));
-    let told = Told {
+    let facts = OrderFacts {
         status: first.get("status"),
         payment: first.get("payment_status"),
         is_settled: first.get("stock_settled"),
         is_recent: is_recent(first.get("changed_at")),
     };
-    // An order without a line of the sale has one record all the same.
+    // An order without a line of the sale has one record, without a SKU.
     let lines = records.iter().filter(|record| record.get::<_, Option<&str>>("sku").is_some());
-    let told_lines: Vec<ToldLine<'_>> = lines
-        .map(|record| ToldLine {
+    let line_facts: Vec<LineFacts<'_>> = lines
+        .map(|record| LineFacts {
             sku: record.get("sku"),
             quantity: record.get("quantity"),
             unit_price: record.get("unit_price"),
@@ -179,8 +179,8 @@ fn row_from(
             }),
         })
         .collect();
-    let (explained, reason) = explain(told, &told_lines);
-    let lines: Vec<Line> = told_lines
+    let (explained, reason) = explain(facts, &line_facts);
+    let lines: Vec<Line> = line_facts
         .iter()
         .map(|line| Line {
             sku: line.sku.to_owned(),
@@ -195,11 +195,11 @@ fn row_from(
         number: OrderNumber::from(order).to_string(),
         customer: pseudonym(sale, &CustomerId::from_uuid(first.get("customer_id")).to_string()),
         placed_at: first.get("created_at"),
-        amount: amount_of(&lines).ok_or_else(|| uncountable(order))?,
+        amount: amount_of(&lines).ok_or_else(|| overflow(order))?,
         lines,
-        status: told.status.to_owned(),
+        status: facts.status.to_owned(),
         payment_method: first.get::<_, Option<String>>("method").unwrap_or_default(),
-        payment_status: told.payment.to_owned(),
+        payment_status: facts.payment.to_owned(),
         explained,
         reason,
     }))
@@ -277,7 +277,7 @@ async fn read_limit_breaches(
     Ok(rows.iter().map(breach).collect())
 }
 
-/// Reads entry by entry: a million of them take some 30 MB, and their draw 8 MB more.
+/// Reads the entries one by one: a million of them take some 30 MB, and their draw 8 MB more.
 async fn read_queue(connection: &Connection, sale: SaleId) -> Result<Queue, AuditError> {
     let draw = connection.query_opt(sql!("settle_draw"), &[&sale.uuid()]).await?;
     let draw: Option<PublishedDraw> =
@@ -297,19 +297,19 @@ async fn read_queue(connection: &Connection, sale: SaleId) -> Result<Queue, Audi
         if drawn.binary_search(&number).is_ok() {
             digest = digest.with(number, CustomerId::from_uuid(record.get("customer_id")));
         }
-        let turn = match record.get::<_, Option<Timestamp>>("admitted_at") {
-            Some(at) => LetIn::At(at),
-            None if record.get("had_admission") => LetIn::Unwritten,
-            None => LetIn::Never,
+        let admission = match record.get::<_, Option<Timestamp>>("admitted_at") {
+            Some(at) => AdmissionRecord::At(at),
+            None if record.get("had_admission") => AdmissionRecord::NotRecorded,
+            None => AdmissionRecord::Never,
         };
-        entries.push((number, turn));
+        entries.push((number, admission));
     }
     let states = states.into_iter().map(|(state, entries)| QueueState { state, entries }).collect();
     let entries_fit = draw.as_ref().is_none_or(|draw| draw.entries_digest == digest);
     Ok(Queue::new(states, draw, entries_fit, &entries))
 }
 
-fn uncountable(order: OrderId) -> AuditError {
+fn overflow(order: OrderId) -> AuditError {
     AuditError::Broken(format!("with order {order} its sums are more than can be counted"))
 }
 

@@ -1,32 +1,32 @@
-//! A settlement as files: JSON, which is the signed form, and CSV for spreadsheets.
+//! Writes a settlement as JSON, which is the signed form, and as CSV for spreadsheets.
 
 use std::io::{self, Write};
 
-use super::{Line, Row, Sealed, Settlement};
+use super::{ChainedRow, Line, Row, Settlement};
 
-/// The bytes that a byte order mark takes tell spreadsheets that this is UTF-8.
+/// Begins with a byte order mark, which tells spreadsheets that this is UTF-8.
 const CSV_HEAD: &str = "\u{feff}row,order,number,customer,placed_at,lines,amount,status,payment_method,payment_status,\
                         reservation,explained,reason,hash\r\n";
 
 impl Settlement {
-    /// The signed form, one row a line.
+    /// Writes the signed form, one row per line.
     pub fn write_json(&self, mut to: impl Write) -> io::Result<()> {
         to.write_all(b"{\"summary\":")?;
         serde_json::to_writer(&mut to, &self.summary)?;
         to.write_all(b",\n\"signature\":")?;
         serde_json::to_writer(&mut to, &self.signature)?;
         to.write_all(b",\n\"rows\":[")?;
-        for (index, sealed) in self.rows.iter().enumerate() {
+        for (index, chained) in self.rows.iter().enumerate() {
             to.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-            serde_json::to_writer(&mut to, sealed)?;
+            serde_json::to_writer(&mut to, chained)?;
         }
         to.write_all(b"\n]}\n")
     }
 
-    /// RFC 4180, a header first.
+    /// Writes RFC 4180 with a header line.
     pub fn write_csv(&self, mut to: impl Write) -> io::Result<()> {
         to.write_all(CSV_HEAD.as_bytes())?;
-        for Sealed { row, hash } in &self.rows {
+        for ChainedRow { row, hash } in &self.rows {
             let Row {
                 position,
                 order,
@@ -60,7 +60,7 @@ pub(super) fn in_words(lines: &[Line]) -> String {
     lines.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
-/// The states of the reservation's lines, each once.
+/// The states of the lines' reservations, without repetition.
 pub(super) fn states(lines: &[Line]) -> String {
     let mut states: Vec<&str> =
         lines.iter().map(|line| line.reservation.as_deref().unwrap_or("none")).collect();
