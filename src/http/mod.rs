@@ -23,7 +23,8 @@ use api::{
 use gateway::route::at;
 pub use gateway::server::serve;
 pub use gateway::{Gateway, GatewayLimits, Identify, Streams, internal};
-use pages::ops;
+use pages::kit;
+use pages::ops::{self, Ops};
 pub use ports::Ports;
 
 /// The whole API.
@@ -74,10 +75,10 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/docs").get(docs::redirect_to_docs))
         .service(at("/docs/{file:.*}").get(docs::get_docs))
         .service(at("/ops").get(ops::list_sales))
-        .service(at("/ops/assets/{file}").get(ops::get_asset))
-        .service(at("/ops/sign-in").post(ops::sign_in))
-        .service(at("/ops/sign-out").post(ops::sign_out))
-        .service(at("/ops/language").post(ops::choose_language))
+        .service(at("/ops/assets/{file}").get(kit::get_asset::<Ops>))
+        .service(at("/ops/sign-in").post(kit::sign_in::<Ops>))
+        .service(at("/ops/sign-out").post(kit::sign_out::<Ops>))
+        .service(at("/ops/language").post(kit::choose_language::<Ops>))
         .service(at("/ops/confirm").get(ops::confirm_everything))
         .service(at("/ops/switch").post(ops::switch_everything))
         .service(at("/ops/proposals/{id}/withdraw").get(ops::confirm_withdrawal).post(ops::withdraw_proposal))

@@ -449,7 +449,7 @@ async fn a_sale_is_planned_and_planned_anew() {
     let mut stale = plan("Dusk", "LAMP");
     stale.push(("version", &*version));
     let overtaken = browser.post(&format!("/ops/sales/{sale}/edit"), &stale).await.expect(409);
-    assert!(overtaken.text.contains("Somebody else changed"), "{}", overtaken.text);
+    assert!(overtaken.text.contains("Another operator changed"), "{}", overtaken.text);
     let version = version_of(&browser.get(&format!("/ops/sales/{sale}/edit")).await.expect(200));
     let mut fields = plan("Day", "LAMP");
     fields.push(("version", &*version));
@@ -710,7 +710,7 @@ async fn a_sale_is_run_dry_from_the_page() {
         (!page.text.contains("hx-trigger")).then_some(page)
     })
     .await;
-    for part in ["Nothing of the shop was touched", "Who was refused why", "Orders placed", "LAMP"] {
+    for part in ["Nothing of the shop was touched", "Refusals by reason", "Orders placed", "LAMP"] {
         assert!(page.text.contains(part), "{part} is not in {}", page.text);
     }
     engine.stop().await;

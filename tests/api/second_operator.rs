@@ -248,7 +248,8 @@ async fn the_page_shows_what_waits_and_lets_another_one_confirm_or_withdraw_it()
     let id = open_proposals(&operator.staff).await[0]["id"].as_str().expect("an id").to_owned();
     let asked = second.get(&format!("/ops/proposals/{id}/withdraw")).await.expect(200);
     assert!(
-        asked.text.contains("Withdraw: LAMP: allotment 10 → 6") && asked.text.contains("It waits no longer")
+        asked.text.contains("Withdraw: LAMP: allotment 10 → 6")
+            && asked.text.contains("The proposal stops waiting")
     );
     let unsaid = second.post(&format!("/ops/proposals/{id}/withdraw"), &[("reason", "")]).await.expect(422);
     assert!(unsaid.text.contains("A reason of 1 to 200"), "{unsaid:?}");

@@ -1,72 +1,7 @@
-// What the operators' page does beyond links and forms: questions in a dialog, rows of a plan, and live figures.
+// What the operators' pages do beyond the kit: the rows of a plan, and the live figures of a sale.
 "use strict";
 
 (() => {
-  // --- a question before anything is done
-
-  const dialog = document.getElementById("question");
-  const content = document.getElementById("question-content");
-
-  document.body.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target === content && content.firstElementChild && !dialog.open) {
-      dialog.showModal();
-      const first = content.querySelector("[autofocus]");
-      if (first) first.focus();
-    }
-  });
-  document.body.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.elt instanceof HTMLFormElement && dialog.contains(event.detail.elt)) {
-      // Without an answer nothing is known, so the question stays where it was, and tells that.
-      if (!event.detail.xhr || event.detail.xhr.status === 0) return;
-      dialog.close();
-      showOutcome();
-    }
-  });
-  // What came of it is where the keyboard goes on, for the button that asked may be another one by now.
-  const showOutcome = () => {
-    const outcome = document.getElementById("outcome");
-    if (!outcome) return;
-    outcome.scrollIntoView({ block: "nearest" });
-    if (!dialog.open) outcome.focus({ preventScroll: true });
-  };
-  const unanswered = () => content.querySelector('[role="alert"]');
-  document.body.addEventListener("htmx:beforeRequest", () => unanswered()?.remove());
-  const tellNoAnswer = (event) => {
-    const told = document.createElement("div");
-    told.className = "outcome refused";
-    told.append(Object.assign(document.createElement("p"), { textContent: dialog.dataset.noAnswer }));
-    if (dialog.contains(event.detail.elt)) {
-      // What is behind an open dialog is neither seen nor read aloud.
-      unanswered()?.remove();
-      told.role = "alert";
-      told.tabIndex = -1;
-      content.prepend(told);
-      // The button that was pressed cannot have it while it waits.
-      if (!content.contains(document.activeElement)) told.focus();
-      return;
-    }
-    const outcome = document.getElementById("outcome");
-    if (!outcome) return;
-    outcome.replaceChildren(told);
-    showOutcome();
-  };
-  for (const failure of ["htmx:sendError", "htmx:timeout"]) document.body.addEventListener(failure, tellNoAnswer);
-  // Links that ask a question are buttons, and are pressed as such.
-  document.body.addEventListener("keydown", (event) => {
-    const button = event.target.closest('a[role="button"]');
-    if (button && event.key === " ") {
-      event.preventDefault();
-      button.click();
-    }
-  });
-  dialog.addEventListener("click", (event) => {
-    if (event.target.closest("[data-closes]")) {
-      event.preventDefault();
-      dialog.close();
-    }
-  });
-  dialog.addEventListener("close", () => content.replaceChildren());
-
   // --- rows of a plan
 
   const rows = document.getElementById("rows");
@@ -113,7 +48,7 @@
   const number = new Intl.NumberFormat("en");
   const link = document.getElementById("link");
   let ahead = 0; // How many milliseconds the server's clock is ahead of this one.
-  let asked = null; // The state of the sale that was last asked for.
+  let requested = null; // The state of the sale for which the page was last renewed.
 
   const setText = (element, text) => {
     if (element && element.textContent !== text) element.textContent = text;
@@ -126,7 +61,7 @@
   };
   const showLost = () => {
     showLink("lost", link.dataset.lost);
-    // Nobody knows any more.
+    // Without figures it is unknown whether they agree.
     const light = document.getElementById("light");
     light.dataset.is = "false";
     const word = light.querySelector(".light-word");
@@ -151,7 +86,7 @@
   };
   countDown();
   setInterval(countDown, 250);
-  // What was loaded anew begins without.
+  // A part of the page that was replaced has no countdown yet.
   document.body.addEventListener("htmx:afterSettle", countDown);
 
   const duration = (seconds, words) => {
@@ -161,13 +96,13 @@
   };
 
   const showVitals = ({ latency, holds, commit_lag_ms, event_lag_ms }) => {
-    const { nothing, milliseconds } = document.getElementById("vitals").dataset;
+    const { unknown, milliseconds } = document.getElementById("vitals").dataset;
     const words = document.getElementById("skus").dataset;
     const figures = { ...latency, ...holds, commit_lag_ms, event_lag_ms };
     for (const element of document.querySelectorAll("[data-vital]")) {
       const name = element.dataset.vital;
       const value = figures[name] ?? null;
-      setText(element, value === null ? nothing : name.endsWith("_seconds") ? duration(value, words)
+      setText(element, value === null ? unknown : name.endsWith("_seconds") ? duration(value, words)
         : milliseconds.replace("{}", value < 10 ? value.toFixed(1) : number.format(Math.round(value))));
     }
   };
@@ -207,12 +142,12 @@
 
   const padded = (column) => [...Array(Math.max(0, SECONDS - column.length)).fill(null), ...column.slice(-SECONDS)];
 
-  /** The legend tells the latest second, or the one under the pointer. */
+  /** The legend shows the latest second, or the one under the pointer. */
   const showLatest = (plot) => {
     if (plot.cursor.idx === null || plot.cursor.left < 0) plot.setLegend({ idx: SECONDS - 1 });
   };
 
-  /** Draws columns, each with its label and colour; builds the chart anew when there are other ones. */
+  /** Draws columns, each with its label and colour; other columns than before need a new chart. */
   const draw = (id, columns) => {
     const element = document.getElementById(id);
     const names = columns.map((column) => column.label).join("\n");
@@ -284,7 +219,7 @@
       for (const name of ["waiting", "admitted", "no_shows", "per_second"]) show(`[data-queue="${name}"]`, view.queue[name]);
       const wait = view.queue.wait_seconds;
       setText(queue.querySelector('[data-queue="wait_seconds"]'), wait === null
-        ? document.getElementById("vitals").dataset.nothing : duration(wait, document.getElementById("skus").dataset));
+        ? document.getElementById("vitals").dataset.unknown : duration(wait, document.getElementById("skus").dataset));
     }
 
     const labels = document.getElementById("attempts-chart").dataset;
@@ -295,20 +230,20 @@
     draw("refusals-chart", view.seconds.refused.map(([gate, values]) => (
       { label: gateLabel(gate), values, colour: COLOURS[gate % COLOURS.length] })));
 
-    // Somebody, or the schedule, changed the sale: what depends on it is loaded once for each version.
+    // An operator or the schedule changed the sale: the parts that depend on it are renewed once for each version.
     const shown = document.getElementById("state").dataset;
     const state = [view.version, view.is_everything_stopped, view.proposals, view.unwritten].join("\n");
-    const isNews = view.version > Number(shown.version) || String(view.is_everything_stopped) !== shown.stopped
+    const isOutdated = view.version > Number(shown.version) || String(view.is_everything_stopped) !== shown.stopped
       || view.proposals !== shown.proposals || view.unwritten !== shown.unwritten;
-    if (isNews && asked !== state) {
-      asked = state;
+    if (isOutdated && requested !== state) {
+      requested = state;
       htmx.trigger("#again", "again");
     }
   };
 
-  // What could not be loaded is asked for once more, after a while.
+  // A renewal that failed is repeated after a while.
   for (const failure of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
-    document.getElementById("again").addEventListener(failure, () => setTimeout(() => { asked = null; }, 3000));
+    document.getElementById("again").addEventListener(failure, () => setTimeout(() => { requested = null; }, 3000));
   }
 
   // --- the stream
@@ -316,15 +251,15 @@
   /** Figures come twice a second. */
   const SILENT_AFTER = 5000;
   const toSignIn = () => location.assign(`/ops?back=${location.pathname}`);
-  /** Connects again, unless the session has ended: then nothing would ever come. */
+  /** Connects again, unless the session has ended: then it leads to the sign-in page. */
   const connectAgain = async () => {
-    const asking = new AbortController();
-    const giveUp = setTimeout(() => asking.abort(), SILENT_AFTER);
+    const request = new AbortController();
+    const giveUp = setTimeout(() => request.abort(), SILENT_AFTER);
     try {
-      const answer = await fetch(strip.dataset.events, { redirect: "manual", signal: asking.signal });
-      asking.abort();
+      const answer = await fetch(strip.dataset.events, { redirect: "manual", signal: request.signal });
+      request.abort();
       if (answer.type === "opaqueredirect") return toSignIn();
-    } catch { /* Nobody answers. */ }
+    } catch { /* The engine does not answer yet. */ }
     clearTimeout(giveUp);
     setTimeout(connect, 3000);
   };
@@ -332,7 +267,7 @@
   const connect = () => {
     const source = new EventSource(strip.dataset.events);
     let heard = Date.now();
-    // A connection that is there may be to an engine that is not.
+    // A connection may be open although the engine behind it is gone.
     const watch = setInterval(() => {
       if (Date.now() - heard < SILENT_AFTER) return;
       source.close();
@@ -356,7 +291,7 @@
     });
     source.addEventListener("error", () => {
       showLost();
-      // A browser connects again by itself only after a connection that had begun.
+      // A browser connects again by itself only when the stream had begun.
       if (source.readyState !== EventSource.CLOSED) return;
       clearInterval(watch);
       connectAgain();

@@ -73,7 +73,7 @@ where
                     let matched = response.request().extensions().get::<Matched>().copied();
                     let route = matched.map_or(UNMATCHED, |matched| matched.0);
                     let mut response = finish(response, &request_id, route);
-                    if pages::is_for_people(route) {
+                    if pages::is_page(route) {
                         pages::keep_session(&mut response);
                     }
                     set_headers(response.headers_mut(), request_id);
@@ -102,7 +102,7 @@ fn finish<B: MessageBody>(
 ) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
     // A page that was refused something says so itself.
-    let is_page = pages::is_for_people(route) && response.headers().contains_key(CONTENT_TYPE);
+    let is_page = pages::is_page(route) && response.headers().contains_key(CONTENT_TYPE);
     if is_page || !status.is_client_error() && !status.is_server_error() {
         return response.map_into_left_body();
     }
@@ -110,8 +110,7 @@ fn finish<B: MessageBody>(
     let (body, headers, page_headers) = with_problem(response.response().error(), status, |problem| {
         let request_id = id_text(request_id);
         problem.log(request_id, route);
-        let page =
-            pages::is_for_people(route).then(|| pages::explain(problem, request, request_id)).flatten();
+        let page = pages::explain(route, problem, request, request_id);
         let (body, page_headers) = page.unwrap_or_else(|| (problem.render(request_id), Vec::new()));
         (body, problem.headers(), page_headers)
     });

@@ -1,7 +1,38 @@
-//! Pages that are shown in a browser: `kit/` is what all of them are made of, `ops/` is the operators' page.
+//! Pages that are shown in a browser: `kit/` is what all of them are made of, `ops/` are the operators' pages.
 
 pub mod kit;
 pub mod ops;
 
-pub use kit::layout::{explain, is_for_people};
-pub use kit::session::keep_session;
+use actix_web::HttpRequest;
+
+pub use self::kit::keep_session;
+use self::kit::{PageSet, RenderedProblem};
+use crate::http::gateway::problem::Problem;
+
+/// A page set as the gateway needs it: which routes are its own, and how a problem looks there.
+struct Registered {
+    contains: fn(&str) -> bool,
+    explain: fn(&Problem, &HttpRequest, &str) -> Option<RenderedProblem>,
+}
+
+const fn registered<S: PageSet>() -> Registered {
+    Registered { contains: S::contains, explain: kit::explain::<S> }
+}
+
+const PAGE_SETS: [Registered; 1] = [registered::<ops::Ops>()];
+
+/// Whether a route is a page or one of its forms, whose problems are shown as pages.
+pub fn is_page(route: &str) -> bool {
+    PAGE_SETS.iter().any(|set| (set.contains)(route))
+}
+
+/// A problem as a page of the set that the route belongs to; `None` when it cannot be rendered.
+pub fn explain(
+    route: &str,
+    problem: &Problem,
+    request: &HttpRequest,
+    request_id: &str,
+) -> Option<RenderedProblem> {
+    let set = PAGE_SETS.iter().find(|set| (set.contains)(route))?;
+    (set.explain)(problem, request, request_id)
+}

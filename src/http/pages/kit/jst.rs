@@ -1,16 +1,16 @@
-//! Times as operators read and write them: in Japan, whatever the server's own clock says.
+//! Times as they are read and written in Japan, whatever the time zone of the server is.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{self, TimeZone};
 
-/// Nine hours ahead since 1951, without summer time: no time zone database is needed.
-fn japan() -> TimeZone {
+/// Nine hours ahead of UTC since 1951, without summer time: no time zone database is needed.
+fn jst() -> TimeZone {
     TimeZone::fixed(tz::offset(9))
 }
 
 fn civil(time: Timestamp) -> DateTime {
-    time.to_zoned(japan()).datetime()
+    time.to_zoned(jst()).datetime()
 }
 
 pub fn date(time: Timestamp) -> Date {
@@ -28,8 +28,8 @@ pub fn with_seconds(time: Timestamp) -> String {
     civil(time).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The window of a sale: the day of its end only where it is another one.
-pub fn window(from: Timestamp, to: Timestamp, between: &str) -> String {
+/// A period, with the day of its end only where that is another day.
+pub fn period(from: Timestamp, to: Timestamp, between: &str) -> String {
     let end = if date(from) == date(to) {
         shown(to).split_once(' ').map_or_else(String::new, |(_, time)| time.to_owned())
     } else {
@@ -38,7 +38,7 @@ pub fn window(from: Timestamp, to: Timestamp, between: &str) -> String {
     format!("{} {between} {end}", shown(from))
 }
 
-/// As an `<input type="datetime-local">` has it, which goes to the millisecond.
+/// As an `<input type="datetime-local">` holds it, to the millisecond.
 pub fn input(time: Timestamp) -> String {
     if time.subsec_millisecond() != 0 {
         return civil(time).strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string();
@@ -47,10 +47,10 @@ pub fn input(time: Timestamp) -> String {
 }
 
 pub fn from_input(text: &str) -> Option<Timestamp> {
-    // Also a space is taken, which people type who have no picker.
+    // A browser without a picker sends what was typed, often with a space.
     let time: DateTime = text.replacen(' ', "T", 1).parse().ok()?;
     (1970..=9_000).contains(&time.year()).then_some(())?;
-    Some(time.to_zoned(japan()).ok()?.timestamp())
+    Some(time.to_zoned(jst()).ok()?.timestamp())
 }
 
 /// A month on a calendar: its weeks from Sunday to Saturday, with the days of its neighbours that share them.
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_shown_and_read_in_japan() {
+    fn times_are_shown_and_read_in_japan_time() {
         assert_eq!(shown(time("2026-11-24T15:00:00Z")), "2026-11-25 00:00");
         assert_eq!(shown(time("2026-11-24T15:00:07Z")), "2026-11-25 00:00:07");
         assert_eq!(input(time("2026-11-24T15:00:00Z")), "2026-11-25T00:00");
@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn a_window_names_the_second_day_only_when_it_is_another() {
+    fn a_period_names_its_second_day_only_when_that_is_another_day() {
         let opens = time("2026-11-24T01:00:00Z");
-        assert_eq!(window(opens, time("2026-11-24T03:30:00Z"), "to"), "2026-11-24 10:00 to 12:30");
-        assert_eq!(window(opens, time("2026-11-24T15:00:00Z"), "to"), "2026-11-24 10:00 to 2026-11-25 00:00");
+        assert_eq!(period(opens, time("2026-11-24T03:30:00Z"), "to"), "2026-11-24 10:00 to 12:30");
+        assert_eq!(period(opens, time("2026-11-24T15:00:00Z"), "to"), "2026-11-24 10:00 to 2026-11-25 00:00");
     }
 
     #[test]
-    fn a_month_has_its_weeks() {
+    fn a_month_is_shown_in_whole_weeks() {
         // 1 November 2026 is a Sunday, and the month has thirty days.
         let november = weeks(month("2026-11").unwrap());
         assert_eq!(november.len(), 5);

@@ -1,62 +1,101 @@
-//! How the page is shown: templates, what surrounds them, the files that they need, and errors in words.
+//! How a page is shown: what surrounds its content, its headers, and the page of a request that failed.
 
-use std::borrow::Cow;
-
+use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
 };
-use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::HOME;
-use super::session::{Visitor, is_htmx};
-use super::translations::{Language, Words};
+use super::translations::{Catalogue as _, Language};
+use super::visitor::{Visitor, is_htmx};
+use super::{KitTexts, Link, PageSet, PageTexts as _};
 use crate::http::gateway::answer::Answer;
-use crate::http::gateway::input::FromPath;
 use crate::http::gateway::problem::Problem;
-use crate::types::SaleId;
 
-/// Nothing but this server's own files, and no script or style that stands in a page.
+/// Only files of this server are loaded, and no script or style within a page is run.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// What every page has around its content.
-pub struct Frame {
-    pub words: &'static Words,
-    /// What its forms must carry.
+/// What `kit/layout.html` shows around the content of a page.
+pub struct Frame<S: PageSet> {
+    pub texts: &'static S::Texts,
+    pub kit: &'static KitTexts,
+    /// What the forms of the page carry; empty on a page without a session, which has no forms.
     pub token: String,
-    pub who: Option<String>,
-    /// Where it is, to come back to.
+    /// The name of the user who is signed in.
+    pub user: Option<String>,
+    /// The path of the page, to come back to after a change of the language.
     pub path: String,
 }
 
-impl Frame {
-    pub fn new(visitor: &Visitor, who: Option<String>) -> Self {
+impl<S: PageSet> Frame<S> {
+    pub fn new(visitor: &Visitor<S>, user: Option<String>) -> Self {
         Self {
-            words: visitor.language.words(),
+            texts: visitor.texts(),
+            kit: KitTexts::of(visitor.language),
             token: visitor.form_token.clone(),
-            who,
+            user,
             path: visitor.path.clone(),
         }
     }
 
+    /// Without a session, which a request that failed may not have.
+    fn without_session(language: Language) -> Self {
+        Self {
+            texts: S::Texts::of(language),
+            kit: KitTexts::of(language),
+            token: String::new(),
+            user: None,
+            path: S::ROOT.to_owned(),
+        }
+    }
+
+    pub fn title(&self) -> &'static str {
+        self.texts.title()
+    }
+
+    pub fn sign_in_lead(&self) -> &'static str {
+        self.texts.sign_in_lead()
+    }
+
+    pub fn back_to_root(&self) -> &'static str {
+        self.texts.back_to_root()
+    }
+
+    pub fn root(&self) -> &'static str {
+        S::ROOT
+    }
+
+    pub fn url(&self, below: &str) -> String {
+        S::path(below)
+    }
+
+    pub fn stylesheet(&self) -> String {
+        S::path(&format!("/assets/{}", S::STYLESHEET))
+    }
+
+    pub fn script(&self) -> String {
+        S::path(&format!("/assets/{}", S::SCRIPT))
+    }
+
+    pub fn navigation(&self) -> Vec<Link> {
+        S::navigation(self.texts)
+    }
+
     pub fn language(&self) -> &'static str {
-        self.words.language.code()
+        self.kit.language.code()
     }
 
     pub fn other_language(&self) -> &'static str {
-        match self.words.language {
-            Language::English => Language::Japanese.code(),
-            Language::Japanese => Language::English.code(),
-        }
+        self.kit.language.other().code()
     }
 }
 
-/// What became of what somebody wanted, for the region that is read aloud.
+/// What became of a request, for the region that screen readers announce (`kit/outcome.html`).
 pub struct Outcome {
     pub is_refused: bool,
     pub text: String,
@@ -64,18 +103,9 @@ pub struct Outcome {
 }
 
 #[derive(Template)]
-#[template(path = "ops/sign_in.html")]
-pub struct SignInPage<'a> {
-    pub frame: Frame,
-    pub back: &'a str,
-    pub email: &'a str,
-    pub notice: Option<&'static str>,
-}
-
-#[derive(Template)]
-#[template(path = "ops/failed.html")]
-struct FailedPage<'a> {
-    frame: Frame,
+#[template(path = "kit/failed.html")]
+struct FailedPage<'a, S: PageSet> {
+    frame: Frame<S>,
     why: &'static str,
     request_id: &'a str,
     is_failure: bool,
@@ -95,105 +125,41 @@ fn page_headers() -> [(HeaderName, HeaderValue); 3] {
     [
         (CONTENT_TYPE, HTML),
         (CONTENT_SECURITY_POLICY, POLICY),
-        // Browsers say `Origin: null` for a form of a page that sends no referrer at all.
+        // With `no-referrer`, browsers send `Origin: null` with a form.
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ]
 }
 
-/// After a form was accepted: the place to look at, by a request of its own.
-/// A page where things are asked for, and where what came of them is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    Sales,
-    Sale(SaleId),
+/// Leads to another page after a form was accepted, so that loading that page again repeats nothing.
+pub fn see_other(path: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, path)).finish()
 }
 
-impl Place {
-    /// The one that a browser names, if it is one.
-    pub fn of(address: &str) -> Option<Self> {
-        let address: Uri = address.parse().ok()?;
-        match address.path().strip_prefix(HOME)? {
-            "" => Some(Self::Sales),
-            path => path.strip_prefix("/sales/")?.parse().ok().map(Self::Sale),
-        }
-    }
-
-    pub fn path(self) -> String {
-        match self {
-            Self::Sales => HOME.to_owned(),
-            Self::Sale(sale) => format!("{HOME}/sales/{sale}"),
-        }
-    }
+/// Why a request was refused, in the page set's words or in the kit's; `None` for a code that neither words.
+pub fn refusal<S: PageSet>(language: Language, code: &str) -> Option<&'static str> {
+    S::Texts::of(language).refusal(code).or_else(|| KitTexts::of(language).refusal(code))
 }
 
-pub fn go_to(place: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, place)).finish()
-}
+/// The body of a page, with the headers that make it one.
+pub type RenderedProblem = (Vec<u8>, Vec<(HeaderName, HeaderValue)>);
 
-/// Whether requests of this route come from people at the page, who want words.
-pub fn is_for_people(route: &str) -> bool {
-    route.starts_with(HOME)
-}
-
-pub type Headers = Vec<(HeaderName, HeaderValue)>;
-
-/// A problem as a page, with the headers that make it one; nothing where even that is not possible.
-pub fn explain(problem: &Problem, request: &HttpRequest, request_id: &str) -> Option<(Vec<u8>, Headers)> {
-    let words = Language::of(request).words();
+/// A problem as a page; `None` when it cannot be rendered.
+pub fn explain<S: PageSet>(
+    problem: &Problem,
+    request: &HttpRequest,
+    request_id: &str,
+) -> Option<RenderedProblem> {
+    let language = Language::of::<S>(request);
+    let kit = KitTexts::of(language);
     let is_failure = problem.status().is_server_error();
-    let unnamed = if is_failure { Some(words.failed) } else { words.refusal("invalid-form") };
-    let why = words.refusal(problem.code()).or(unnamed).unwrap_or(words.failed);
-    // Without the forms of a session, which the request may not have.
-    let frame = Frame { words, token: String::new(), who: None, path: HOME.to_owned() };
+    let unnamed = if is_failure { Some(kit.failed) } else { kit.refusal("invalid-form") };
+    let why = refusal::<S>(language, problem.code()).or(unnamed).unwrap_or(kit.failed);
+    let frame = Frame::<S>::without_session(language);
     let page = FailedPage { frame, why, request_id, is_failure }.render().ok()?;
     let mut headers = page_headers().to_vec();
     if is_htmx(request) {
-        // What is shown stays; the message is swapped in beside it.
+        // The page that is shown stays; only the message is added to it.
         headers.push((HeaderName::from_static("hx-reswap"), HeaderValue::from_static("none")));
     }
     Some((page.into_bytes(), headers))
-}
-
-/// A file that the pages need.
-pub async fn get_asset(file: FromPath<String>) -> Answer {
-    const SCRIPT: &str = "text/javascript; charset=utf-8";
-    const STYLE: &str = "text/css; charset=utf-8";
-    macro_rules! web {
-        ($path:literal) => {
-            include_str!(concat!("../../../../web/", $path))
-        };
-    }
-    let (kind, text) = match &*file.0 {
-        "ops.css" => (STYLE, web!("ops/ops.css")),
-        "ops.js" => (SCRIPT, web!("ops/ops.js")),
-        "icon.svg" => ("image/svg+xml", web!("ops/icon.svg")),
-        "htmx.js" => (SCRIPT, web!("vendor/htmx/htmx.min.js")),
-        "uplot.js" => (SCRIPT, web!("vendor/uplot/uPlot.iife.min.js")),
-        "uplot.css" => (STYLE, web!("vendor/uplot/uPlot.min.css")),
-        _ => return Err(Problem::not_found()),
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, kind))
-        // Asked for anew after an hour: another version of the engine may have another one.
-        .insert_header((CACHE_CONTROL, "private, max-age=3600"))
-        .body(text))
-}
-
-/// A text cut to so many characters.
-pub fn cut(text: &str, characters_max: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(characters_max) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(cut("福袋の日", 2), "福袋…");
-        assert_eq!(cut("福袋", 2), "福袋");
-    }
 }

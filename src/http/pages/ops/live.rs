@@ -1,7 +1,4 @@
-//! The live view of a sale: what is shown of it at a moment, again and again.
-
-use std::collections::VecDeque;
-use std::time::Duration;
+//! The live figures of a sale: what the page shows of it, sent again and again while it is open.
 
 use actix_web::HttpRequest;
 use actix_web::web::Data;
@@ -9,7 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::proposals;
+use super::sellout::Rates;
+use super::{Operator, proposals};
 use crate::actors::sales::{GATES, ListProposals, Live, RoomFigures, SalesError, Tally};
 use crate::audit;
 use crate::http::api::sale_snapshot::SaleSnapshot;
@@ -18,40 +16,36 @@ use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
 use crate::http::gateway::input::FromPath;
 use crate::http::gateway::streams::{self, Listener};
-use crate::http::pages::kit::session::Operator;
 use crate::types::SaleId;
 
-/// Of what does not hold; the rest is in the API.
+/// The first breaches are shown; the API has all of them.
 const BREACHES_SHOWN: usize = 5;
-/// Over how long the rate is taken by which a SKU will sell out.
-const RATE_OVER: Duration = Duration::from_secs(20);
-
-/// Whether what is in stock, what is reserved and what was ordered say the same about a sale.
+/// Whether stock, reservations and orders agree about a sale, as the audit last found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Light {
     pub is_green: bool,
-    /// It was looked at lately.
+    /// Whether the audit checked the sale lately.
     pub is_fresh: bool,
-    /// What does not hold, in words; the first few.
+    /// What does not hold, in words.
     pub breaches: Vec<String>,
     pub stock: i64,
     pub holds: i64,
     pub orders: i64,
 }
 
-/// How many wait for their turn in the waiting room and for how long, and how many had it or let it lapse.
+/// The figures of the waiting room.
 #[derive(Serialize)]
 pub struct QueueFigures {
     pub waiting: u64,
     pub admitted: u64,
     pub no_shows: u64,
-    /// Of those who were let in lately, on average; nothing before the first.
+    /// The average wait of the customers who were let in lately; `None` before the first.
     pub wait_seconds: Option<i64>,
     pub per_second: f64,
 }
 
 impl Light {
-    /// The pieces that are promised, by each of the three who know.
+    /// The promised pieces as stock, reservations and orders count them.
     fn of(light: &audit::AuditStatus) -> Self {
         let is_fresh = light.is_fresh(Timestamp::now());
         let breaches = light.breaches.iter().take(BREACHES_SHOWN);
@@ -80,18 +74,18 @@ impl QueueFigures {
     }
 }
 
-/// What the browser shows, as it is sent.
+/// What the script of the page receives.
 #[derive(Serialize)]
 pub struct LiveView {
     /// Milliseconds since 1970, by which the browser corrects its own clock for the countdown.
     now: i64,
     pub status: &'static str,
-    /// Counts the changes: when it moves, the browser loads what depends on the status.
+    /// Counts the changes: when it rises, the script loads the parts that depend on the status.
     pub version: i64,
     pub is_everything_stopped: bool,
-    /// What keeps buyers out without being written down, name by name.
+    /// The sale and the SKUs with a stop that could not be saved, by name.
     pub unwritten: String,
-    /// Another text whenever something else waits for a second operator.
+    /// Changes whenever other proposals wait for a second operator.
     pub proposals: String,
     pub skus: Vec<SkuView>,
     pub totals: TallyView,
@@ -105,10 +99,10 @@ pub struct LiveView {
 pub struct SkuView {
     pub sku: String,
     pub allotment: i64,
-    /// Nothing before the sale is armed.
+    /// `None` before the sale is armed.
     pub figures: Option<Figures>,
     pub is_stopped: bool,
-    /// Seconds, at the rate of the last moments; nothing where nobody buys.
+    /// Seconds, at the rate of the last moments; `None` while no pieces are taken.
     pub sells_out_in: Option<i64>,
 }
 
@@ -129,12 +123,12 @@ pub struct TallyView {
     pub refused: [u64; GATES.len()],
 }
 
-/// Column by column, as charts want it; the latest second last.
+/// Column by column, as the charts read it; the latest second last.
 #[derive(Serialize)]
 struct SecondsView {
     attempts: Vec<u64>,
     accepted: Vec<u64>,
-    /// Only gates that refused somebody in these seconds.
+    /// The gates that refused orders in these seconds, with their index in [`GATES`].
     refused: Vec<(usize, Vec<u64>)>,
 }
 
@@ -194,49 +188,14 @@ impl SecondsView {
     }
 }
 
-/// How fast pieces were taken lately, for the forecast.
-#[derive(Default)]
-pub struct Rates {
-    /// Pieces held or sold of each SKU at each look, the latest last.
-    looks: VecDeque<(Instant, Vec<(String, i64)>)>,
-}
-
-impl Rates {
-    pub fn note(&mut self, live: &Live, now: Instant) {
-        let taken = live.parts.iter().map(|(sku, part)| (sku.to_string(), part.held + part.sold));
-        self.note_taken(taken.collect(), now);
-    }
-
-    fn note_taken(&mut self, taken: Vec<(String, i64)>, now: Instant) {
-        while self.looks.front().is_some_and(|(at, _)| now.duration_since(*at) > RATE_OVER) {
-            self.looks.pop_front();
-        }
-        self.looks.push_back((now, taken));
-    }
-
-    /// Seconds until the rest is taken, at the rate of the looks that are kept.
-    fn sells_out_in(&self, sku: &str, remaining: i64) -> Option<i64> {
-        let (first, last) = (self.looks.front()?, self.looks.back()?);
-        let taken_at = |look: &(Instant, Vec<(String, i64)>)| {
-            look.1.iter().find(|(other, _)| other == sku).map(|(_, taken)| *taken)
-        };
-        let seconds = last.0.duration_since(first.0).as_secs_f64();
-        let taken = taken_at(last)? - taken_at(first)?;
-        if remaining <= 0 || taken <= 0 || seconds < 1.0 {
-            return None;
-        }
-        Some((remaining as f64 * seconds / taken as f64).ceil() as i64)
-    }
-}
-
-/// The figures of a sale as server-sent events.
+/// Streams the figures of a sale as server-sent events.
 pub async fn get_live(
     sale: FromPath<SaleId>,
     request: HttpRequest,
     operator: Operator,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let token = operator.visitor.token;
+    let token = operator.visitor.access_token;
     let mut rates = Rates::default();
     let asked = gateway.clone();
     let tell = async move || {
@@ -255,32 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sku_sells_out_at_the_rate_of_the_last_moments() {
-        let start = Instant::now();
-        let mut rates = Rates::default();
-        let mut note = |seconds: u64, taken| {
-            rates.note_taken(vec![("LAMP".to_owned(), taken)], start + Duration::from_secs(seconds));
-            rates.sells_out_in("LAMP", 100)
-        };
-        assert_eq!(note(0, 0), None);
-        assert_eq!(note(10, 50), Some(20));
-        // What was long ago no longer counts: fifty more in the twenty seconds since.
-        assert_eq!(note(30, 100), Some(40));
-        assert_eq!(note(60, 100), None);
-    }
-
-    #[test]
-    fn what_is_sold_out_or_unknown_has_no_forecast() {
-        let start = Instant::now();
-        let mut rates = Rates::default();
-        rates.note_taken(vec![("LAMP".to_owned(), 0)], start);
-        rates.note_taken(vec![("LAMP".to_owned(), 9)], start + Duration::from_secs(2));
-        assert_eq!(rates.sells_out_in("LAMP", 0), None);
-        assert_eq!(rates.sells_out_in("VASE", 5), None);
-    }
-
-    #[test]
-    fn only_gates_that_refused_are_sent() {
+    fn only_the_gates_that_refused_are_sent() {
         let mut second = Tally { attempts: 3, accepted: 1, ..Tally::default() };
         second.refused[8] = 2;
         let view = SecondsView::of(&[Tally::default(), second]);

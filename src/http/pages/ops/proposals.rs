@@ -1,21 +1,19 @@
-//! What waits for a second operator, with what he can do about it.
+//! The proposals that wait for a second operator, and what an operator can do about them.
 
 use std::collections::{HashMap, HashSet};
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
 
+use super::commands::refuse_without_reason;
 use super::history::names;
-use super::sales::refuse_form;
+use super::place::Place;
+use super::{Operator, ROOT, Submitted};
 use crate::actors::sales::{GetSale, ListProposals, Proposal, Wish, WithdrawProposal};
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
 use crate::http::gateway::input::FromPath;
 use crate::http::gateway::problem::Problem;
-use crate::http::pages::kit::layout::{self, Place};
-use crate::http::pages::kit::session::{Operator, Submitted};
-use crate::http::pages::kit::translations::fill;
-use crate::http::pages::kit::{HOME, jst};
+use crate::http::pages::kit::{fill, jst, see_other};
 use crate::types::{ProposalId, SaleId, grouped};
 
 pub struct ProposalRow {
@@ -24,24 +22,24 @@ pub struct ProposalRow {
     pub who: String,
     pub why: String,
     pub until: String,
-    /// Whoever proposed it does not confirm it.
+    /// Whether the operator proposed it, who therefore cannot confirm it.
     pub is_own: bool,
-    /// Where it is confirmed, and where it is withdrawn.
+    /// Links to confirm it and to withdraw it.
     pub confirm: String,
     pub withdraw: String,
 }
 
-/// Whether somebody who looks at a sale is to see it: those of the sale and of everything; at the list of sales all.
+/// Whether a proposal is shown: a sale shows its own and those for everything, the list of sales shows all.
 pub fn concerns(proposal: &Proposal, sale: Option<SaleId>) -> bool {
     proposal.wish.sale().is_none_or(|of| sale.is_none_or(|sale| sale == of))
 }
 
-/// Another text for other proposals.
+/// A text that differs whenever the proposals do.
 pub fn mark(proposals: impl Iterator<Item = ProposalId>) -> String {
     proposals.map(|id| id.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Those of one sale and of everything, or all.
+/// The proposals of one sale and those for everything; all without a sale.
 pub async fn rows(
     gateway: &Gateway,
     operator: &Operator,
@@ -67,50 +65,49 @@ pub async fn rows(
         until: jst::with_seconds(proposal.lapses_at),
         is_own: proposal.by == operator.identity.customer,
         confirm: confirm(&proposal.wish),
-        withdraw: format!("{HOME}/proposals/{}/withdraw", proposal.id),
+        withdraw: format!("{ROOT}/proposals/{}/withdraw", proposal.id),
     };
     Ok(proposals.iter().map(row).collect())
 }
 
 pub fn what(operator: &Operator, wish: &Wish) -> String {
-    let words = operator.words();
+    let texts = operator.texts();
     match wish {
-        Wish::KillEverything => words.stop_everything.to_owned(),
-        Wish::KillSale { .. } => words.action("kill"),
-        Wish::KillItem { sku, .. } => fill(words.stop_sku_of, &[sku.as_str()]),
+        Wish::KillEverything => texts.stop_everything.to_owned(),
+        Wish::KillSale { .. } => texts.action("kill"),
+        Wish::KillItem { sku, .. } => fill(texts.stop_sku_of, &[sku.as_str()]),
         Wish::Lower { sku, allotment, expected, .. } => {
             let [from, to] = [expected, allotment].map(|pieces| grouped(pieces.get()));
-            fill(words.lower_of, &[sku.as_str(), &from, &to])
+            fill(texts.lower_of, &[sku.as_str(), &from, &to])
         }
     }
 }
 
 fn confirm(wish: &Wish) -> String {
     match wish {
-        Wish::KillEverything => format!("{HOME}/confirm?action=kill"),
-        Wish::KillSale { sale } => format!("{HOME}/sales/{sale}/confirm?action=kill"),
-        Wish::KillItem { sale, sku } => format!("{HOME}/sales/{sale}/confirm?action=kill&sku={sku}"),
+        Wish::KillEverything => format!("{ROOT}/confirm?action=kill"),
+        Wish::KillSale { sale } => format!("{ROOT}/sales/{sale}/confirm?action=kill"),
+        Wish::KillItem { sale, sku } => format!("{ROOT}/sales/{sale}/confirm?action=kill&sku={sku}"),
         Wish::Lower { sale, sku, allotment, .. } => {
             let allotment = allotment.get();
-            format!("{HOME}/sales/{sale}/confirm?action=allot&sku={sku}&allotment={allotment}")
+            format!("{ROOT}/sales/{sale}/confirm?action=allot&sku={sku}&allotment={allotment}")
         }
     }
 }
 
-/// Takes a proposal back.
+/// Withdraws a proposal.
 pub async fn withdraw_proposal(
     proposal: FromPath<ProposalId>,
     submitted: Submitted,
     gateway: Data<Gateway>,
 ) -> Answer {
-    submitted.form.check(&["token", "reason"], &[])?;
-    let Some(reason) = submitted.reason() else {
-        let words = submitted.operator.words();
-        return refuse_form(&submitted, &gateway, Place::Sales, words.reason_needed).await;
+    let Submitted { sender: operator, form } = submitted;
+    form.check(&["reason"], &[])?;
+    let Some(reason) = form.reason() else {
+        return refuse_without_reason(&operator, &gateway, Place::Sales).await;
     };
-    let asked = WithdrawProposal { proposal: proposal.0, by: submitted.operator.identity.customer, reason };
-    let withdrawn = gateway.ports.sales.withdraw_proposal.ask(asked).await?;
+    let command = WithdrawProposal { proposal: proposal.0, by: operator.identity.customer, reason };
+    let withdrawn = gateway.ports.sales.withdraw_proposal.ask(command).await?;
     let about = withdrawn.wish.sale().map_or(Place::Sales, Place::Sale);
-    let place = submitted.operator.goes_on_at(about).path();
-    Ok::<HttpResponse, Problem>(layout::go_to(&format!("{place}?done=withdraw")))
+    Ok(see_other(&format!("{}?done=withdraw", operator.place_after(about).path())))
 }

@@ -1,15 +1,15 @@
-//! The settlement of a sale as a file, for whoever is signed in at the page.
+//! The settlement report of a sale, as a file to download.
 
 use actix_web::http::header::{CONTENT_DISPOSITION, HeaderValue};
 use actix_web::web::Data;
 use serde::Deserialize;
 
+use super::Operator;
 use crate::http::api::report::{Form, write_report};
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
 use crate::http::gateway::input::{FromPath, FromQuery};
 use crate::http::gateway::problem::Problem;
-use crate::http::pages::kit::session::Operator;
 use crate::types::SaleId;
 
 #[derive(Deserialize)]
@@ -18,7 +18,7 @@ pub struct ReportQuery {
     form: Form,
 }
 
-/// The same report as `GET /v1/admin/sales/{id}/report`, to be kept.
+/// The report that `GET /v1/admin/sales/{id}/report` answers with, as a download.
 pub async fn download_report(
     sale: FromPath<SaleId>,
     query: FromQuery<ReportQuery>,

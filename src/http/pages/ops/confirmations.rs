@@ -1,38 +1,50 @@
-//! The question before anything is done: what it will do, and why it is wanted.
+//! The confirmations: what an action will do, asked before it is done, with the reason for it.
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
+use super::controls::{ALLOT, tone};
+use super::place::Place;
 use super::proposals;
-use super::sales::{ALLOT, tone};
+use super::{Frame, Operator, ROOT};
 use crate::actors::sales::{Action, GetSale, Halt, ListProposals, Sale, SaleStatus, SalesError};
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
 use crate::http::gateway::input::{FromPath, FromQuery};
 use crate::http::gateway::problem::Problem;
-use crate::http::pages::kit::HOME;
-use crate::http::pages::kit::layout::{self, Frame, Place};
-use crate::http::pages::kit::session::Operator;
-use crate::http::pages::kit::translations::fill;
+use crate::http::pages::kit::{Confirmation, Renewal, fill, show};
 use crate::types::{ProposalId, SaleId, Sku};
 
 #[derive(Template)]
 #[template(path = "ops/confirm.html")]
 struct ConfirmPage {
     frame: Frame,
-    /// Shown in a dialog of the page whose state changes; nothing: a page of its own.
-    is_in_dialog: bool,
-    title: String,
-    effect: &'static str,
-    tone: &'static str,
-    label: String,
-    to: String,
-    back: String,
-    hidden: Vec<(&'static str, String)>,
-    /// The allotment as it is now and as it is wanted, where it is to be changed.
+    confirmation: Confirmation,
+    renewal: Option<Renewal>,
+    has_own_field: bool,
+    /// The allotment as it is and as it is wanted, where it is to be changed.
     allotment: Option<(i64, i64)>,
+}
+
+/// The parts of the list of sales and of a sale's page that an answer changes.
+const RENEWAL: Renewal = Renewal { replaced: "#state", also: "#outcome,#skus,#history" };
+
+async fn show_confirmation(
+    operator: &Operator,
+    gateway: &Gateway,
+    confirmation: Confirmation,
+    allotment: Option<(i64, i64)>,
+) -> Answer {
+    let page = ConfirmPage {
+        frame: operator.frame(gateway).await,
+        confirmation,
+        renewal: operator.visitor.is_htmx.then_some(RENEWAL),
+        has_own_field: allotment.is_some(),
+        allotment,
+    };
+    show(StatusCode::OK, &page)
 }
 
 #[derive(Deserialize)]
@@ -41,26 +53,26 @@ pub struct ConfirmQuery {
     action: String,
     #[serde(default, deserialize_with = "crate::http::gateway::input::optional_text")]
     sku: Option<Sku>,
-    /// What is to be resumed.
+    /// What a resume ends: the pause or the kill.
     #[serde(default, deserialize_with = "crate::http::gateway::input::optional_text")]
     ends: Option<Halt>,
-    /// What somebody proposed.
+    /// The allotment that was proposed.
     allotment: Option<i64>,
 }
 
-/// Asks whether something is to be done to a sale or to one of its SKUs, and why.
+/// Asks whether to do something to a sale or to one of its SKUs.
 pub async fn confirm_move(
     sale: FromPath<SaleId>,
     query: FromQuery<ConfirmQuery>,
     operator: Operator,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let words = operator.words();
+    let texts = operator.texts();
     let ConfirmQuery { action, sku, ends, allotment: wanted } = query.0;
     let known = gateway.ports.sales.get_sale.ask(GetSale { sale: sale.0 }).await?;
-    let here = format!("{HOME}/sales/{}", sale.0);
+    let here = format!("{ROOT}/sales/{}", sale.0);
     let mut what = known.draft.name.clone();
-    let mut effect = words.effect(&action);
+    let mut effect = texts.effect(&action);
     let mut hidden = Vec::new();
     let mut allotment = None;
     let to = match &sku {
@@ -71,9 +83,9 @@ pub async fn confirm_move(
                 .filter(|action| *action != Action::Open)
                 .ok_or_else(Problem::not_found)?;
             hidden.push(("action", action.clone()));
-            // The answer ends what the question was about, whatever else was done in between.
+            // The form names what it ends, so that it ends that alone however late it is sent.
             if let (Action::Resume, Some(ends)) = (known_action, ends.or_else(|| known.halt())) {
-                effect = words.effect(effect_of_resuming(&known, ends));
+                effect = texts.effect(effect_of_resuming(&known, ends));
                 hidden.push(("ends", ends.as_str().to_owned()));
             }
             "move"
@@ -81,7 +93,7 @@ pub async fn confirm_move(
         Some(sku) => {
             let item = known.item(sku).ok_or_else(Problem::not_found)?;
             what = sku.to_string();
-            effect = words.effect(if action == "kill" { "kill-item" } else { &action });
+            effect = texts.effect(if action == "kill" { "kill-item" } else { &action });
             hidden.push(("sku", sku.to_string()));
             match &*action {
                 "kill" | "resume" => {
@@ -98,19 +110,17 @@ pub async fn confirm_move(
             }
         }
     };
-    let page = ConfirmPage {
-        title: fill(words.confirm_title, &[&words.action(&action), &what]),
+    let label = texts.action(&action);
+    let confirmation = Confirmation {
+        title: fill(texts.confirm_title, &[&label, &what]),
         effect,
         tone: tone(&action),
-        label: words.action(&action),
-        to: format!("{here}/{to}"),
+        label,
+        send_to: format!("{here}/{to}"),
         back: here,
         hidden,
-        allotment,
-        frame: operator.frame(&gateway).await,
-        is_in_dialog: operator.visitor.is_htmx,
     };
-    layout::show(StatusCode::OK, &page)
+    show_confirmation(&operator, &gateway, confirmation, allotment).await
 }
 
 fn effect_of_resuming(sale: &Sale, ends: Halt) -> &'static str {
@@ -121,57 +131,51 @@ fn effect_of_resuming(sale: &Sale, ends: Halt) -> &'static str {
     }
 }
 
-/// Asks whether everything is to be stopped, or let in again.
+/// Asks whether to stop all orders, or to resume them.
 pub async fn confirm_everything(
     query: FromQuery<ConfirmQuery>,
     operator: Operator,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let words = operator.words();
+    let texts = operator.texts();
     let action = query.0.action;
     let (title, effect) = match &*action {
-        "kill" => (words.stop_everything, "kill-everything"),
-        "resume" => (words.resume_everything, "resume"),
+        "kill" => (texts.stop_everything, "kill-everything"),
+        "resume" => (texts.resume_everything, "resume"),
         _ => return Err(Problem::not_found()),
     };
-    let page = ConfirmPage {
+    let confirmation = Confirmation {
         title: title.to_owned(),
-        effect: words.effect(effect),
+        effect: texts.effect(effect),
         tone: tone(&action),
         label: title.to_owned(),
-        to: format!("{HOME}/switch"),
-        back: HOME.to_owned(),
+        send_to: format!("{ROOT}/switch"),
+        back: ROOT.to_owned(),
         hidden: vec![("action", action)],
-        allotment: None,
-        frame: operator.frame(&gateway).await,
-        is_in_dialog: operator.visitor.is_htmx,
     };
-    layout::show(StatusCode::OK, &page)
+    show_confirmation(&operator, &gateway, confirmation, None).await
 }
 
-/// Asks whether a proposal is to be taken back.
+/// Asks whether to withdraw a proposal.
 pub async fn confirm_withdrawal(
     proposal: FromPath<ProposalId>,
     operator: Operator,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let words = operator.words();
+    let texts = operator.texts();
     let waiting = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
     let proposal = waiting
         .into_iter()
         .find(|waiting| waiting.id == proposal.0)
         .ok_or(SalesError::UnknownProposal(proposal.0))?;
-    let page = ConfirmPage {
-        title: fill(words.confirm_title, &[words.withdraw, &proposals::what(&operator, &proposal.wish)]),
-        effect: words.effect("withdraw"),
-        tone: "danger",
-        label: words.withdraw.to_owned(),
-        to: format!("{HOME}/proposals/{}/withdraw", proposal.id),
+    let confirmation = Confirmation {
+        title: fill(texts.confirm_title, &[texts.withdraw, &proposals::what(&operator, &proposal.wish)]),
+        effect: texts.effect("withdraw"),
+        tone: tone("withdraw"),
+        label: texts.withdraw.to_owned(),
+        send_to: format!("{ROOT}/proposals/{}/withdraw", proposal.id),
         back: proposal.wish.sale().map_or(Place::Sales, Place::Sale).path(),
         hidden: Vec::new(),
-        allotment: None,
-        frame: operator.frame(&gateway).await,
-        is_in_dialog: operator.visitor.is_htmx,
     };
-    layout::show(StatusCode::OK, &page)
+    show_confirmation(&operator, &gateway, confirmation, None).await
 }
