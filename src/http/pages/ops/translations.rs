@@ -76,7 +76,7 @@ translations! {
         the_schedule: "the schedule", "スケジュール";
         proposed_by: "{} (proposed by {})", "{}（提案：{}）";
         proposals: "Waiting for a second operator", "承認待ち";
-        proposed: "Proposed, not done yet: it is done when another operator does the same.",
+        proposed: "Not done yet: it waits until another operator does the same.",
             "まだ実行していません。別の担当者が同じ操作をすると実行されます。";
         lapses_at: "Lapses at", "有効期限";
         confirm: "Confirm", "承認";
