@@ -17,6 +17,7 @@ mod tests;
 use actix_web::web::ServiceConfig;
 
 pub use api::docs::openapi;
+pub use api::views;
 use api::{
     docs, dry_run, inventory, orders, products, proposals, report, sales, users, waiting_room, webhooks, why,
 };

@@ -1,5 +1,7 @@
 //! The dry run of a sale: started by an operator, and what it found out.
 
+use std::borrow::Cow;
+
 use actix_web::web::Data;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ use crate::http::gateway::auth::StaffMember;
 use crate::http::gateway::input::{self, FromJson, FromPath};
 use crate::types::SaleId;
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartDryRunBody {
     #[serde(deserialize_with = "input::words::<_, 200>")]
@@ -25,50 +27,50 @@ pub struct StartDryRunBody {
         pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
         example = "before the announcement"
     )]
-    reason: String,
+    pub reason: String,
     /// Who comes; two for each piece if missing, but 1,000 to 20,000.
     #[serde(default, deserialize_with = "input::optional_whole")]
     #[schema(minimum = 1, maximum = 1_000_000, example = 5_000, nullable = false)]
-    customers: Option<i64>,
+    pub customers: Option<i64>,
     /// For how long the sale is open, at most; 20 if missing.
     #[serde(default, deserialize_with = "input::optional_whole")]
     #[schema(minimum = 1, maximum = 3_600, example = 20, nullable = false)]
-    seconds: Option<i64>,
+    pub seconds: Option<i64>,
 }
 
 /// A dry run and how far it is.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DryRunView {
     /// `running`, `done` or `failed`.
     #[schema(example = "done")]
-    state: &'static str,
+    pub state: Cow<'static, str>,
     /// While it is running: `preparing`, `sale`, `machine` or `closing`.
     #[schema(required)]
-    phase: Option<&'static str>,
+    pub phase: Option<Cow<'static, str>>,
     /// While it is running.
     #[schema(required)]
-    crowd: Option<CrowdSize>,
+    pub crowd: Option<CrowdSize>,
     /// Who wanted it.
     #[schema(required)]
-    by: Option<Uuid>,
-    reason: String,
+    pub by: Option<Uuid>,
+    pub reason: String,
     #[schema(value_type = String, format = DateTime)]
-    started_at: Timestamp,
+    pub started_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime, required)]
-    ended_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
     /// Why it came to nothing.
     #[schema(required)]
-    failure: Option<String>,
+    pub failure: Option<String>,
     /// Once it is done.
     #[schema(required)]
-    report: Option<Box<Report>>,
+    pub report: Option<Box<Report>>,
 }
 
 impl DryRunView {
     fn of(run: DryRun) -> Self {
         let DryRun { by, reason, started_at, state } = run;
         let view = Self {
-            state: "running",
+            state: "running".into(),
             phase: None,
             crowd: None,
             by: by.map(|by| by.uuid()),
@@ -80,13 +82,13 @@ impl DryRunView {
         };
         match state {
             DryRunState::Running { crowd, phase } => {
-                Self { crowd: Some(crowd), phase: Some(phase.as_str()), ..view }
+                Self { crowd: Some(crowd), phase: Some(phase.as_str().into()), ..view }
             }
             DryRunState::Done { ended_at, report } => {
-                Self { state: "done", ended_at: Some(ended_at), report: Some(report), ..view }
+                Self { state: "done".into(), ended_at: Some(ended_at), report: Some(report), ..view }
             }
             DryRunState::Failed { ended_at, failure } => {
-                Self { state: "failed", ended_at: Some(ended_at), failure: Some(failure), ..view }
+                Self { state: "failed".into(), ended_at: Some(ended_at), failure: Some(failure), ..view }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Stock: what anybody may see of it, and what staff may do with it.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::web::Data;
@@ -20,12 +22,12 @@ use crate::http::gateway::input::{self, FromJson, FromPath, FromQuery};
 use crate::http::gateway::problem::Problem;
 use crate::types::{Cursor, Limit, Quantity, ReservationId, Sku};
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveStockBody {
     #[serde(deserialize_with = "input::quantity")]
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000, example = 100)]
-    quantity: Quantity,
+    pub quantity: Quantity,
     /// The delivery's own name, such as the number of its note; the same one again changes nothing.
     #[serde(deserialize_with = "input::words::<_, 100>")]
     #[schema(
@@ -34,16 +36,16 @@ pub struct ReceiveStockBody {
         pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
         example = "delivery-note-2026-0042"
     )]
-    reference: String,
+    pub reference: String,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdjustStockBody {
     /// Pieces, not zero; negative takes away.
     #[serde(deserialize_with = "delta")]
     #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = -2)]
-    delta: i64,
+    pub delta: i64,
     #[serde(deserialize_with = "input::words::<_, 200>")]
     #[schema(
         min_length = 1,
@@ -51,11 +53,11 @@ pub struct AdjustStockBody {
         pattern = r"^[^\x00-\x1f\x7f-\x9f]+$",
         example = "broken in the warehouse"
     )]
-    reason: String,
+    pub reason: String,
     /// Refused unless the stock is at this version.
     #[serde(default, deserialize_with = "input::optional_whole")]
     #[schema(minimum = -9_007_199_254_740_991_i64, maximum = 9_007_199_254_740_991_i64)]
-    expected_version: Option<i64>,
+    pub expected_version: Option<i64>,
 }
 
 fn delta<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
@@ -67,20 +69,20 @@ fn delta<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Er
     Ok(delta)
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveStockBody {
     /// Chosen by the client, so that it may ask again; made up if missing.
     #[serde(default)]
-    id: Option<Uuid>,
+    pub id: Option<Uuid>,
     /// Lines of the same SKU are summed.
     #[serde(deserialize_with = "input::objects")]
     #[schema(min_items = 1, max_items = 50)]
-    lines: Vec<LineBody>,
+    pub lines: Vec<LineBody>,
     /// When the reservation lapses by itself.
     #[serde(deserialize_with = "input::whole")]
     #[schema(minimum = 1, maximum = 2_592_000, example = 900)]
-    expires_in_seconds: i64,
+    pub expires_in_seconds: i64,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -90,119 +92,117 @@ pub struct ListMovementsQuery {
     /// Movements on a page.
     #[serde(default = "input::default_limit", deserialize_with = "input::limit")]
     #[param(value_type = i64, required = false, minimum = 1, maximum = 100, default = 20)]
-    limit: Limit,
+    pub limit: Limit,
     /// The `next_cursor` of the page before.
     #[serde(default, deserialize_with = "input::cursor")]
     #[param(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
-    cursor: Option<Cursor>,
+    pub cursor: Option<Cursor>,
 }
 
 /// What anybody may know.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AvailableView<'a> {
     #[schema(example = "SHOBAI-HOT-1")]
-    sku: &'a str,
+    pub sku: Cow<'a, str>,
     /// Pieces that can be ordered.
     #[schema(example = 1_000_000)]
-    available: i64,
+    pub available: i64,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StockView<'a> {
     #[schema(example = "SHOBAI-HOT-1")]
-    sku: &'a str,
+    pub sku: Cow<'a, str>,
     #[schema(example = 1_000_000)]
-    on_hand: i64,
+    pub on_hand: i64,
     #[schema(example = 0)]
-    reserved: i64,
+    pub reserved: i64,
     /// Set apart for a sale and not promised yet.
     #[schema(example = 0)]
-    allotted: i64,
+    pub allotted: i64,
     #[schema(example = 1_000_000)]
-    available: i64,
+    pub available: i64,
     /// Counts the movements.
     #[schema(example = 1)]
-    version: i64,
+    pub version: i64,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MovementView<'a> {
     #[schema(example = "SHOBAI-HOT-1")]
-    sku: &'a str,
+    pub sku: Cow<'a, str>,
     /// The version of the stock that this movement made.
-    version: i64,
+    pub version: i64,
     /// `received`, `reserved`, `released`, `expired`, `committed`, `adjusted`, `allotted` or `returned`.
     #[schema(example = "received")]
-    kind: &'static str,
-    on_hand_delta: i64,
-    reserved_delta: i64,
-    allotted_delta: i64,
+    pub kind: Cow<'static, str>,
+    pub on_hand_delta: i64,
+    pub reserved_delta: i64,
+    pub allotted_delta: i64,
     #[schema(required)]
-    reservation_id: Option<Uuid>,
+    pub reservation_id: Option<Uuid>,
     #[schema(required)]
-    reference: Option<&'a str>,
+    pub reference: Option<Cow<'a, str>>,
     #[schema(required)]
-    reason: Option<&'a str>,
+    pub reason: Option<Cow<'a, str>>,
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
 }
 
 /// A movement and the stock as it is now, which other movements may have changed since.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MovedView<'a> {
-    movement: MovementView<'a>,
+    pub movement: MovementView<'a>,
     /// Null when it could not be read at this moment; the movement is made all the same.
     #[schema(required)]
-    stock: Option<StockView<'a>>,
+    pub stock: Option<StockView<'a>>,
 }
 
-// For the document only: pages are written by `answer::page`.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the page of movements in the API document")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MovementPageView<'a> {
-    items: Vec<MovementView<'a>>,
+    pub items: Vec<MovementView<'a>>,
     #[schema(required)]
-    next_cursor: Option<String>,
+    pub next_cursor: Option<String>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReservationView<'a> {
-    id: Uuid,
-    lines: Vec<ReservedLineView<'a>>,
+    pub id: Uuid,
+    pub lines: Vec<ReservedLineView<'a>>,
     /// `held`, `committed`, `released` or `expired`.
     #[schema(example = "held")]
-    state: &'static str,
+    pub state: Cow<'static, str>,
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReservedLineView<'a> {
     #[schema(example = "SHOBAI-HOT-1")]
-    sku: &'a str,
+    pub sku: Cow<'a, str>,
     #[schema(example = 1)]
-    quantity: i64,
+    pub quantity: i64,
 }
 
 impl<'a> StockView<'a> {
     fn of(sku: &'a Sku, stock: Stock) -> Self {
         let Stock { on_hand, reserved, allotted, version } = stock;
-        Self { sku: sku.as_str(), on_hand, reserved, allotted, available: stock.available(), version }
+        Self { sku: sku.as_str().into(), on_hand, reserved, allotted, available: stock.available(), version }
     }
 }
 
 impl<'a> MovementView<'a> {
     fn of(movement: &'a Movement) -> Self {
         Self {
-            sku: movement.sku.as_str(),
+            sku: movement.sku.as_str().into(),
             version: movement.version,
-            kind: movement.kind.as_str(),
+            kind: movement.kind.as_str().into(),
             on_hand_delta: movement.on_hand_delta,
             reserved_delta: movement.reserved_delta,
             allotted_delta: movement.allotted_delta,
             reservation_id: movement.reservation.map(ReservationId::uuid),
-            reference: movement.reference.as_deref(),
-            reason: movement.reason.as_deref(),
+            reference: movement.reference.as_deref().map(Cow::Borrowed),
+            reason: movement.reason.as_deref().map(Cow::Borrowed),
             at: movement.at,
         }
     }
@@ -211,13 +211,13 @@ impl<'a> MovementView<'a> {
 impl<'a> ReservationView<'a> {
     fn of(reservation: &'a Reservation) -> Self {
         let line = |line: &'a crate::actors::inventory::Line| ReservedLineView {
-            sku: line.sku.as_str(),
+            sku: line.sku.as_str().into(),
             quantity: line.quantity.get(),
         };
         Self {
             id: reservation.id.uuid(),
             lines: reservation.lines.iter().map(line).collect(),
-            state: reservation.state.as_str(),
+            state: reservation.state.as_str().into(),
             expires_at: reservation.expires_at,
         }
     }
@@ -233,7 +233,7 @@ impl<'a> ReservationView<'a> {
 )]
 pub async fn get_available(sku: FromPath<Sku>, gateway: Data<Gateway>) -> Answer {
     let stock = gateway.ports.inventory.get_stock.ask(GetStock { sku: sku.0.clone() }).await?;
-    answer::ok(&AvailableView { sku: sku.0.as_str(), available: stock.available() })
+    answer::ok(&AvailableView { sku: sku.0.as_str().into(), available: stock.available() })
 }
 
 /// The figures of one SKU.
@@ -268,7 +268,10 @@ pub async fn list_movements(
     let FromQuery(ListMovementsQuery { limit, cursor }) = query;
     let question = ListMovements { sku: sku.0, limit, cursor };
     let page = gateway.ports.inventory.list_movements.ask(question).await?;
-    answer::page(&page, MovementView::of)
+    answer::ok(&MovementPageView {
+        items: page.items.iter().map(MovementView::of).collect(),
+        next_cursor: page.next.as_ref().map(Cursor::encode),
+    })
 }
 
 /// Brings pieces into stock.

@@ -15,3 +15,29 @@ pub mod vitals;
 pub mod waiting_room;
 pub mod webhooks;
 pub mod why;
+
+/// The JSON of the API as types that can be written and read: by the gateway, the command line and tests.
+pub mod views {
+    pub use super::dry_run::{DryRunView, StartDryRunBody};
+    pub use super::inventory::{
+        AdjustStockBody, AvailableView, MovedView, MovementPageView, MovementView, ReceiveStockBody,
+        ReservationView, ReserveStockBody, ReservedLineView, StockView,
+    };
+    pub use super::money::MoneyView;
+    pub use super::orders::{
+        CardChargeView, HistoryEntryView, HistoryView, KonbiniSlipView, LineBody, OrderLineView,
+        OrderPageView, OrderView, PaymentView, TotalsView,
+    };
+    pub use super::products::{ProductPageView, ProductView, VariantView};
+    pub use super::proposals::{ProposalView, ProposalsView};
+    pub use super::sales::{
+        AdmissionTermsBody, ChangeItemBody, ChangeView, ChangesView, CreateSaleBody, DecisionsView,
+        FindingView, HoldSecondsBody, KonbiniTermsBody, LightView, LiveView, MoveBody, PartView,
+        PublicItemView, PublicSaleView, PublicSalesView, QueueView, ReasonBody, ReplanSaleBody, SaleItemBody,
+        SaleItemView, SaleView, SalesView, SwitchView, UnwrittenView,
+    };
+    pub use super::users::{SignedInView, UserView};
+    pub use super::vitals::{HoldAgesView, LatencyView, SkuLoadView, VitalsView};
+    pub use super::waiting_room::{DrawView, PlaceView};
+    pub use super::webhooks::RecordedView;
+}

@@ -1,17 +1,17 @@
 //! An amount as the API writes it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::types::{Currency, Money};
 
 /// Integer minor units and their currency; the yen has no minor unit.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MoneyView {
     #[schema(minimum = 0, example = 3300)]
-    amount: i64,
+    pub amount: i64,
     #[schema(value_type = String, example = "JPY")]
-    currency: Currency,
+    pub currency: Currency,
 }
 
 impl From<Money> for MoneyView {

@@ -1,5 +1,6 @@
 //! What the shop sells, with the pieces that can be had at this moment.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use actix_web::web::Data;
@@ -23,70 +24,69 @@ pub struct ListProductsQuery {
     /// Products on a page.
     #[serde(default = "input::default_limit", deserialize_with = "input::limit")]
     #[param(value_type = i64, required = false, minimum = 1, maximum = 100, default = 20)]
-    limit: Limit,
+    pub limit: Limit,
     /// The `next_cursor` of the page before.
     #[serde(default, deserialize_with = "input::cursor")]
     #[param(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
-    cursor: Option<Cursor>,
+    pub cursor: Option<Cursor>,
     /// A text in the name or the description.
     #[serde(default, deserialize_with = "input::optional_text")]
     #[param(value_type = Option<String>, nullable = false, min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")]
-    q: Option<Search>,
+    pub q: Option<Search>,
     #[serde(default, deserialize_with = "input::optional_text")]
     #[param(value_type = Option<String>, nullable = false, min_length = 1, max_length = 50, pattern = "^[a-z0-9-]+$")]
-    category: Option<Category>,
+    pub category: Option<Category>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProductView<'a> {
-    id: Uuid,
+    pub id: Uuid,
     #[schema(example = "Indigo tee")]
-    name: &'a str,
-    description: &'a str,
+    pub name: Cow<'a, str>,
+    pub description: Cow<'a, str>,
     #[schema(example = "clothing")]
-    category: &'a str,
-    variants: Vec<VariantView<'a>>,
+    pub category: Cow<'a, str>,
+    pub variants: Vec<VariantView<'a>>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VariantView<'a> {
     #[schema(example = "TEE-INDIGO-M")]
-    sku: &'a str,
+    pub sku: Cow<'a, str>,
     /// What tells it from its siblings.
-    attributes: &'a BTreeMap<String, String>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub attributes: Cow<'a, BTreeMap<String, String>>,
     /// Tax included.
-    price: MoneyView,
+    pub price: MoneyView,
     /// Percent of consumption tax inside the price: 10 or 8.
     #[schema(example = 10)]
-    tax_rate: i16,
+    pub tax_rate: i16,
     /// Pieces that can be ordered.
     #[schema(minimum = 0)]
-    available: i64,
+    pub available: i64,
 }
 
-// For the document only: pages are written by `answer::page`.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the page of products in the API document")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProductPageView<'a> {
-    items: Vec<ProductView<'a>>,
+    pub items: Vec<ProductView<'a>>,
     #[schema(required)]
-    next_cursor: Option<String>,
+    pub next_cursor: Option<String>,
 }
 
 impl<'a> ProductView<'a> {
     fn of(product: &'a Product, available: &HashMap<Sku, i64>) -> Self {
         let variant = |variant: &'a crate::actors::catalog::Variant| VariantView {
-            sku: variant.sku.as_str(),
-            attributes: &variant.attributes,
+            sku: variant.sku.as_str().into(),
+            attributes: Cow::Borrowed(&variant.attributes),
             price: variant.price.into(),
             tax_rate: variant.tax_rate.percent(),
             available: available.get(&variant.sku).copied().unwrap_or(0),
         };
         Self {
             id: product.id.uuid(),
-            name: &product.name,
-            description: &product.description,
-            category: product.category.as_str(),
+            name: Cow::Borrowed(&product.name),
+            description: Cow::Borrowed(&product.description),
+            category: product.category.as_str().into(),
             variants: product.variants.iter().map(variant).collect(),
         }
     }
@@ -102,7 +102,10 @@ pub async fn list_products(query: FromQuery<ListProductsQuery>, gateway: Data<Ga
     let question = ListProducts { limit, cursor, search: q, category };
     let page: Page<Product> = gateway.ports.catalog.list_products.ask(question).await?;
     let available = available(&gateway, &page.items).await?;
-    answer::page(&page, |product| ProductView::of(product, &available))
+    answer::ok(&ProductPageView {
+        items: page.items.iter().map(|product| ProductView::of(product, &available)).collect(),
+        next_cursor: page.next.as_ref().map(Cursor::encode),
+    })
 }
 
 /// One product with all its variants.

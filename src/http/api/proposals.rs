@@ -1,5 +1,7 @@
 //! What operators proposed and a second one has to carry out, where the configuration wants two.
 
+use std::borrow::Cow;
+
 use actix_web::web::Data;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,35 +16,35 @@ use crate::http::gateway::input::{self, FromPath, FromQuery};
 use crate::types::{CustomerId, ProposalId, SaleId};
 
 /// What waits for the same wish of another member of staff.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProposalView {
-    id: Uuid,
+    pub id: Uuid,
     /// `kill`, or `lower` for an allotment.
     #[schema(example = "kill")]
-    action: &'static str,
+    pub action: Cow<'static, str>,
     /// Null: everything.
     #[schema(required)]
-    sale: Option<Uuid>,
+    pub sale: Option<Uuid>,
     /// Null: the whole sale.
     #[schema(required)]
-    sku: Option<String>,
+    pub sku: Option<String>,
     /// To how many pieces, and from how many; null unless an allotment is to be lowered.
     #[schema(required)]
-    allotment: Option<i64>,
+    pub allotment: Option<i64>,
     #[schema(required)]
-    expected: Option<i64>,
+    pub expected: Option<i64>,
     /// Who proposed it.
-    actor: Uuid,
-    reason: String,
+    pub actor: Uuid,
+    pub reason: String,
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
-    lapses_at: Timestamp,
+    pub lapses_at: Timestamp,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProposalsView {
-    items: Vec<ProposalView>,
+    pub items: Vec<ProposalView>,
 }
 
 impl ProposalView {
@@ -50,7 +52,7 @@ impl ProposalView {
         let pieces = proposal.wish.pieces();
         Self {
             id: proposal.id.uuid(),
-            action: proposal.wish.action(),
+            action: proposal.wish.action().into(),
             sale: proposal.wish.sale().map(SaleId::uuid),
             sku: proposal.wish.sku().map(ToString::to_string),
             allotment: pieces.map(|(allotment, _)| allotment.get()),
@@ -88,7 +90,7 @@ pub struct WithdrawQuery {
     /// For the history of the sale.
     #[serde(default = "withdrawn", deserialize_with = "input::words::<_, 200>")]
     #[param(required = false, min_length = 1, max_length = 200, default = "withdrawn")]
-    reason: String,
+    pub reason: String,
 }
 
 fn withdrawn() -> String {

@@ -1,5 +1,7 @@
 //! Accounts and sessions: registering, signing in and out, and who one is.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use jiff::Timestamp;
@@ -23,13 +25,13 @@ pub struct RegisterUserBody {
     /// The address to sign in with.
     #[serde(deserialize_with = "input::text")]
     #[schema(value_type = String, max_length = 254, format = Email, example = "hanako@example.jp")]
-    email: Email,
+    pub email: Email,
     /// At least five different characters; neither a common one nor one with the email's name in it.
     #[schema(value_type = String, format = Password, min_length = 12, max_length = 128, example = "plum rain in june")]
-    password: SecretString,
+    pub password: SecretString,
     #[serde(deserialize_with = "input::text")]
     #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$", example = "佐藤 花子")]
-    name: PersonName,
+    pub name: PersonName,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -37,9 +39,9 @@ pub struct RegisterUserBody {
 pub struct SignInBody {
     #[serde(deserialize_with = "input::text")]
     #[schema(value_type = String, max_length = 254, format = Email, example = "hanako@example.jp")]
-    email: Email,
+    pub email: Email,
     #[schema(value_type = String, format = Password, example = "plum rain in june")]
-    password: SecretString,
+    pub password: SecretString,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -47,44 +49,44 @@ pub struct SignInBody {
 pub struct RefreshSessionBody {
     /// Works once; using it a second time ends the session.
     #[schema(value_type = String, example = "gWkO0m1bN1oY0t9E4cO3w0m2v0w6d3J1b5h0m3x9p5c")]
-    refresh_token: SecretString,
+    pub refresh_token: SecretString,
 }
 
-/// A session, and who it belongs to.
-#[derive(Serialize, ToSchema)]
+/// A session and its user. Without `Debug`: whoever has the tokens is that user, so they stay out of every log.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SignedInView<'a> {
-    user: UserView<'a>,
+    pub user: UserView<'a>,
     /// Sent as `Authorization: Bearer …`.
-    access_token: &'a str,
-    refresh_token: &'a str,
+    pub access_token: Cow<'a, str>,
+    pub refresh_token: Cow<'a, str>,
     #[schema(example = "Bearer")]
-    token_type: &'static str,
+    pub token_type: Cow<'static, str>,
     /// Seconds for which the access token works.
     #[schema(example = 3600)]
-    expires_in: u64,
+    pub expires_in: u64,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UserView<'a> {
-    id: Uuid,
+    pub id: Uuid,
     #[schema(example = "hanako@example.jp")]
-    email: &'a str,
+    pub email: Cow<'a, str>,
     #[schema(example = "佐藤 花子")]
-    name: &'a str,
+    pub name: Cow<'a, str>,
     /// `customer`, `staff` or `admin`.
     #[schema(example = "customer")]
-    role: &'static str,
+    pub role: Cow<'static, str>,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    pub created_at: Timestamp,
 }
 
 impl<'a> UserView<'a> {
     fn of(user: &'a User) -> Self {
         Self {
             id: user.id.uuid(),
-            email: user.email.as_str(),
-            name: user.name.as_str(),
-            role: user.role.as_str(),
+            email: user.email.as_str().into(),
+            name: user.name.as_str().into(),
+            role: user.role.as_str().into(),
             created_at: user.created_at,
         }
     }
@@ -94,9 +96,9 @@ impl<'a> SignedInView<'a> {
     fn of(signed_in: &'a SignedIn) -> Self {
         Self {
             user: UserView::of(&signed_in.user),
-            access_token: &signed_in.access_token,
-            refresh_token: signed_in.refresh_token.expose_secret(),
-            token_type: "Bearer",
+            access_token: Cow::Borrowed(&signed_in.access_token),
+            refresh_token: signed_in.refresh_token.expose_secret().into(),
+            token_type: "Bearer".into(),
             expires_in: signed_in.expires_in,
         }
     }

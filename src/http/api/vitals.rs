@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join4};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::actors::inventory::{self, GetHoldAges, HoldAges, ListSkuLoads};
@@ -15,7 +15,7 @@ use crate::actors::sales::Live;
 use crate::http::gateway::Gateway;
 use crate::types::Sku;
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VitalsView {
     /// Null when no order of the sale was placed in the last ten seconds.
     #[schema(required)]
@@ -33,22 +33,22 @@ pub struct VitalsView {
 }
 
 /// Of the orders of the sale that were placed in the last ten seconds: from their arrival until they were durable.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LatencyView {
-    orders: u64,
+    pub orders: u64,
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub p999_ms: f64,
 }
 
 /// How long pieces have been held that are neither sold nor given back, as it was at most a second ago.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HoldAgesView {
     pub oldest_seconds: i64,
     pub median_seconds: i64,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SkuLoadView {
     pub sku: String,
     /// Whether its actor is awake and has its row. A sale is not armed before the actors of all its SKUs are, and they are kept

@@ -1,5 +1,6 @@
 //! The waiting room of a sale, as customers meet it: a ticket, a place, an admission, and the draw for everybody to check.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use futures_util::future::{Ready, ready};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -55,35 +56,35 @@ fn read_ticket(request: &HttpRequest) -> Result<Ticket, Problem> {
     Ok(gateway.pass_key.read_ticket(shown.to_str().unwrap_or_default())?)
 }
 
-/// Where somebody stands.
-#[derive(Serialize, ToSchema)]
+/// A place in the waiting room. Without `Debug`: the ticket and the admission stay out of every log.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlaceView {
     /// To be shown as `Queue-Ticket`.
-    ticket: String,
+    pub ticket: String,
     /// Of the ticket, from 1, in the order of joining.
     #[schema(example = 4711)]
-    number: u32,
+    pub number: u32,
     /// `pre_queue` until the opening, `waiting` for a turn, `admitted`, `ordered` with the admission, `no_show` where it lapsed
     /// without an order (joining again leads to the end of the queue), `sold_out` once nothing is left and nothing is held, and
     /// `closed` with the sale.
     #[schema(example = "waiting")]
-    state: &'static str,
+    pub state: Cow<'static, str>,
     /// From 1; null unless waiting.
     #[schema(required)]
-    position: Option<u32>,
+    pub position: Option<u32>,
     /// Until the opening, or until one is let in at the present rate; null where nobody can tell.
     #[schema(required)]
-    estimated_wait_seconds: Option<u64>,
+    pub estimated_wait_seconds: Option<u64>,
     /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`; null before the sale
     /// has its pieces.
     #[schema(required, example = "many")]
-    left: Option<&'static str>,
+    pub left: Option<Cow<'static, str>>,
     /// For the `Sale-Admission` header of an order; null unless admitted.
     #[schema(required)]
-    admission: Option<String>,
+    pub admission: Option<String>,
     /// By when an order has to come, a winner's of a lottery as well: `sales.admission_seconds` after the turn came.
     #[schema(value_type = Option<String>, format = DateTime, required)]
-    admitted_until: Option<Timestamp>,
+    pub admitted_until: Option<Timestamp>,
 }
 
 impl PlaceView {
@@ -91,35 +92,34 @@ impl PlaceView {
         Self {
             ticket: place.ticket,
             number: place.number.get(),
-            state: place.state.as_str(),
+            state: place.state.as_str().into(),
             position: place.position,
             estimated_wait_seconds: place.estimated_wait_seconds,
-            left: place.left,
+            left: place.left.map(Cow::from),
             admission: place.admission,
             admitted_until: place.admitted_until,
         }
     }
 }
 
-// For the document only: the record is written as it was kept.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the draw in the API document")]
+/// A draw as it was kept, its seed revealed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DrawView {
-    sale: Uuid,
+    pub sale: Uuid,
     #[schema(value_type = String, format = DateTime)]
-    drawn_at: Timestamp,
+    pub drawn_at: Timestamp,
     /// SHA-256 of the seed; it was published with the sale.
-    commitment: String,
+    pub commitment: String,
     /// 64 hexadecimal digits.
-    seed: String,
+    pub seed: String,
     /// The chain of SHA-256 over the entries.
-    entries_digest: String,
-    tickets: u32,
+    pub entries_digest: String,
+    pub tickets: u32,
     /// Numbers that are nobody's, where there are any.
     #[schema(required = false)]
-    missing: Vec<u32>,
+    pub missing: Vec<u32>,
     /// The numbers of the tickets in the order in which they are let in.
-    order: Vec<u32>,
+    pub order: Vec<u32>,
 }
 
 /// Joins the waiting room of a sale; twice is as once.

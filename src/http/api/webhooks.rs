@@ -1,9 +1,11 @@
 //! What payment providers report by themselves: believed only when it is signed.
 
+use std::borrow::Cow;
+
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -20,20 +22,20 @@ use crate::http::gateway::input::RawBody;
 pub struct PaymentReportBody {
     /// The provider's own id of the report.
     #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$", example = "evt_1")]
-    id: String,
+    pub id: String,
     #[schema(pattern = "^konbini[.]paid$", example = "konbini.paid")]
-    r#type: String,
-    order_id: Uuid,
+    pub r#type: String,
+    pub order_id: Uuid,
     /// Yen.
     #[schema(minimum = 0, maximum = 10_000_000_000_000_i64, example = 3300)]
-    amount: Option<i64>,
+    pub amount: Option<i64>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RecordedView {
-    order_id: Uuid,
+    pub order_id: Uuid,
     #[schema(example = "confirmed")]
-    status: &'static str,
+    pub status: Cow<'static, str>,
 }
 
 /// Takes note of a payment that the sandbox reports.
@@ -53,5 +55,5 @@ pub async fn record_payment(request: HttpRequest, body: RawBody, gateway: Data<G
     gateway.webhook_secret.verify(signature.unwrap_or_default(), &body.0, Timestamp::now(), tolerance)?;
     let report = PaymentReport::parse(&body.0)?;
     let order = gateway.ports.orders.record_payment.ask(RecordPayment { report }).await?;
-    answer::ok(&RecordedView { order_id: order.id.uuid(), status: order.status.as_str() })
+    answer::ok(&RecordedView { order_id: order.id.uuid(), status: order.status.as_str().into() })
 }

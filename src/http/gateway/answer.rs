@@ -6,7 +6,6 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
 use super::problem::Problem;
-use crate::types::Page;
 
 /// What every handler returns.
 pub type Answer = Result<HttpResponse, Problem>;
@@ -33,15 +32,4 @@ fn json(status: StatusCode, view: &impl Serialize) -> Answer {
     serde_json::to_writer(&mut body, view)
         .map_err(|error| Problem::broken(format!("an answer could not be written: {error}")))?;
     Ok(HttpResponse::build(status).insert_header((CONTENT_TYPE, JSON)).body(body))
-}
-
-/// A page: each item as its view, and where the next page begins.
-pub fn page<'a, T, V: Serialize>(page: &'a Page<T>, view: impl Fn(&'a T) -> V) -> Answer {
-    #[derive(Serialize)]
-    struct PageView<V> {
-        items: Vec<V>,
-        next_cursor: Option<String>,
-    }
-    let next_cursor = page.next.as_ref().map(|cursor| cursor.encode());
-    ok(&PageView { items: page.items.iter().map(view).collect(), next_cursor })
 }
