@@ -1,6 +1,7 @@
-//! Words that every domain shares: ids, money, quantity, SKU, page.
+//! Words that every domain shares: ids, money, quantity, SKU, page, the contract of holds.
 
 mod grouped;
+mod hold;
 mod ids;
 mod money;
 mod page;
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use grouped::grouped;
+pub use hold::{HoldCommand, HoldRefusal, HoldState, HoldStep};
 pub use ids::{CustomerId, OrderId, ProductId, ProposalId, ReservationId, SaleId, SessionId};
 pub use money::{Currency, Money, TaxRate};
 pub use page::{Cursor, Limit, Page};

@@ -153,7 +153,7 @@ async fn move_orders(connection: &Connection, batch: &[Entry]) -> Result<Vec<Uui
         let event = NewEvent::of(&OrderEvent::of_transition(transition)).map_err(not_serialised)?;
         changes.changes.push(ChangeRow {
             order_id: transition.order.uuid(),
-            before: transition.from.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(","),
+            before: transition.from.as_str(),
             after: transition.to.as_str(),
             payment_before: transition.payment_before.as_str(),
             payment_status: transition.payment_status.as_str(),
@@ -229,7 +229,7 @@ columns! {
     struct MoveOrders<'a> for "sql/orders/move_orders.sql" {
         changes: ChangeColumns of ChangeRow<'a> {
             order_id: Uuid,
-            before: String,
+            before: &'static str,
             after: &'static str,
             payment_before: &'static str,
             payment_status: &'static str,

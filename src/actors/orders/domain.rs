@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
 
-use super::actor::{Desk, OrdersActor};
+use super::actor::OrdersActor;
 use super::book::{KeyBook, OrderBook};
 use super::error::OrdersError;
 use super::messages::*;
-use super::rounds::look_after;
+use super::reconcile::reconcile;
+use super::sale_skus::keep_copy;
+use super::service::OrderService;
 use super::store::OrdersStore;
 use crate::actors::catalog::{CatalogPorts, QuoteSkus};
 use crate::actors::inventory::{
@@ -16,7 +18,9 @@ use crate::actors::inventory::{
 };
 use crate::actors::payments::{OpenPayment, PaymentsPorts, VoidPayment};
 use crate::actors::runtime::{Domain, Handle, Host, Journal, contract, keep_going, lag_port, needs};
-use crate::actors::sales::{AbandonOrder, EndPassage, FollowOrder, PassGates, SalesPorts};
+use crate::actors::sales::{
+    ConfirmQuota, GetSaleSkus, HoldQuota, ListHeldQuotas, NoteAccepted, ReleaseQuota, SalesPorts,
+};
 use crate::config::{self, milliseconds};
 
 contract! {
@@ -53,10 +57,12 @@ needs! {
             void_payment: VoidPayment,
         }
         sales: SalesPorts {
-            pass_gates: PassGates,
-            end_passage: EndPassage,
-            abandon_order: AbandonOrder,
-            follow_order: FollowOrder,
+            hold_quota: HoldQuota,
+            note_accepted: NoteAccepted,
+            confirm_quota: ConfirmQuota,
+            release_quota: ReleaseQuota,
+            list_held_quotas: ListHeldQuotas,
+            get_sale_skus: GetSaleSkus,
         }
     }
 }
@@ -84,13 +90,15 @@ impl OrdersDomain {
             .collect();
         let keys_used = host.start_lane("idempotency keys", 0, &host.coordinators(), KeyBook);
         let store = OrdersStore::new(host.database());
-        let desk = Desk::new(store, journals.clone(), keys_used, needs, config);
-        let served = desk.clone();
+        let service = OrderService::new(store, journals.clone(), keys_used, needs, config);
+        let served = service.clone();
         let actor = host.supervise("orders", &host.coordinators(), move || OrdersActor::new(served.clone()));
+        let copying = service.clone();
+        keep_going("copy of the SKUs in sales", &host.coordinators(), move || keep_copy(copying.clone()));
         let every = milliseconds(config.reconcile_every_ms);
         let orphan_after = Duration::from_secs(config.orphan_after_seconds);
-        keep_going("rounds of orders", &host.coordinators(), move || {
-            look_after(desk.clone(), every, orphan_after)
+        keep_going("reconciliation of orders", &host.coordinators(), move || {
+            reconcile(service.clone(), every, orphan_after)
         });
         Self { ports: OrdersPorts::of(&actor, lag_port(&journals)), actor, journals }
     }

@@ -1,11 +1,17 @@
-//! Orders owns what was ordered and what became of it (schema `orders`), and coordinates the domains that it needs.
+//! Orders owns placed orders and their status (schema `orders`), and coordinates the domains that it needs.
 //!
 //! It promises that an order which a client saw is durable, that one idempotency key makes at most one order, and that
-//! the stock reservation follows the order's status to its end, also after a crash. It asks catalog for prices,
-//! inventory for stock and payments for a payment; nobody asks orders.
+//! everything an order holds is confirmed or released as the order's status says, also after a crash. It asks catalog for
+//! prices, sales for a quota, inventory for stock and payments for a payment; no domain asks orders.
 //!
-//! `checkout.rs` tells how an order is placed, `settlement.rs` how the stock follows, `rounds.rs` what is looked after
-//! without anybody asking.
+//! | file | tells |
+//! |---|---|
+//! | `checkout.rs` | how an order is placed |
+//! | `holds/` | what an order holds: taken, confirmed or released |
+//! | `model.rs` | which status follows which, and why |
+//! | `settlement.rs` | how the holds follow the order's status |
+//! | `reconcile.rs` | what is expired, settled and swept without being asked for |
+//! | `sale_skus.rs` | which orders sales must be asked about |
 
 mod actor;
 mod book;
@@ -13,11 +19,14 @@ mod checkout;
 mod domain;
 mod error;
 mod events;
+mod holds;
 mod keys;
 mod latency;
 mod messages;
 mod model;
-mod rounds;
+mod reconcile;
+mod sale_skus;
+mod service;
 mod settlement;
 mod store;
 

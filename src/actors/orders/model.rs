@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::error::OrdersError;
 use crate::actors::catalog::Quote;
 use crate::actors::inventory::Line;
 use crate::actors::payments::{Payment, PaymentStatus};
@@ -107,7 +108,7 @@ pub struct Order {
     /// What became of the payment.
     pub payment_status: PaymentStatus,
     pub created_at: Timestamp,
-    /// When it lapses while it awaits payment; nothing for an order that never awaited any.
+    /// When it expires unless it is paid; `None` for an order that was paid as it was placed.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -202,7 +203,7 @@ impl Order {
 }
 
 /// The number that people read to each other: the order's id in the letters and digits of Crockford's base 32,
-/// without the bits that say nothing. As unique as the id.
+/// without its constant bits. As unique as the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderNumber(OrderId);
 
@@ -286,17 +287,17 @@ impl Totals {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
     pub status: OrderStatus,
-    /// What the payment was then; nothing where that was not kept.
+    /// What the payment was then; `None` where that was not kept.
     pub payment: Option<PaymentStatus>,
     pub reason: String,
     pub at: Timestamp,
 }
 
-/// A change of an order that is there, made only if its status is (still) one of `from` and its payment what it was.
+/// A change of an existing order, made only while its status and its payment are what they were when it was decided.
 #[derive(Debug, Clone)]
 pub struct Transition {
     pub order: OrderId,
-    pub from: &'static [OrderStatus],
+    pub from: OrderStatus,
     pub to: OrderStatus,
     /// What the payment must (still) be.
     pub payment_before: PaymentStatus,
@@ -314,6 +315,99 @@ pub enum TransitionEvent {
     Expired,
     /// Money came after the order had ended.
     PaymentRefunded,
+}
+
+/// What is done to an existing order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderCommand {
+    /// By its customer.
+    Cancel,
+    /// The provider reports that it was paid.
+    RecordPayment,
+    /// Its time to be paid has passed.
+    Expire,
+    /// It was paid, and what it held is gone.
+    GiveUp,
+}
+
+/// What becomes of everything that an order holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldsEnd {
+    Kept,
+    Confirmed,
+    Released,
+    /// Released because the time to pay has passed.
+    Expired,
+}
+
+impl OrderStatus {
+    /// What settling an order of this status does to what it holds.
+    pub const fn holds_end(self) -> HoldsEnd {
+        match self {
+            Self::AwaitingPayment => HoldsEnd::Kept,
+            Self::Confirmed => HoldsEnd::Confirmed,
+            Self::Cancelled => HoldsEnd::Released,
+            Self::Expired => HoldsEnd::Expired,
+        }
+    }
+}
+
+impl Order {
+    /// What the command does to the order; `None` when nothing is to be done. Refuses with `NotCancellable`.
+    ///
+    /// | command ↓ status → | awaiting payment | confirmed | cancelled | expired |
+    /// |---|---|---|---|---|
+    /// | cancel | **cancelled** | **cancelled**, refunded | unchanged | refused |
+    /// | record payment | **confirmed**, captured | unchanged | refunded, once | refunded, once |
+    /// | expire | **expired** | unchanged | unchanged | unchanged |
+    /// | give up | unchanged | **cancelled**, refunded | unchanged | unchanged |
+    ///
+    /// What was paid is refunded whenever an order ends, and what was not can no longer be paid.
+    pub fn decide(&self, command: OrderCommand, at: Timestamp) -> Result<Option<Transition>, OrdersError> {
+        use OrderCommand::{Cancel, Expire, GiveUp, RecordPayment};
+        use OrderStatus::{AwaitingPayment, Cancelled, Confirmed, Expired};
+        let change = |to, payment_status, reason, event| {
+            let (order, from, payment_before) = (self.id, self.status, self.payment_status);
+            Ok(Some(Transition { order, from, to, payment_before, payment_status, reason, event, at }))
+        };
+        let voided = self.payment.clone().with(self.payment_status).void().status();
+        match (command, self.status) {
+            (Cancel, AwaitingPayment | Confirmed) => {
+                change(Cancelled, voided, "cancelled by the customer", TransitionEvent::Cancelled)
+            }
+            (Cancel, Expired) => Err(OrdersError::NotCancellable { order: self.id, status: self.status }),
+            (RecordPayment, AwaitingPayment) => {
+                change(Confirmed, PaymentStatus::Captured, "paid at the konbini", TransitionEvent::Confirmed)
+            }
+            // The money came after the end: it goes back, and the order's history tells so.
+            (RecordPayment, Cancelled | Expired) if self.payment_status != PaymentStatus::Refunded => {
+                let reason = "paid too late and refunded";
+                change(self.status, PaymentStatus::Refunded, reason, TransitionEvent::PaymentRefunded)
+            }
+            (Expire, AwaitingPayment) => {
+                change(Expired, voided, "not paid in time", TransitionEvent::Expired)
+            }
+            (GiveUp, Confirmed) => {
+                change(Cancelled, voided, "paid too late, sold out and refunded", TransitionEvent::Cancelled)
+            }
+            (Cancel, Cancelled)
+            | (RecordPayment, Confirmed | Cancelled | Expired)
+            | (Expire, Confirmed | Cancelled | Expired)
+            | (GiveUp, AwaitingPayment | Cancelled | Expired) => Ok(None),
+        }
+    }
+
+    /// Whether a provider's report can be about this order. Refuses with `NotAKonbiniOrder` or `AmountDiffers`.
+    pub fn check_report(&self, reported: Option<Money>) -> Result<(), OrdersError> {
+        if !matches!(self.payment, Payment::Konbini { .. }) {
+            return Err(OrdersError::NotAKonbiniOrder(self.id));
+        }
+        let total = self.totals.total;
+        match reported.filter(|reported| *reported != total) {
+            Some(reported) => Err(OrdersError::AmountDiffers { order: self.id, total, reported }),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -369,6 +463,105 @@ mod tests {
                 .into_iter()
                 .all(|from| !from.is_final() || !OrderStatus::ALL.into_iter().any(|to| from.may_become(to)))
         );
+    }
+
+    fn order(status: OrderStatus, payment_status: PaymentStatus) -> Order {
+        let now = Timestamp::UNIX_EPOCH;
+        let slip = serde_json::json!({
+            "method": "konbini",
+            "status": "pending",
+            "konbini": {"chain": "lawson", "payment_code": "123456", "confirmation_number": "1", "pay_before": now},
+        });
+        let lines = vec![line(100, 1, TaxRate::Standard)];
+        Order {
+            id: OrderId::generate(),
+            customer: CustomerId::generate(),
+            status,
+            sale: None,
+            totals: Totals::of(&lines).unwrap(),
+            lines,
+            payment: serde_json::from_value(slip).unwrap(),
+            payment_status,
+            created_at: now,
+            expires_at: Some(now),
+        }
+    }
+
+    #[test]
+    fn every_command_does_in_every_status_what_the_table_says() {
+        use OrderCommand::*;
+        use OrderStatus::*;
+        use PaymentStatus as Paid;
+        let before = [
+            (AwaitingPayment, Paid::Pending),
+            (Confirmed, Paid::Captured),
+            (Cancelled, Paid::Cancelled),
+            (Cancelled, Paid::Refunded),
+            (Expired, Paid::Cancelled),
+            (Expired, Paid::Refunded),
+        ];
+        let (ended, refunded) = (Some((Cancelled, Paid::Cancelled)), Some((Cancelled, Paid::Refunded)));
+        let table = [
+            (Cancel, [ended, refunded, None, None, None, None]),
+            (
+                RecordPayment,
+                [
+                    Some((Confirmed, Paid::Captured)),
+                    None,
+                    refunded,
+                    None,
+                    Some((Expired, Paid::Refunded)),
+                    None,
+                ],
+            ),
+            (Expire, [Some((Expired, Paid::Cancelled)), None, None, None, None, None]),
+            (GiveUp, [None, refunded, None, None, None, None]),
+        ];
+        for (command, expected) in table {
+            for ((status, payment), expected) in before.into_iter().zip(expected) {
+                let order = order(status, payment);
+                let decided = order.decide(command, Timestamp::UNIX_EPOCH);
+                if (command, status) == (Cancel, Expired) {
+                    assert!(matches!(decided, Err(OrdersError::NotCancellable { .. })));
+                    continue;
+                }
+                let change = decided.unwrap();
+                let after = change.as_ref().map(|change| (change.to, change.payment_status));
+                assert_eq!(after, expected, "{command:?} when {status:?} and {payment:?}");
+                if let Some(change) = change {
+                    assert_eq!((change.from, change.payment_before), (status, payment));
+                    assert!(status == change.to || status.may_become(change.to));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_repeated_finds_nothing_to_do() {
+        for command in
+            [OrderCommand::Cancel, OrderCommand::RecordPayment, OrderCommand::Expire, OrderCommand::GiveUp]
+        {
+            for status in OrderStatus::ALL {
+                let mut order = order(status, PaymentStatus::Captured);
+                if let Ok(Some(change)) = order.decide(command, Timestamp::UNIX_EPOCH) {
+                    (order.status, order.payment_status) = (change.to, change.payment_status);
+                    let again = order.decide(command, Timestamp::UNIX_EPOCH).unwrap();
+                    assert!(again.is_none(), "{command:?} twice, from {status:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_fits_a_konbini_order_of_the_same_amount() {
+        let mut order = order(OrderStatus::AwaitingPayment, PaymentStatus::Pending);
+        assert!(order.check_report(None).is_ok());
+        assert!(order.check_report(Some(Money::yen(100).unwrap())).is_ok());
+        let differs = order.check_report(Some(Money::yen(99).unwrap()));
+        assert!(matches!(differs, Err(OrdersError::AmountDiffers { .. })));
+        let card = serde_json::json!({"method": "card", "status": "captured", "card": {"reference": "1"}});
+        order.payment = serde_json::from_value(card).unwrap();
+        assert!(matches!(order.check_report(None), Err(OrdersError::NotAKonbiniOrder(_))));
     }
 
     #[test]

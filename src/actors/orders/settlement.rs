@@ -1,89 +1,72 @@
-//! Stock and money follow the order: sold when it is confirmed, given back when it is cancelled or has expired.
+//! Settles orders: confirms what a paid order holds, releases what a cancelled or expired one holds and voids its payment.
 //!
-//! It follows at once where somebody waits for it; where that failed, or a crash fell in between, the next round
-//! finds the order unsettled and does it again. Every step may be repeated.
+//! An order is settled at once after its status has changed. Where that fails, or a crash comes in between, the order is
+//! found as unsettled and settled again (`reconcile.rs`). Every step may be repeated.
 
 use std::sync::Arc;
 
-use super::actor::{Desk, current_payment};
+use jiff::Timestamp;
+
 use super::book::Entry;
 use super::error::OrdersError;
-use super::model::{Order, OrderStatus, TransitionEvent};
-use crate::actors::inventory::{CommitReservation, InventoryError, Purpose, ReleaseReservation};
+use super::holds::{self, Confirmation, Held, ReleaseReason};
+use super::model::{HoldsEnd, Order, OrderCommand};
+use super::service::{ATTEMPTS, OrderService, changes_too_often};
 use crate::actors::payments::VoidPayment;
-use crate::actors::sales::FollowOrder;
-use crate::types::OrderId;
 
-/// Settles an order that is known to have the status that it had when it was read.
-pub(super) async fn settle(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
-    let (id, skus) = (order.id.into(), order.skus());
-    match order.status {
-        OrderStatus::AwaitingPayment => return Ok(()),
-        OrderStatus::Confirmed => {
-            let commit = CommitReservation { id, purpose: Purpose::Order, skus, even_if_expired: true };
-            match desk.ports.commit_reservation.ask(commit).await {
-                Ok(_) => follow(desk, order, true).await?,
-                // Paid so late that its hold had lapsed and by now nothing is left, or its pieces were given back.
-                // If that was because it was cancelled meanwhile, there is nothing left to give up.
-                Err(
-                    InventoryError::OutOfStock { .. }
-                    | InventoryError::SoldOut { .. }
-                    | InventoryError::UnknownReservation(_)
-                    | InventoryError::ReservationEnded { .. },
-                ) => return give_up(desk, order).await,
-                Err(error) => return Err(error.into()),
+/// Settles an order as its status says: the one that it was read with, and each that it has changed to meanwhile.
+pub(super) async fn settle(service: &OrderService, order: &Order) -> Result<(), OrdersError> {
+    let mut latest: Option<Order> = None;
+    for _ in 0..ATTEMPTS {
+        let order = latest.as_ref().unwrap_or(order);
+        let held = Held::by(order);
+        let is_lost = match order.status.holds_end() {
+            HoldsEnd::Kept => return Ok(()),
+            HoldsEnd::Confirmed => holds::confirm(&service.needs, &held).await? == Confirmation::Lost,
+            HoldsEnd::Released => {
+                release(service, order, &held, ReleaseReason::Cancelled).await?;
+                false
             }
-        }
-        OrderStatus::Cancelled | OrderStatus::Expired => {
-            let payment = order.payment.clone();
-            desk.ports.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
-            let has_expired = order.status == OrderStatus::Expired;
-            let release = ReleaseReservation {
-                id,
-                purpose: Purpose::Order,
-                skus,
-                even_if_committed: true,
-                has_expired,
-            };
-            match desk.ports.release_reservation.ask(release).await {
-                Ok(_) | Err(InventoryError::UnknownReservation(_)) => follow(desk, order, false).await?,
-                Err(error) => return Err(error.into()),
+            HoldsEnd::Expired => {
+                release(service, order, &held, ReleaseReason::Expired).await?;
+                false
             }
+        };
+        if is_lost {
+            // Paid too late: its stock is sold to others. If it was cancelled meanwhile, that is settled next.
+            if let Some(transition) = order.decide(OrderCommand::GiveUp, Timestamp::now())? {
+                service.change(transition).await?;
+            }
+        } else if service.commit(Entry::Settle(order.id, order.status)).await?.is_ok() {
+            return Ok(());
         }
+        // It has another status by now. What was done here may have come after that one was settled (pieces sold for an
+        // order that was cancelled meanwhile), so it is settled once more, as it stands now.
+        latest = Some(service.order(order.id).await?);
     }
-    // A refusal means that it has gone on to another status. What was done here may have come after that one was
-    // settled (pieces sold for an order that was cancelled meanwhile), so it is settled once more, as it stands now.
-    if desk.commit(Entry::Settle(order.id, order.status)).await?.is_err() {
-        return Box::pin(settle_again(desk, order.id)).await;
+    Err(changes_too_often(order.id))
+}
+
+async fn release(
+    service: &OrderService,
+    order: &Order,
+    held: &Held,
+    reason: ReleaseReason<'_>,
+) -> Result<(), OrdersError> {
+    let payment = order.payment.clone();
+    service.needs.void_payment.ask(VoidPayment { order: order.id, payment }).await?;
+    holds::release(&service.needs, held, reason).await
+}
+
+/// Settles an order; one that cannot be settled now is found as unsettled later.
+pub(super) async fn settle_or_leave(service: &OrderService, order: &Order) {
+    if let Err(error) = settle(service, order).await {
+        tracing::warn!(order = %order.id, %error, "an order is settled later");
     }
-    Ok(())
 }
 
-/// Tells the sale that it was bought in, so that its pieces count as what they are.
-async fn follow(desk: &Desk, order: &Order, is_paid: bool) -> Result<(), OrdersError> {
-    if let Some(sale) = order.sale {
-        desk.ports.follow_order.ask(FollowOrder { sale, order: order.id, is_paid }).await?;
-    }
-    Ok(())
-}
-
-/// Settles without anybody waiting for it.
-pub(super) fn settle_soon(desk: &Desk, order: Arc<Order>) {
-    let desk = desk.clone();
-    actix_rt::spawn(async move { desk.settle_now_or_later(&order).await });
-}
-
-/// Settles an order by its id, as it stands now.
-pub(super) async fn settle_again(desk: &Desk, id: OrderId) -> Result<(), OrdersError> {
-    let order = desk.order(id).await?;
-    settle(desk, &order).await
-}
-
-/// Cancels and refunds a paid order for which there is no stock any more.
-async fn give_up(desk: &Desk, order: &Order) -> Result<(), OrdersError> {
-    let reason = "paid too late, sold out and refunded";
-    let from = &[OrderStatus::Confirmed];
-    desk.end(order, current_payment(order), from, OrderStatus::Cancelled, reason, TransitionEvent::Cancelled)
-        .await?;
-    Box::pin(settle_again(desk, order.id)).await
+/// The same without waiting for it.
+pub(super) fn settle_in_background(service: &OrderService, order: Arc<Order>) {
+    let service = service.clone();
+    actix_rt::spawn(async move { settle_or_leave(&service, &order).await });
 }

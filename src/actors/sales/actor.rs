@@ -10,11 +10,12 @@ use actix::{
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{DECLINED, Gates, Passage, Refusal};
+use super::gates::{Confirmed, DECLINED, Gates, QuotaHold, Refusal};
 use super::messages::*;
 use super::model::{Action, Actor as By, AdmissionMode, Changed, Finding, Halt, Sale, SaleItem, SaleStatus};
 use super::moves::Office;
 use super::proposals::{Proposal, Steered, Wish};
+use super::sale_skus::SaleSkus;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::{Background, RunsInBackground, failpoint};
 use crate::actors::waiting_room::TicketNumber;
@@ -116,11 +117,12 @@ impl SalesActor {
             async move { until_done("the sales cannot be loaded", async || load(&office).await).await };
         context.wait(loading.into_actor(self).map(|loaded, actor, context| {
             actor.gates.set_stopped(loaded.is_stopped);
+            actor.list_switch();
             actor.settled = loaded.settled.into_iter().map(Arc::new).collect();
             actor.proposals = loaded.proposals;
             for Unfinished { sale, claimed, read } in loaded.unfinished {
                 let id = sale.id;
-                actor.gates.enter(sale);
+                actor.enter(sale);
                 actor.gates.restore(id, &claimed, Timestamp::now());
                 if !read.parts.is_empty() {
                     actor.follow_parts(id, context);
@@ -283,6 +285,20 @@ impl SalesActor {
             }
         }
         self.forget_if_done(sale);
+    }
+
+    /// Takes a sale in as it is now, unless a later state of it is known.
+    fn enter(&mut self, sale: Sale) {
+        let id = sale.id;
+        self.gates.enter(sale);
+        if let Some(sale) = self.gates.sale(id) {
+            self.office.sale_skus.follow(sale, Instant::now());
+        }
+    }
+
+    /// Puts the switch for everything on the list that orders copies.
+    fn list_switch(&self) {
+        self.office.sale_skus.set_everything_stopped(self.gates.is_stopped(), Instant::now());
     }
 
     /// A sale that is over and has returned its stock takes no more memory. What was read of it before does not bring it back.
@@ -616,6 +632,7 @@ impl Handler<LiftEverything> for SalesActor {
     fn handle(&mut self, LiftEverything { turn }: LiftEverything, _: &mut Context<Self>) {
         if turn == self.switch_turn {
             self.gates.lift_everything();
+            self.list_switch();
         }
     }
 }
@@ -632,6 +649,7 @@ impl Handler<SwitchEverything> for SalesActor {
         }
         if stopped && is_agreed {
             self.gates.bar_everything();
+            self.list_switch();
         }
         let turn = self.switch_turn;
         let (office, actor) = (self.office.clone(), context.address());
@@ -650,6 +668,10 @@ impl Handler<SwitchEverything> for SalesActor {
             };
             if is_agreed && may_come_in {
                 actor.do_send(LiftEverything { turn });
+            }
+            if let Ok(Steered::Done(true)) = switched {
+                // Orders outside of sales are stopped by the list that orders copies.
+                tokio::time::sleep_until(office.sale_skus.stopped_in_force_at().into()).await;
             }
             switched
         })
@@ -785,82 +807,54 @@ impl Handler<GetLive> for SalesActor {
     }
 }
 
-impl Handler<PassGates> for SalesActor {
-    type Result = Result<Option<Passage>, SalesError>;
+impl Handler<HoldQuota> for SalesActor {
+    type Result = Result<Option<Arc<QuotaHold>>, SalesError>;
 
-    fn handle(&mut self, PassGates { arrival }: PassGates, _: &mut Context<Self>) -> Self::Result {
-        failpoint::hit("sales", arrival.customer);
-        self.gates.pass(&arrival, Timestamp::now()).map_err(|refusal| {
+    fn handle(&mut self, message: HoldQuota, _: &mut Context<Self>) -> Self::Result {
+        let HoldQuota { request, held } = message;
+        let now = Timestamp::now();
+        if let Some(held) = held {
+            self.gates.hold_again(&request, &held, now)?;
+            return Ok(Some(held));
+        }
+        failpoint::hit("sales", request.customer);
+        let held = self.gates.hold(&request, now);
+        let held = held.inspect_err(|refusal| {
             metrics::counter!("shobai_sale_refusals_total", "gate" => refusal.gate()).increment(1);
-            refusal.into()
+        });
+        Ok(held?.map(Arc::new))
+    }
+}
+
+impl Handler<NoteAccepted> for SalesActor {
+    type Result = Result<(), SalesError>;
+
+    fn handle(&mut self, message: NoteAccepted, _: &mut Context<Self>) -> Self::Result {
+        let NoteAccepted { sale, order, arrived_at } = message;
+        self.gates.accept(sale, order, arrived_at, Timestamp::now());
+        Ok(())
+    }
+}
+
+impl Handler<ConfirmQuota> for SalesActor {
+    type Result = ResponseFuture<Result<(), SalesError>>;
+
+    fn handle(&mut self, message: ConfirmQuota, context: &mut Context<Self>) -> Self::Result {
+        let ConfirmQuota { sale, order } = message;
+        if self.gates.confirm(sale, order) == Confirmed::Done {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        let (list_claims, actor) = (self.office.ports.list_claims.clone(), context.address());
+        Box::pin(async move {
+            let claimed = list_claims.ask(ListClaims { sale, order: Some(order) }).await?;
+            // Fails only when the actor has ended; the next one counts the order from the beginning.
+            let _ = actor.send(CountPaid { sale, order, claimed }).await;
+            Ok(())
         })
     }
 }
 
-impl Handler<EndPassage> for SalesActor {
-    type Result = Result<(), SalesError>;
-
-    fn handle(&mut self, message: EndPassage, _: &mut Context<Self>) -> Self::Result {
-        let EndPassage { arrival, passage, outcome } = message;
-        let (sale, customer, now) = (passage.sale, arrival.customer, Timestamp::now());
-        match outcome {
-            PassageOutcome::SetAside => return Ok(self.gates.confirm(&arrival, &passage, now)?),
-            PassageOutcome::Placed => {
-                self.gates.placed(&arrival, sale, now);
-                return Ok(());
-            }
-            PassageOutcome::Refused(by) => self.gates.refuse(sale, customer, by.gate(), now),
-            PassageOutcome::Declined => self.gates.refuse(sale, customer, DECLINED, now),
-            PassageOutcome::CameToNothing => {}
-        }
-        self.gates.give_back(sale, arrival.order, now);
-        Ok(())
-    }
-}
-
-impl Handler<NoteRefusal> for SalesActor {
-    type Result = Result<(), SalesError>;
-
-    fn handle(&mut self, message: NoteRefusal, _: &mut Context<Self>) -> Self::Result {
-        let NoteRefusal { sale, customer, door } = message;
-        metrics::counter!("shobai_queue_refusals_total", "door" => door).increment(1);
-        self.gates.note(sale, customer, door, Timestamp::now());
-        Ok(())
-    }
-}
-
-impl Handler<AbandonOrder> for SalesActor {
-    type Result = Result<(), SalesError>;
-
-    fn handle(&mut self, AbandonOrder { order }: AbandonOrder, _: &mut Context<Self>) -> Self::Result {
-        self.gates.abandon(order, Timestamp::now());
-        Ok(())
-    }
-}
-
-impl Handler<FollowOrder> for SalesActor {
-    type Result = ResponseFuture<Result<(), SalesError>>;
-
-    fn handle(&mut self, message: FollowOrder, context: &mut Context<Self>) -> Self::Result {
-        let FollowOrder { sale, order, is_paid } = message;
-        if is_paid && self.gates.is_missing(sale, order) {
-            let (list_claims, actor) = (self.office.ports.list_claims.clone(), context.address());
-            return Box::pin(async move {
-                let claimed = list_claims.ask(ListClaims { sale, order: Some(order) }).await?;
-                // Gone only when the actor is; the next one counts it from the beginning.
-                let _ = actor.send(CountPaid { sale, order, claimed }).await;
-                Ok(())
-            });
-        }
-        match is_paid {
-            true => self.gates.paid(sale, order),
-            false => self.gates.give_back(sale, order, Timestamp::now()),
-        }
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
-/// Tells the actor itself what an order has that was paid after its hold had lapsed, and that is to count once more.
+/// Tells the actor itself what an order has that was paid after its stock had expired, and that is to count once more.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct CountPaid {
@@ -873,9 +867,55 @@ impl Handler<CountPaid> for SalesActor {
     type Result = ();
 
     fn handle(&mut self, CountPaid { sale, order, claimed }: CountPaid, _: &mut Context<Self>) {
-        if self.gates.is_missing(sale, order) {
+        if self.gates.confirm(sale, order) == Confirmed::NotCounted {
             self.gates.restore(sale, &claimed, Timestamp::now());
         }
+    }
+}
+
+impl Handler<ReleaseQuota> for SalesActor {
+    type Result = Result<(), SalesError>;
+
+    fn handle(&mut self, message: ReleaseQuota, _: &mut Context<Self>) -> Self::Result {
+        let ReleaseQuota { sale, order, end } = message;
+        let now = Timestamp::now();
+        if let Some(sale) = sale {
+            match end {
+                QuotaEnd::NoOrder => {}
+                QuotaEnd::Refused { customer, by } => self.gates.refuse(sale, customer, by.gate(), now),
+                QuotaEnd::Declined { customer } => self.gates.refuse(sale, customer, DECLINED, now),
+            }
+        }
+        self.gates.release(sale, order, now);
+        Ok(())
+    }
+}
+
+impl Handler<ListHeldQuotas> for SalesActor {
+    type Result = Result<Vec<(OrderId, SaleId)>, SalesError>;
+
+    fn handle(&mut self, message: ListHeldQuotas, _: &mut Context<Self>) -> Self::Result {
+        let ListHeldQuotas { begun_before, after, limit } = message;
+        Ok(self.gates.list_in_checkout(begun_before, after, usize::try_from(limit).unwrap_or(0)))
+    }
+}
+
+impl Handler<GetSaleSkus> for SalesActor {
+    type Result = Result<Option<Arc<SaleSkus>>, SalesError>;
+
+    fn handle(&mut self, GetSaleSkus { known }: GetSaleSkus, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.office.sale_skus.read(known))
+    }
+}
+
+impl Handler<NoteRefusal> for SalesActor {
+    type Result = Result<(), SalesError>;
+
+    fn handle(&mut self, message: NoteRefusal, _: &mut Context<Self>) -> Self::Result {
+        let NoteRefusal { sale, customer, door } = message;
+        metrics::counter!("shobai_queue_refusals_total", "door" => door).increment(1);
+        self.gates.note(sale, customer, door, Timestamp::now());
+        Ok(())
     }
 }
 
@@ -954,7 +994,7 @@ impl Handler<Enter> for SalesActor {
             // It may be one that was forgotten meanwhile; if it is not, it is read again within a second.
             return;
         }
-        self.gates.enter(sale);
+        self.enter(sale);
         self.forget_if_done(id);
     }
 }
@@ -974,6 +1014,7 @@ impl Handler<EnterSwitch> for SalesActor {
     fn handle(&mut self, EnterSwitch { stopped, turn }: EnterSwitch, _: &mut Context<Self>) {
         if turn == self.switch_turn {
             self.gates.set_stopped(stopped);
+            self.list_switch();
         }
     }
 }

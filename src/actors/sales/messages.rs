@@ -8,9 +8,10 @@ use actix::Message;
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{AdmissionUse, Arrival, Heard, Passage, Refusal, Refused, Tally, Unwritten};
+use super::gates::{AdmissionUse, Heard, QuotaHold, QuotaRequest, Refusal, Refused, Tally, Unwritten};
 use super::model::{Action, Actor, Changed, Finding, Halt, Sale, SaleDraft};
 use super::proposals::{Proposal, Steered};
+use super::sale_skus::{SaleSkus, SaleSkusVersion};
 use crate::actors::inventory::Allotment;
 use crate::actors::waiting_room::{
     DatedChange, PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber,
@@ -173,58 +174,81 @@ pub struct Live {
     pub seconds: Vec<Tally>,
 }
 
-/// Lets an order pass the gates.
+/// Holds a part of a sale's quota for an order: its pieces count for the customer.
 ///
-/// Answers with the passage, or nothing when no sale is concerned. Refuses with the gate.
-/// What passes is counted until it is given back.
+/// Answers with the hold, or with `None` when the order is in no sale. Refuses with the gate.
+/// It counts until it is released. Held again with the first answer, it is counted by gates that began anew since, which
+/// may refuse it; otherwise asking again answers the same.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Option<Passage>, SalesError>")]
-pub struct PassGates {
-    pub arrival: Arrival,
+#[rtype(result = "Result<Option<Arc<QuotaHold>>, SalesError>")]
+pub struct HoldQuota {
+    pub request: Arc<QuotaRequest>,
+    /// The answer of the first time, when the order's stock is reserved.
+    pub held: Option<Arc<QuotaHold>>,
 }
 
-/// What became of an order that passed.
+/// Counts an order that holds quota as accepted: it is durable, or may be.
 ///
-/// After `SetAside` it may still be refused: gates that began anew since it passed count it now. Telling anything else twice
-/// changes no more than counts.
+/// Asking twice counts once.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<(), SalesError>")]
-pub struct EndPassage {
-    pub arrival: Arrival,
-    pub passage: Passage,
-    pub outcome: PassageOutcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PassageOutcome {
-    /// Its pieces are; payment and order are yet to come.
-    SetAside,
-    /// It is durable, or may be.
-    Placed,
-    /// By what comes after the gates.
-    Refused(Refusal),
-    /// The card was not charged.
-    Declined,
-    /// For a reason that is not the sale's.
-    CameToNothing,
-}
-
-/// An order came to nothing whose asker was not told whether it passed. Asking twice changes nothing.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<(), SalesError>")]
-pub struct AbandonOrder {
+pub struct NoteAccepted {
+    pub sale: SaleId,
     pub order: OrderId,
+    pub arrived_at: Timestamp,
 }
 
-/// An order of a sale was paid, or came to nothing, which gives its pieces back to the customer's limit.
+/// Confirms the quota of an order, which is paid by now.
 ///
+/// An order that the gates do not count, since its stock had expired when they began, is counted again.
 /// Asking twice changes nothing.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<(), SalesError>")]
-pub struct FollowOrder {
+pub struct ConfirmQuota {
     pub sale: SaleId,
     pub order: OrderId,
-    pub is_paid: bool,
+}
+
+/// Releases the quota of an order that has ended: its pieces no longer count for the customer.
+///
+/// Asking twice changes no more than the number of refusals. Where there is no hold, this changes nothing.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), SalesError>")]
+pub struct ReleaseQuota {
+    /// `None` where the answer to the hold was lost: it is looked for in every sale.
+    pub sale: Option<SaleId>,
+    pub order: OrderId,
+    pub end: QuotaEnd,
+}
+
+/// How an order that held quota ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuotaEnd {
+    /// It was cancelled, expired, or failed for a reason that is not the sale's.
+    NoOrder,
+    /// It was refused after the gates, for example because its stock was sold out; this counts as a refusal of the sale.
+    Refused { customer: CustomerId, by: Refusal },
+    /// Its payment was.
+    Declined { customer: CustomerId },
+}
+
+/// Orders that hold quota, began before a time and are not placed yet, oldest first. For the sweep of orders: what was
+/// held for an order that never came to be is found among these.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<(OrderId, SaleId)>, SalesError>")]
+pub struct ListHeldQuotas {
+    pub begun_before: Timestamp,
+    pub after: Option<OrderId>,
+    pub limit: i64,
+}
+
+/// The list of SKUs whose orders sales must decide about; `None` when it still is of the known version.
+///
+/// It may be used for `SALE_SKUS_USABLE_FOR` after it was asked for, and no longer.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Option<Arc<SaleSkus>>, SalesError>")]
+pub struct GetSaleSkus {
+    pub known: Option<SaleSkusVersion>,
 }
 
 /// Puts a customer into the waiting room of a sale.

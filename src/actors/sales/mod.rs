@@ -11,16 +11,18 @@ pub(super) mod messages;
 pub(super) mod model;
 mod moves;
 mod proposals;
+mod sale_skus;
 pub(super) mod store;
 mod turns;
 
 pub use crate::actors::waiting_room::*;
 pub use domain::{SalesDomain, SalesNeeds, SalesPorts};
 pub use error::SalesError;
-pub use gates::{Arrival, DECLINED, DeviceId, GATES, Passage, Refusal, Refused, Tally, Unwritten};
+pub use gates::{DECLINED, DeviceId, GATES, QuotaHold, QuotaRequest, Refusal, Refused, Tally, Unwritten};
 pub use messages::*;
 pub use model::{
     Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, Halt, HoldSeconds, KonbiniTerms, Sale,
     SaleDraft, SaleItem, SaleStatus, Terms, Turn,
 };
 pub use proposals::{Proposal, Steered, Wish};
+pub use sale_skus::{SALE_SKUS_USABLE_FOR, SaleSkus, SaleSkusVersion};

@@ -6,7 +6,7 @@
 //! ```
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use super::gates::{GateRules, Paces};
 use super::messages::{ChangeItem, ReplanSale, SwitchItem, WithdrawProposal};
 use super::model::{Action, Actor, Finding, Halt, Sale, SaleDraft, SaleItem, SaleStatus};
 use super::proposals::{Agreement, Proposal, Steered, Wish};
+use super::sale_skus::SaleSkuList;
 use super::store::{Act, SalesStore};
 use super::turns::Turns;
 use crate::actors::catalog::QuoteSkus;
@@ -44,6 +45,8 @@ pub struct Office {
     pub(super) ports: SalesNeeds,
     pub(super) key: PassKey,
     turns: Turns,
+    /// Follows the gates; orders copies it.
+    pub(super) sale_skus: SaleSkuList,
     pub(super) arm_before: Duration,
     pub(super) schedule_every: Duration,
     drain_within: Duration,
@@ -66,6 +69,7 @@ impl Office {
             ports,
             key,
             turns: Turns::default(),
+            sale_skus: SaleSkuList::new(Timestamp::now()),
             arm_before: Duration::from_secs(config.sales.arm_before_seconds),
             schedule_every: Duration::from_millis(config.sales.schedule_every_ms),
             drain_within: Duration::from_secs(config.sales.drain_within_seconds),
@@ -230,6 +234,9 @@ impl Office {
                     }
                 }
                 Action::Arm => {
+                    // From then on no order of its SKUs is decided upon without the gates.
+                    let listed_everywhere_at = self.sale_skus.add(&sale, Instant::now());
+                    tokio::time::sleep_until(listed_everywhere_at.into()).await;
                     self.make_ready(&sale).await?;
                     was_made_ready = true;
                 }

@@ -90,8 +90,8 @@ impl Gates {
 #[cfg(test)]
 mod tests {
     use super::super::super::model::AdmissionMode;
-    use super::super::tests::{arrival, at, customer, gates, rules, try_pass};
-    use super::super::{Arrival, Paces};
+    use super::super::tests::{at, customer, gates, request, rules, try_hold};
+    use super::super::{Paces, QuotaRequest};
     use super::*;
     use crate::actors::waiting_room::Admission;
 
@@ -102,9 +102,9 @@ mod tests {
             let customer = customer(number.into());
             let number = TicketNumber::new(number).unwrap();
             let admission = Some(Admission { sale: id, number, customer, expires_at: at(1_600) });
-            let arrival = Arrival { admission, ..arrival(number.get().into(), 1, 1_500) };
-            let passage = try_pass(&mut gates, &arrival).unwrap().unwrap();
-            gates.confirm(&arrival, &passage, at(1_500)).unwrap();
+            let request = QuotaRequest { admission, ..request(number.get().into(), 1, 1_500) };
+            let hold = try_hold(&mut gates, &request).unwrap().unwrap();
+            gates.hold_again(&request, &hold, at(1_500)).unwrap();
         };
         order(1);
         order(2);

@@ -74,17 +74,17 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{arrival, at, gates, try_pass};
+    use super::super::tests::{at, gates, request, try_hold};
 
     #[test]
     fn accepted_orders_are_counted_in_orders_and_in_pieces() {
         let (mut gates, id) = gates(|_| {});
-        let two = arrival(1, 2, 1_500);
-        let passage = try_pass(&mut gates, &two).unwrap().unwrap();
+        let two = request(1, 2, 1_500);
+        let hold = try_hold(&mut gates, &two).unwrap().unwrap();
         gates.end_second();
-        gates.confirm(&two, &passage, at(1_500)).unwrap();
-        gates.placed(&two, passage.sale, at(1_500));
-        gates.placed(&two, passage.sale, at(1_500));
+        gates.hold_again(&two, &hold, at(1_500)).unwrap();
+        gates.accept(hold.sale, two.order, two.arrived_at, at(1_500));
+        gates.accept(hold.sale, two.order, two.arrived_at, at(1_500));
         gates.end_second();
         let (tally, seconds) = gates.tally(id).unwrap();
         assert_eq!((tally.attempts, tally.accepted, tally.pieces), (1, 1, 2));

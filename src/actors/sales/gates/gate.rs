@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::arrival::{Arrival, Passage};
 use super::counters::Counters;
 use super::quota::{GateRules, Quota};
 use super::refusal::Refusal;
+use super::request::{QuotaHold, QuotaRequest};
 use super::stops::Stops;
 use crate::actors::sales::model::{Sale, SaleStatus};
 use crate::types::Sku;
@@ -25,22 +25,32 @@ impl Gate {
         Self { sale, stops: Stops::default(), quota: Quota::default(), counters: Counters::default() }
     }
 
-    pub fn pass(&mut self, arrival: &Arrival, epoch: u64, rules: &GateRules) -> Result<Passage, Refusal> {
-        self.check_sale(arrival.arrived_at, arrival.is_staff)?;
-        if !arrival.is_staff {
-            self.check_skus(arrival)?;
+    /// Counts an order that meets all rules.
+    pub fn hold(
+        &mut self,
+        request: &QuotaRequest,
+        generation: u64,
+        rules: &GateRules,
+    ) -> Result<QuotaHold, Refusal> {
+        self.check_sale(request.arrived_at, request.is_staff)?;
+        if !request.is_staff {
+            self.check_skus(request)?;
         }
-        let claimants = self.quota.claim(&self.sale, arrival, rules)?;
-        let lines = arrival.lines.iter();
-        let items = lines.filter_map(|line| self.sale.item(&line.sku));
+        let claimants = self.quota.claim(&self.sale, request, rules)?;
+        Ok(self.answer(request, claimants, generation))
+    }
+
+    /// The answer to an order that is counted.
+    pub fn answer(&self, request: &QuotaRequest, claimants: Arc<str>, generation: u64) -> QuotaHold {
+        let items = request.lines.iter().filter_map(|line| self.sale.item(&line.sku));
         let hold = self.sale.draft.terms.hold_seconds;
-        Ok(Passage {
+        QuotaHold {
             sale: self.sale.id,
             prices: items.map(|item| (item.sku.clone(), item.price)).collect(),
             claimants,
-            pay_within_seconds: if arrival.is_konbini { hold.konbini } else { hold.card },
-            epoch,
-        })
+            pay_within_seconds: if request.is_konbini { hold.konbini } else { hold.card },
+            generation,
+        }
     }
 
     /// Whether the sale takes orders at a moment.
@@ -56,7 +66,7 @@ impl Gate {
         Ok(())
     }
 
-    /// The window counts by the time of an order's arrival, even if the schedule writes the new status later.
+    /// The window counts by the time of an order's request, even if the schedule writes the new status later.
     fn check_window(&self, arrived_at: Timestamp) -> Result<(), Refusal> {
         let draft = &self.sale.draft;
         if arrived_at < draft.opens_at {
@@ -73,8 +83,8 @@ impl Gate {
         self.sale.stopped_skus.contains(sku) || self.stops.is_sku_stopped(sku)
     }
 
-    fn check_skus(&self, arrival: &Arrival) -> Result<(), Refusal> {
-        let stopped = arrival.lines.iter().find(|line| self.is_sku_stopped(&line.sku));
+    fn check_skus(&self, request: &QuotaRequest) -> Result<(), Refusal> {
+        let stopped = request.lines.iter().find(|line| self.is_sku_stopped(&line.sku));
         match stopped {
             Some(line) => Err(Refusal::Stopped(line.sku.to_string())),
             None => Ok(()),
@@ -84,7 +94,7 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{arrival, gate, gates, try_pass};
+    use super::super::tests::{gate, gates, request, try_hold};
     use super::*;
 
     #[test]
@@ -92,10 +102,10 @@ mod tests {
         for status in [SaleStatus::Armed, SaleStatus::Open] {
             let (mut gates, _) = gates(|sale| sale.status = status);
             for (second, expected) in
-                [(999, "sale-not-open"), (1_000, "passed"), (1_999, "passed"), (2_000, "sale-not-open")]
+                [(999, "sale-not-open"), (1_000, "held"), (1_999, "held"), (2_000, "sale-not-open")]
             {
-                let arrival = arrival(second as u128, 1, second);
-                assert_eq!(gate(try_pass(&mut gates, &arrival)), expected, "{second}");
+                let request = request(second as u128, 1, second);
+                assert_eq!(gate(try_hold(&mut gates, &request)), expected, "{second}");
             }
         }
         for (status, expected) in [
@@ -108,7 +118,7 @@ mod tests {
             (SaleStatus::Cancelled, "no sale"),
         ] {
             let (mut gates, _) = gates(|sale| sale.status = status);
-            assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), expected, "{status:?}");
+            assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), expected, "{status:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Latencies {
     this_second: Vec<Duration>,
     p99: Option<Duration>,
     /// Whether any order was on its way at the end of the last second.
-    were_on_their_way: bool,
+    were_in_checkout: bool,
 }
 
 impl Latencies {
@@ -26,15 +26,15 @@ impl Latencies {
         self.p99
     }
 
-    pub fn end_second(&mut self, are_on_their_way: bool) {
+    pub fn end_second(&mut self, are_in_checkout: bool) {
         self.this_second.sort_unstable();
         self.p99 = match self.this_second.get(self.this_second.len() * 99 / 100) {
             Some(took) => Some(*took),
             // No order that was on its way a second ago got through: orders take a second longer than was known.
-            None if self.were_on_their_way && are_on_their_way => Some(self.p99.unwrap_or_default() + SECOND),
+            None if self.were_in_checkout && are_in_checkout => Some(self.p99.unwrap_or_default() + SECOND),
             None => None,
         };
-        self.were_on_their_way = are_on_their_way;
+        self.were_in_checkout = are_in_checkout;
         self.this_second.clear();
     }
 }

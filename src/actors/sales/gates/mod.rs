@@ -2,12 +2,12 @@
 //!
 //! An order meets them in this order: the switch for everything, the pace of the device and the account, the sale's window
 //! and status, the switches of the sale and of the SKU, the payment method, the limits, the orders that are not paid yet,
-//! the admission. An order that passes counts for its customer until it has come to nothing. The gates decide from memory
-//! alone, wait for nothing and take the time as a parameter.
+//! the admission. The quota of an order that passes is held: its pieces count for the customer until it is released. The
+//! gates decide from memory alone, wait for nothing and take the time as a parameter.
 //!
 //! | file | decides |
 //! |---|---|
-//! | `passages.rs` | whether an order passes, and what becomes of it afterwards |
+//! | `holds.rs` | whether an order gets a part of the quota, and when that is confirmed or released |
 //! | `gate.rs` | the window, status and switches of one sale |
 //! | `quota.rs` | limits per customer, konbini share, unpaid orders, admissions |
 //! | `stops.rs` | stops that hold before they are written |
@@ -18,16 +18,16 @@
 //! | `recovery.rs` | what counts of the time before the gates began |
 
 mod admission_uses;
-mod arrival;
 mod counters;
 mod gate;
+mod holds;
 mod latency;
 mod paces;
-mod passages;
 mod quota;
 mod recovery;
 mod refusal;
 mod refusal_log;
+mod request;
 mod stops;
 #[cfg(test)]
 mod tests;
@@ -37,12 +37,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission_uses::{AdmissionUse, Heard};
-pub use arrival::{Arrival, DeviceId, Passage};
 pub use counters::Tally;
+pub use holds::Confirmed;
 pub use paces::Paces;
 pub use quota::GateRules;
 pub use refusal::{DECLINED, GATES, Refusal};
 pub use refusal_log::Refused;
+pub use request::{DeviceId, QuotaHold, QuotaRequest};
 pub use stops::Unwritten;
 
 use self::admission_uses::AdmissionUses;
@@ -56,7 +57,7 @@ use crate::types::{SaleId, Sku};
 /// The gates of all sales. The actor makes new ones whenever it starts.
 pub struct Gates {
     /// Differs from that of all earlier gates.
-    epoch: u64,
+    generation: u64,
     rules: GateRules,
     paces: Paces,
     everything: EverythingSwitch,
@@ -70,16 +71,16 @@ pub struct Gates {
 }
 
 impl Gates {
-    pub fn new(epoch: u64, rules: GateRules, paces: Paces) -> Self {
+    pub fn new(generation: u64, rules: GateRules, paces: Paces) -> Self {
         Self {
-            epoch,
+            generation,
             rules,
             paces,
             everything: EverythingSwitch::default(),
             by_sku: HashMap::new(),
             sales: HashMap::new(),
             last_bar: 0,
-            admissions: AdmissionUses::new(epoch),
+            admissions: AdmissionUses::new(generation),
             refusals: RefusalLog::default(),
             latencies: Latencies::default(),
         }
@@ -122,19 +123,19 @@ impl Gates {
         self.sales.values().map(|gate| &gate.sale)
     }
 
-    /// The p99 of the last second's orders until they were durable, and the number of orders on their way.
+    /// The p99 of the last second's orders until they were durable, and the number of orders that are being placed.
     pub fn load(&self) -> (Option<Duration>, u32) {
-        (self.latencies.p99(), self.on_their_way())
+        (self.latencies.p99(), u32::try_from(self.in_checkout()).unwrap_or(u32::MAX))
     }
 
-    fn on_their_way(&self) -> u32 {
-        self.sales.values().map(|gate| gate.quota.on_their_way()).sum()
+    fn in_checkout(&self) -> usize {
+        self.sales.values().map(|gate| gate.quota.in_checkout().len()).sum()
     }
 
     /// Closes the counters of a second. Called once a second.
     pub fn end_second(&mut self) {
-        let are_on_their_way = self.on_their_way() > 0;
-        self.latencies.end_second(are_on_their_way);
+        let are_in_checkout = self.in_checkout() > 0;
+        self.latencies.end_second(are_in_checkout);
         self.sales.values_mut().for_each(|gate| gate.counters.end_second());
     }
 

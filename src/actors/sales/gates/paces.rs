@@ -1,6 +1,6 @@
 //! Rules of pace: how fast the orders of one account, and of one device, may come.
 
-use super::arrival::Arrival;
+use super::request::QuotaRequest;
 use crate::actors::waiting_room::{Pacing, RetryAfter};
 
 /// The pace of accounts and of devices; `None` sets no pace.
@@ -11,13 +11,13 @@ pub struct Paces {
 }
 
 impl Paces {
-    pub(super) fn allow(&mut self, arrival: &Arrival) -> Result<(), RetryAfter> {
-        let at = arrival.arrived_at;
+    pub(super) fn allow(&mut self, request: &QuotaRequest) -> Result<(), RetryAfter> {
+        let at = request.arrived_at;
         // A customer who names no device has one of their own, whose pace is the account's.
-        if let (Some(devices), Some(device)) = (&mut self.devices, &arrival.device) {
+        if let (Some(devices), Some(device)) = (&mut self.devices, &request.device) {
             devices.allow(device, at)?;
         }
-        self.accounts.as_mut().map_or(Ok(()), |accounts| accounts.allow(arrival.customer, at))
+        self.accounts.as_mut().map_or(Ok(()), |accounts| accounts.allow(request.customer, at))
     }
 }
 
@@ -28,7 +28,7 @@ mod tests {
 
     use super::super::super::model::SaleStatus;
     use super::super::super::model::tests::sale;
-    use super::super::tests::{arrival, gate, rules, try_pass};
+    use super::super::tests::{gate, request, rules, try_hold};
     use super::super::{Gates, Refusal};
     use super::*;
 
@@ -40,33 +40,33 @@ mod tests {
     fn an_account_that_orders_too_fast_is_told_when_to_come_again() {
         let mut gates = Gates::new(1, rules(), Paces { accounts: Some(pacing()), devices: None });
         gates.enter(sale(SaleStatus::Open));
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
-        let refused = try_pass(&mut gates, &arrival(1, 1, 1_500)).unwrap_err();
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
+        let refused = try_hold(&mut gates, &request(1, 1, 1_500)).unwrap_err();
         assert_eq!(refused, Refusal::TooFast { retry_after: 1 });
-        assert_eq!(gate(try_pass(&mut gates, &arrival(2, 1, 1_500))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_502))), "limit-reached");
-        let staff = Arrival { is_staff: true, ..arrival(2, 1, 1_500) };
-        assert_eq!(gate(try_pass(&mut gates, &staff)), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &request(2, 1, 1_500))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_502))), "limit-reached");
+        let staff = QuotaRequest { is_staff: true, ..request(2, 1, 1_500) };
+        assert_eq!(gate(try_hold(&mut gates, &staff)), "held");
     }
 
     #[test]
     fn a_device_is_paced_whatever_accounts_it_has() {
         let mut gates = Gates::new(1, rules(), Paces { accounts: Some(pacing()), devices: Some(pacing()) });
         gates.enter(sale(SaleStatus::Open));
-        let on = |device: &str, number| Arrival {
+        let on = |device: &str, number| QuotaRequest {
             device: Some(device.parse().unwrap()),
-            ..arrival(number, 1, 1_500)
+            ..request(number, 1, 1_500)
         };
-        assert_eq!(gate(try_pass(&mut gates, &on("phone", 1))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &on("phone", 2))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &on("phone", 3))), "too-fast");
-        assert_eq!(gate(try_pass(&mut gates, &on("tablet", 3))), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &on("phone", 1))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &on("phone", 2))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &on("phone", 3))), "too-fast");
+        assert_eq!(gate(try_hold(&mut gates, &on("tablet", 3))), "held");
         // A customer who names no device has one of their own.
-        assert_eq!(gate(try_pass(&mut gates, &arrival(3, 1, 1_500))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &arrival(3, 1, 1_500))), "too-fast");
-        assert_eq!(gate(try_pass(&mut gates, &arrival(4, 1, 1_500))), "passed");
-        let staff = Arrival { is_staff: true, ..on("phone", 5) };
-        assert_eq!(gate(try_pass(&mut gates, &staff)), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &request(3, 1, 1_500))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &request(3, 1, 1_500))), "too-fast");
+        assert_eq!(gate(try_hold(&mut gates, &request(4, 1, 1_500))), "held");
+        let staff = QuotaRequest { is_staff: true, ..on("phone", 5) };
+        assert_eq!(gate(try_hold(&mut gates, &staff)), "held");
     }
 }

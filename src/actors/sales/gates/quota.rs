@@ -1,14 +1,14 @@
 //! Rules of a sale's quota: how many pieces, unpaid orders, konbini pieces and admissions each customer may have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::arrival::Arrival;
 use super::refusal::Refusal;
+use super::request::QuotaRequest;
 use crate::actors::inventory::Line;
 use crate::actors::sales::model::{AdmissionMode, Sale};
 use crate::actors::waiting_room::{PassKey, TicketNumber};
-use crate::types::{OrderId, Sku};
+use crate::types::{HoldState, OrderId, Sku};
 
 /// The prefix of an account among the claimants.
 pub(super) const CUSTOMER: &str = "customer:";
@@ -31,8 +31,8 @@ pub(super) struct Quota {
     /// Pieces that count for each claimant.
     pieces: HashMap<Arc<str>, i64>,
     claims: HashMap<OrderId, Claim>,
-    /// The number of claims whose order passed and is neither placed nor given back.
-    on_their_way: u32,
+    /// Orders that hold pieces and are not placed yet.
+    in_checkout: HashSet<OrderId>,
     /// Orders of each account that are not paid yet.
     unpaid: HashMap<Arc<str>, u32>,
     /// Pieces of each SKU that are held for konbini payments.
@@ -41,8 +41,6 @@ pub(super) struct Quota {
 
 /// What one order has taken.
 pub(super) struct Claim {
-    /// The order passed, and is neither placed nor given back.
-    pub is_on_its_way: bool,
     pub claimants: Vec<Arc<str>>,
     pub pieces: i64,
     pub konbini: Vec<(Sku, i64)>,
@@ -60,14 +58,31 @@ pub(super) fn ticket_of(claimant: &str) -> Option<TicketNumber> {
     claimant.strip_prefix(ADMISSION)?.parse().ok().and_then(TicketNumber::new)
 }
 
+/// The claimants as one text, for the rows of the stock to keep.
+fn text_of<'a>(claimants: impl Iterator<Item = &'a str>, is_konbini: bool) -> Arc<str> {
+    let mut text = String::new();
+    for word in claimants.chain(is_konbini.then_some(KONBINI)) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+    text.into()
+}
+
 impl Quota {
     /// Counts the pieces of an order for all of its claimants, or for none. Answers with the claimants.
-    pub fn claim(&mut self, sale: &Sale, arrival: &Arrival, rules: &GateRules) -> Result<Arc<str>, Refusal> {
+    pub fn claim(
+        &mut self,
+        sale: &Sale,
+        request: &QuotaRequest,
+        rules: &GateRules,
+    ) -> Result<Arc<str>, Refusal> {
         let terms = &sale.draft.terms;
-        let lines: Vec<&Line> = arrival.lines.iter().filter(|line| sale.item(&line.sku).is_some()).collect();
+        let lines: Vec<&Line> = request.lines.iter().filter(|line| sale.item(&line.sku).is_some()).collect();
         let pieces: i64 = lines.iter().map(|line| line.quantity.get()).sum();
         let mut konbini = Vec::new();
-        if arrival.is_konbini {
+        if request.is_konbini {
             if !terms.konbini.allowed {
                 return Err(Refusal::KonbiniNotAllowed);
             }
@@ -81,10 +96,10 @@ impl Quota {
                 konbini.push((line.sku.clone(), line.quantity.get()));
             }
         }
-        let account = format!("{CUSTOMER}{}", arrival.customer);
+        let account = format!("{CUSTOMER}{}", request.customer);
         let unpaid = self.unpaid.get(&*account).copied().unwrap_or(0);
         let mut claimants = vec![account];
-        claimants.extend(arrival.also_known_as.iter().map(|(kind, name)| rules.key.pseudonym(kind, name)));
+        claimants.extend(request.also_known_as.iter().map(|(kind, name)| rules.key.pseudonym(kind, name)));
         if let Some(limit) = terms.limit_per_customer {
             for claimant in &claimants {
                 let would_be = self.pieces.get(&**claimant).copied().unwrap_or(0) + pieces;
@@ -97,26 +112,22 @@ impl Quota {
             return Err(Refusal::TooManyUnpaid { most });
         }
         if terms.admission.mode != AdmissionMode::None {
-            claimants.push(self.check_admission(sale, arrival)?);
+            claimants.push(self.check_admission(sale, request)?);
         }
-        let mut text = claimants.join(" ");
-        if arrival.is_konbini {
-            text.push(' ');
-            text.push_str(KONBINI);
-        }
+        let text = text_of(claimants.iter().map(String::as_str), request.is_konbini);
         let claimants = claimants.into_iter().map(Arc::from).collect();
-        let claim = Claim { is_on_its_way: false, claimants, pieces, konbini, is_unpaid: true };
-        self.count(arrival.order, claim);
-        Ok(text.into())
+        let claim = Claim { claimants, pieces, konbini, is_unpaid: true };
+        self.count(request.order, claim);
+        Ok(text)
     }
 
     /// An admission is for one customer and one live order.
-    fn check_admission(&self, sale: &Sale, arrival: &Arrival) -> Result<String, Refusal> {
-        let admission = arrival.admission.as_ref().ok_or(Refusal::NotAdmitted)?;
+    fn check_admission(&self, sale: &Sale, request: &QuotaRequest) -> Result<String, Refusal> {
+        let admission = request.admission.as_ref().ok_or(Refusal::NotAdmitted)?;
         let claimant = format!("{ADMISSION}{}", admission.number);
         let is_mine = admission.sale == sale.id
-            && admission.customer == arrival.customer
-            && admission.expires_at > arrival.arrived_at;
+            && admission.customer == request.customer
+            && admission.expires_at > request.arrived_at;
         let is_used = self.pieces.get(&*claimant).is_some_and(|pieces| *pieces > 0);
         if is_mine && !is_used { Ok(claimant) } else { Err(Refusal::NotAdmitted) }
     }
@@ -143,28 +154,35 @@ impl Quota {
         }
     }
 
-    /// Marks a counted order as on its way.
-    pub fn set_out(&mut self, order: OrderId) {
-        if let Some(claim) = self.claims.get_mut(&order)
-            && !std::mem::replace(&mut claim.is_on_its_way, true)
-        {
-            self.on_their_way += 1;
+    /// Where the hold of an order stands. One that has ended is not remembered.
+    pub fn state(&self, order: OrderId) -> HoldState {
+        match self.claims.get(&order) {
+            None => HoldState::Absent,
+            Some(claim) if claim.is_unpaid => HoldState::Held,
+            Some(_) => HoldState::Confirmed,
         }
     }
 
-    /// Marks an order as no longer on its way. Answers with its pieces, if it was.
-    pub fn arrive(&mut self, order: OrderId) -> Option<u64> {
-        let claim = self.claims.get_mut(&order)?;
-        if !std::mem::take(&mut claim.is_on_its_way) {
-            return None;
-        }
-        self.on_their_way -= 1;
-        Some(claim.pieces.unsigned_abs())
+    /// The claimants of an order that is counted, as they were answered when it was counted.
+    pub fn claimants_of(&self, order: OrderId) -> Arc<str> {
+        let Some(claim) = self.claims.get(&order) else { return Arc::from("") };
+        text_of(claim.claimants.iter().map(|claimant| &**claimant), !claim.konbini.is_empty())
+    }
+
+    /// Marks a counted order as one that is not placed yet.
+    pub fn begin_checkout(&mut self, order: OrderId) {
+        self.in_checkout.insert(order);
+    }
+
+    /// Marks an order as placed. Answers with its pieces, if it was not yet.
+    pub fn end_checkout(&mut self, order: OrderId) -> Option<u64> {
+        let was_in_checkout = self.in_checkout.remove(&order);
+        self.claims.get(&order).filter(|_| was_in_checkout).map(|claim| claim.pieces.unsigned_abs())
     }
 
     /// Takes an order's pieces off the count. Answers with the ticket whose admission may be used again.
     pub fn give_back(&mut self, order: OrderId) -> Option<TicketNumber> {
-        self.arrive(order);
+        self.in_checkout.remove(&order);
         self.end_waiting(order);
         let claim = self.claims.remove(&order)?;
         let ticket = claim.claimants.iter().find_map(|claimant| ticket_of(claimant));
@@ -198,12 +216,9 @@ impl Quota {
         }
     }
 
-    pub fn on_their_way(&self) -> u32 {
-        self.on_their_way
-    }
-
-    pub fn has_claim(&self, order: OrderId) -> bool {
-        self.claims.contains_key(&order)
+    /// Orders that hold pieces and are not placed yet.
+    pub fn in_checkout(&self) -> &HashSet<OrderId> {
+        &self.in_checkout
     }
 
     /// The claimants for whom pieces count.
@@ -216,7 +231,7 @@ impl Quota {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{arrival, at, customer, gate, gates, try_pass};
+    use super::super::tests::{at, customer, gate, gates, release, request, try_hold};
     use super::*;
     use crate::actors::waiting_room::Admission;
     use crate::types::SaleId;
@@ -224,78 +239,78 @@ mod tests {
     #[test]
     fn the_limit_counts_a_customer_by_every_name() {
         let (mut gates, id) = gates(|_| {});
-        let by_phone = |number, phone: &str| Arrival {
+        let by_phone = |number, phone: &str| QuotaRequest {
             also_known_as: vec![("phone", phone.to_owned())],
-            ..arrival(number, 1, 1_500)
+            ..request(number, 1, 1_500)
         };
         let first = by_phone(1, "a");
-        assert_eq!(gate(try_pass(&mut gates, &first)), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &by_phone(2, "a"))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &by_phone(3, "a"))), "limit-reached");
-        assert_eq!(gate(try_pass(&mut gates, &by_phone(1, "b"))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &by_phone(1, "c"))), "limit-reached");
-        gates.give_back(id, first.order, at(1_500));
-        gates.give_back(id, first.order, at(1_500));
-        assert_eq!(gate(try_pass(&mut gates, &by_phone(3, "a"))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &by_phone(4, "a"))), "limit-reached");
+        assert_eq!(gate(try_hold(&mut gates, &first)), "held");
+        assert_eq!(gate(try_hold(&mut gates, &by_phone(2, "a"))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &by_phone(3, "a"))), "limit-reached");
+        assert_eq!(gate(try_hold(&mut gates, &by_phone(1, "b"))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &by_phone(1, "c"))), "limit-reached");
+        release(&mut gates, id, first.order, at(1_500));
+        release(&mut gates, id, first.order, at(1_500));
+        assert_eq!(gate(try_hold(&mut gates, &by_phone(3, "a"))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &by_phone(4, "a"))), "limit-reached");
     }
 
     #[test]
     fn konbini_gets_its_share_and_gives_it_back_when_it_is_paid() {
         let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
-        let konbini = |pieces| Arrival { is_konbini: true, ..arrival(1, pieces, 1_500) };
+        let konbini = |pieces| QuotaRequest { is_konbini: true, ..request(1, pieces, 1_500) };
         let first = konbini(5);
-        assert_eq!(try_pass(&mut gates, &first).unwrap().unwrap().pay_within_seconds, 3_600);
-        assert_eq!(gate(try_pass(&mut gates, &konbini(1))), "konbini-share-reached");
-        gates.paid(id, first.order);
-        assert_eq!(gate(try_pass(&mut gates, &konbini(5))), "passed");
-        gates.give_back(id, first.order, at(1_500));
-        assert_eq!(gate(try_pass(&mut gates, &konbini(1))), "konbini-share-reached");
+        assert_eq!(try_hold(&mut gates, &first).unwrap().unwrap().pay_within_seconds, 3_600);
+        assert_eq!(gate(try_hold(&mut gates, &konbini(1))), "konbini-share-reached");
+        gates.confirm(id, first.order);
+        assert_eq!(gate(try_hold(&mut gates, &konbini(5))), "held");
+        release(&mut gates, id, first.order, at(1_500));
+        assert_eq!(gate(try_hold(&mut gates, &konbini(1))), "konbini-share-reached");
     }
 
     #[test]
     fn an_admission_is_for_one_customer_and_one_live_order() {
         let (mut gates, id) = gates(|sale| sale.draft.terms.admission.mode = AdmissionMode::Queue);
-        let with = |number, of: u128, sale| Arrival {
+        let with = |number, of: u128, sale| QuotaRequest {
             admission: Some(Admission {
                 sale,
                 number: TicketNumber::new(7).unwrap(),
                 customer: customer(of),
                 expires_at: at(1_600),
             }),
-            ..arrival(number, 1, 1_500)
+            ..request(number, 1, 1_500)
         };
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "not-admitted");
-        assert_eq!(gate(try_pass(&mut gates, &with(1, 2, id))), "not-admitted");
-        assert_eq!(gate(try_pass(&mut gates, &with(1, 1, SaleId::generate()))), "not-admitted");
-        let late = Arrival { arrived_at: at(1_600), ..with(1, 1, id) };
-        assert_eq!(gate(try_pass(&mut gates, &late)), "not-admitted");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "not-admitted");
+        assert_eq!(gate(try_hold(&mut gates, &with(1, 2, id))), "not-admitted");
+        assert_eq!(gate(try_hold(&mut gates, &with(1, 1, SaleId::generate()))), "not-admitted");
+        let late = QuotaRequest { arrived_at: at(1_600), ..with(1, 1, id) };
+        assert_eq!(gate(try_hold(&mut gates, &late)), "not-admitted");
         let first = with(1, 1, id);
-        assert_eq!(gate(try_pass(&mut gates, &first)), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &with(1, 1, id))), "not-admitted");
-        gates.give_back(id, first.order, at(1_500));
-        assert_eq!(gate(try_pass(&mut gates, &with(1, 1, id))), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &first)), "held");
+        assert_eq!(gate(try_hold(&mut gates, &with(1, 1, id))), "not-admitted");
+        release(&mut gates, id, first.order, at(1_500));
+        assert_eq!(gate(try_hold(&mut gates, &with(1, 1, id))), "held");
     }
 
     #[test]
     fn an_account_has_few_orders_that_are_not_paid() {
         let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
-        let orders: Vec<_> = (0..3).map(|_| arrival(1, 1, 1_500)).collect();
+        let orders: Vec<_> = (0..3).map(|_| request(1, 1, 1_500)).collect();
         for order in &orders {
-            assert_eq!(gate(try_pass(&mut gates, order)), "passed");
+            assert_eq!(gate(try_hold(&mut gates, order)), "held");
         }
-        let refused = try_pass(&mut gates, &arrival(1, 1, 1_500));
+        let refused = try_hold(&mut gates, &request(1, 1, 1_500));
         assert_eq!(refused, Err(Refusal::TooManyUnpaid { most: 3 }));
-        assert_eq!(gate(try_pass(&mut gates, &arrival(2, 1, 1_500))), "passed");
-        gates.paid(id, orders[0].order);
-        gates.paid(id, orders[0].order);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "too-many-unpaid");
-        gates.give_back(id, orders[1].order, at(1_500));
+        assert_eq!(gate(try_hold(&mut gates, &request(2, 1, 1_500))), "held");
+        gates.confirm(id, orders[0].order);
+        gates.confirm(id, orders[0].order);
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "too-many-unpaid");
+        release(&mut gates, id, orders[1].order, at(1_500));
         // An order that was paid and is cancelled gives no more back.
-        gates.give_back(id, orders[0].order, at(1_500));
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "too-many-unpaid");
+        release(&mut gates, id, orders[0].order, at(1_500));
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "too-many-unpaid");
     }
 
     proptest! {
@@ -308,15 +323,15 @@ mod tests {
             for (number, pieces, comes_back, which) in steps {
                 if comes_back && !live.is_empty() {
                     let (order, ..) = live.swap_remove(which % live.len());
-                    gates.give_back(id, order, at(1_500));
+                    release(&mut gates, id, order, at(1_500));
                 } else {
-                    let arrival = arrival(number, pieces, 1_500);
+                    let request = request(number, pieces, 1_500);
                     let has: i64 =
                         live.iter().filter(|(_, of, _)| *of == number).map(|(_, _, pieces)| pieces).sum();
-                    let passed = try_pass(&mut gates, &arrival).is_ok();
+                    let passed = try_hold(&mut gates, &request).is_ok();
                     prop_assert_eq!(passed, has + pieces <= 2);
                     if passed {
-                        live.push((arrival.order, number, pieces));
+                        live.push((request.order, number, pieces));
                     }
                 }
             }

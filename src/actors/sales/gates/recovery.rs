@@ -1,4 +1,4 @@
-//! Rules of recovery: what counts of the orders that passed before the gates began, and what can be read off the count.
+//! Rules of recovery: what counts of the orders that held quota before the gates began, and what can be read off the count.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::admission_uses::AdmissionUse;
 use super::quota::{Claim, KONBINI, ticket_of};
 use crate::actors::inventory::Claimed;
 use crate::actors::waiting_room::TicketNumber;
-use crate::types::{OrderId, SaleId};
+use crate::types::SaleId;
 
 impl Gates {
     /// Counts the reservations of a sale that were made before the gates began.
@@ -25,7 +25,6 @@ impl Gates {
             let held = (*is_held && is_konbini).then(|| (line.sku.clone(), line.quantity.get()));
             let claimants = claimants.iter().filter(|claimant| *claimant != KONBINI);
             let claim = Claim {
-                is_on_its_way: false,
                 claimants: claimants.map(|claimant| Arc::from(&**claimant)).collect(),
                 pieces: line.quantity.get(),
                 konbini: held.into_iter().collect(),
@@ -33,11 +32,6 @@ impl Gates {
             };
             gate.quota.count((*reservation).into(), claim);
         }
-    }
-
-    /// Whether a paid order of a sale does not count: its hold had lapsed when the gates began.
-    pub fn is_missing(&self, sale: SaleId, order: OrderId) -> bool {
-        self.sales.get(&sale).is_some_and(|gate| !gate.quota.has_claim(order))
     }
 
     /// The tickets whose admissions have a live order; `None` when the sale is not known.
@@ -51,11 +45,11 @@ impl Gates {
 mod tests {
     use super::super::Paces;
     use super::super::quota::CUSTOMER;
-    use super::super::tests::{arrival, at, customer, gate, gates, rules, try_pass};
+    use super::super::tests::{at, customer, gate, gates, release, request, rules, try_hold};
     use super::*;
     use crate::actors::inventory::Line;
     use crate::actors::sales::model::Sale;
-    use crate::types::Quantity;
+    use crate::types::{OrderId, Quantity};
 
     #[test]
     fn orders_that_are_held_when_the_gates_begin_are_not_paid_yet() {
@@ -67,29 +61,29 @@ mod tests {
             claimants: vec![format!("{CUSTOMER}{}", customer(1))],
         };
         gates.restore(id, &[claimed(true), claimed(true), claimed(false)], at(1_500));
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "too-many-unpaid");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "too-many-unpaid");
     }
 
     #[test]
     fn an_order_that_was_restored_half_reserved_is_counted_whole() {
         let (mut earlier, id) = gates(|_| {});
-        let order = arrival(1, 2, 1_500);
-        let passage = try_pass(&mut earlier, &order).unwrap().unwrap();
+        let order = request(1, 2, 1_500);
+        let hold = try_hold(&mut earlier, &order).unwrap().unwrap();
         let mut gates = Gates::new(2, rules(), Paces::default());
         gates.enter(Sale::clone(earlier.sale(id).unwrap()));
         let half = Claimed {
             reservation: order.order.into(),
             line: Line { quantity: Quantity::new(1).unwrap(), ..order.lines[0].clone() },
             is_held: true,
-            claimants: passage.claimants.split(' ').map(str::to_owned).collect(),
+            claimants: hold.claimants.split(' ').map(str::to_owned).collect(),
         };
         gates.restore(id, &[half], at(1_500));
 
-        assert_eq!(gates.confirm(&order, &passage, at(1_500)), Ok(()));
+        assert_eq!(gates.hold_again(&order, &hold, at(1_500)), Ok(()));
 
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "limit-reached");
-        gates.give_back(id, order.order, at(1_500));
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 2, 1_500))), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "limit-reached");
+        release(&mut gates, id, order.order, at(1_500));
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 2, 1_500))), "held");
     }
 }

@@ -175,8 +175,8 @@ impl Gates {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Arrival;
-    use super::super::tests::{arrival, gate, gates, try_pass};
+    use super::super::QuotaRequest;
+    use super::super::tests::{gate, gates, request, try_hold};
     use super::*;
     use crate::actors::sales::model::Sale;
 
@@ -208,9 +208,9 @@ mod tests {
         ] {
             let (mut gates, id) = gates(|_| {});
             turn_on(&mut gates, id);
-            assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "stopped");
-            let staff = Arrival { is_staff: true, ..arrival(1, 1, 1_500) };
-            assert_eq!(gate(try_pass(&mut gates, &staff)), "passed");
+            assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
+            let staff = QuotaRequest { is_staff: true, ..request(1, 1, 1_500) };
+            assert_eq!(gate(try_hold(&mut gates, &staff)), "held");
         }
     }
 
@@ -223,15 +223,15 @@ mod tests {
         let changed = Sale { version: 9, ..Sale::clone(gates.sale(id).unwrap()) };
         gates.enter(changed);
         gates.bar_sku(id, &ghost, now);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "sale-paused");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "sale-paused");
         let killed = gates.bar(id, Refusal::Stopped("the sale".to_owned()), now);
         gates.lift(id, paused);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "stopped");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
         let of_sku = gates.bar_sku(id, &lamp, now);
         gates.lift(id, killed);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "stopped");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
         gates.lift(id, of_sku);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
     }
 
     #[test]
@@ -248,14 +248,14 @@ mod tests {
         assert_eq!(gates.sales[&id].stops.stops.len(), 2, "the kill's stays, and so does the SKU's");
         assert_eq!(gates.halts(id), [Halt::Kill]);
         gates.lift_of_sale(id, Halt::Kill, last);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "stopped");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
         // Killed once more while that is resumed.
         gates.bar_sku(id, &lamp, now);
         gates.lift_of_sku(id, &lamp, last);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "stopped");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
         let last = gates.last_bar();
         gates.lift_of_sku(id, &lamp, last);
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
     }
 
     #[test]
@@ -273,6 +273,6 @@ mod tests {
         gates.lift_of_sku(id, &lamp, gates.last_bar());
 
         assert_eq!(gates.unwritten(id, later), Unwritten::default());
-        assert_eq!(gate(try_pass(&mut gates, &arrival(1, 1, 1_500))), "passed");
+        assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::super::model::tests::sale;
 use super::super::model::{Sale, SaleStatus};
-use super::{Arrival, GateRules, Gates, Paces, Passage, Refusal};
+use super::{GateRules, Gates, Paces, QuotaHold, QuotaRequest, Refusal};
 use crate::actors::inventory::Line;
 use crate::actors::waiting_room::PassKey;
 use crate::types::{CustomerId, OrderId, Quantity, SaleId};
@@ -21,8 +21,8 @@ pub fn customer(number: u128) -> CustomerId {
     CustomerId::from_uuid(uuid::Uuid::from_u128(number))
 }
 
-pub fn arrival(number: u128, pieces: i64, second: i64) -> Arrival {
-    Arrival {
+pub fn request(number: u128, pieces: i64, second: i64) -> QuotaRequest {
+    QuotaRequest {
         order: OrderId::generate(),
         customer: customer(number),
         is_staff: false,
@@ -44,15 +44,19 @@ pub fn gates(change: impl FnOnce(&mut Sale)) -> (Gates, SaleId) {
     (gates, id)
 }
 
-/// Passes an order at the moment of its arrival.
-pub fn try_pass(gates: &mut Gates, arrival: &Arrival) -> Result<Option<Passage>, Refusal> {
-    gates.pass(arrival, arrival.arrived_at)
+/// Holds the quota of an order at the moment of its arrival.
+pub fn try_hold(gates: &mut Gates, request: &QuotaRequest) -> Result<Option<QuotaHold>, Refusal> {
+    gates.hold(request, request.arrived_at)
 }
 
-pub fn gate(passed: Result<Option<Passage>, Refusal>) -> &'static str {
-    match passed {
-        Ok(Some(_)) => "passed",
+pub fn gate(held: Result<Option<QuotaHold>, Refusal>) -> &'static str {
+    match held {
+        Ok(Some(_)) => "held",
         Ok(None) => "no sale",
         Err(refusal) => refusal.gate(),
     }
+}
+
+pub fn release(gates: &mut Gates, sale: SaleId, order: OrderId, now: Timestamp) {
+    gates.release(Some(sale), order, now);
 }

@@ -1,17 +1,18 @@
-//! Rules of arriving at the gates: what an order brings, and what it gets when it passes.
+//! What an order brings to the gates, and what it gets from them.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::actors::inventory::Line;
 use crate::actors::waiting_room::Admission;
 use crate::types::{CustomerId, InvalidValue, Money, OrderId, SaleId, Sku};
 
-/// An order at the gates.
+/// An order that wants a part of a sale's quota.
 #[derive(Debug, Clone)]
-pub struct Arrival {
+pub struct QuotaRequest {
     pub order: OrderId,
     pub customer: CustomerId,
     /// Staff pass switches that are on.
@@ -52,9 +53,9 @@ impl FromStr for DeviceId {
     }
 }
 
-/// An order that passed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Passage {
+/// A part of a sale's quota that is held for an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaHold {
     pub sale: SaleId,
     /// What the sale's SKUs among the lines cost.
     pub prices: Vec<(Sku, Money)>,
@@ -62,8 +63,8 @@ pub struct Passage {
     pub claimants: Arc<str>,
     /// How long the pieces are held for the payment.
     pub pay_within_seconds: i64,
-    /// The epoch of the gates that it passed.
-    pub epoch: u64,
+    /// Of the gates that counted it.
+    pub generation: u64,
 }
 
 #[cfg(test)]
