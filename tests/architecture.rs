@@ -212,7 +212,7 @@ fn what_one_domain_takes_from_another_is_neither_store_nor_actor() {
         for other in DOMAINS.into_iter().filter(|other| Some(*other) != file.domain()) {
             for name in taken_from(&code, other) {
                 let is_inside =
-                    ["Store", "Actor", "Book", "Desk", "Hasher"].iter().any(|end| name.ends_with(end));
+                    ["Store", "Actor", "Book", "Service", "Hasher"].iter().any(|end| name.ends_with(end));
                 let is_module = ["store", "actor", "book", "model", "messages", "*"]
                     .iter()
                     .any(|it| name.starts_with(it));

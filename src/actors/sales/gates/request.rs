@@ -1,4 +1,4 @@
-//! What an order brings to the gates, and what it gets from them.
+//! Rules of asking for a quota: what an order brings to the gates, and what it gets from them.
 
 use std::str::FromStr;
 use std::sync::Arc;
