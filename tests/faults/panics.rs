@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use shobai::actors::runtime::failpoint;
 
 use crate::buyers::{available, buyers, expect_clean_audit, expect_try_again, id_of, insist, order_until};
-use crate::support::client::konbini_order;
+use crate::operator::{LIMIT, Operator, PIECES};
+use crate::support::client::{card_order, konbini_order};
 use crate::support::{Client, TestEngine, eventually, give_orphans_back_soon};
 
 #[actix_web::test]
@@ -86,6 +87,36 @@ async fn panics_everywhere_among_many_buyers_cost_no_order() {
         (available(&buyers[0], &sku).await == PIECES - placed).then_some(())
     })
     .await;
+    expect_clean_audit(&engine).await;
+    engine.stop().await;
+}
+
+#[actix_web::test]
+async fn what_a_panic_left_held_is_released_by_the_sweep_whatever_its_kind() {
+    let engine = shop().await;
+    let sku = engine.sells("PANIC-HOLDS", 100).await.to_string();
+    let operator = Operator { staff: engine.staff().await };
+    let sale = operator.opens(std::slice::from_ref(&sku)).await;
+    let buyers = [engine.customer().await, engine.customer().await];
+    let order = || card_order(&sku, LIMIT, "tok_ok");
+
+    // The first one is struck when it holds quota and no stock yet, the second one when it holds both.
+    for (buyer, place) in buyers.iter().zip(["hold stock", "checkout"]) {
+        let place = format!("{place} {}", id_of(buyer).await);
+        failpoint::arm(&place);
+        expect_try_again(&buyer.orders_with("struck", order()).await);
+        assert!(!failpoint::is_armed(&place), "{place} did not panic, so this shows nothing");
+        buyer.orders_with("kept-out", order()).await.expect_problem(409, "limit-reached");
+    }
+    operator.sees_pieces(&sale, &[[PIECES - LIMIT, LIMIT, 0, 0]]).await;
+
+    for buyer in &buyers {
+        eventually("what was held is released", async || {
+            (buyer.orders_with("at-last", order()).await.status == 201).then_some(())
+        })
+        .await;
+    }
+    operator.sees_pieces(&sale, &[[PIECES - 2 * LIMIT, 0, 2 * LIMIT, 0]]).await;
     expect_clean_audit(&engine).await;
     engine.stop().await;
 }

@@ -27,6 +27,7 @@ use super::settlement;
 use crate::actors::catalog::QuoteSkus;
 use crate::actors::inventory::Line;
 use crate::actors::payments::{OpenPayment, Payment, PaymentMethod, VoidPayment};
+use crate::actors::runtime::failpoint;
 use crate::storage::StorageError;
 use crate::types::{Money, OrderId, Quantity, Sku};
 
@@ -96,6 +97,7 @@ async fn place(
         quota: None,
     };
     holds::take(&service.needs, &mut draft).await?;
+    failpoint::hit("checkout", wanted.customer);
     let placed = pay_and_commit(service, &mut draft, request).await;
     match &placed {
         // An order that may be there counts as accepted, and keeps what it holds: the sweep releases it if the order
