@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::allotment::AllotmentChange;
-use super::model::{Change, HoldChange, HoldStep};
+use super::model::{AllotmentChange, Change, HoldChange, HoldStep};
 use crate::actors::runtime::{Book, failpoint};
 use crate::storage::{Connection, StorageError, columns};
 use crate::types::{SaleId, Sku};

@@ -9,9 +9,11 @@ use super::book::StockBook;
 use super::error::InventoryError;
 use super::expiry::expire_when_due;
 use super::messages::*;
-use super::shard::ShardActor;
+use super::service::InventoryService;
+use super::sku::SkuEntity;
 use super::store::InventoryStore;
-use crate::actors::runtime::{Domain, Handle, Host, Journal, contract, keep_going, lag_port};
+use crate::actors::runtime::entity::{Entities, EntityLimits};
+use crate::actors::runtime::{Domain, Handle, Host, contract, keep_going, lag_port};
 use crate::config::{self, milliseconds};
 
 contract! {
@@ -46,8 +48,7 @@ contract! {
 pub struct InventoryDomain {
     pub ports: InventoryPorts,
     actor: Handle<InventoryActor>,
-    shards: Vec<Handle<ShardActor>>,
-    journals: Vec<Journal<StockBook>>,
+    skus: Entities<SkuEntity>,
     threads: Vec<ArbiterHandle>,
 }
 
@@ -55,28 +56,19 @@ impl InventoryDomain {
     /// Starts a thread for each shard, with its own lane of the journal.
     pub fn start(host: &mut Host, config: &config::Inventory) -> Self {
         let store = InventoryStore::new(host.database());
-        let skus_max = config.skus_active_max.div_ceil(config.shards);
-        let idle_after = Duration::from_secs(config.sku_idle_after_seconds);
-        let (mut shards, mut journals, mut threads) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..config.shards {
-            let thread = host.start_thread();
-            let journal = host.start_lane("inventory", index, &thread, StockBook);
-            let (rows, lane) = (store.clone(), journal.clone());
-            let build = move || ShardActor::new(index, rows.clone(), lane.clone(), skus_max, idle_after);
-            shards.push(host.supervise("shard", &thread, build));
-            journals.push(journal);
-            threads.push(thread);
-        }
-        let (rows, asked) = (store.clone(), shards.clone());
-        let actor = host.supervise("inventory", &host.coordinators(), move || {
-            InventoryActor::new(rows.clone(), asked.clone())
-        });
-        let (every, due) = (milliseconds(config.expire_every_ms), shards.clone());
-        keep_going("expiry of holds", &host.coordinators(), move || {
-            expire_when_due(store.clone(), due.clone(), every)
-        });
-        let ports = InventoryPorts::of(&actor, lag_port(&journals));
-        Self { ports, actor, shards, journals, threads }
+        let threads: Vec<_> = (0..config.shards).map(|_| host.start_thread()).collect();
+        let limits = EntityLimits {
+            active_max: config.skus_active_max,
+            idle_after: Duration::from_secs(config.sku_idle_after_seconds),
+        };
+        let skus = Entities::start(host, &threads, &SkuEntity::new(store.clone()), || StockBook, limits);
+        let service = InventoryService::new(store, skus.clone());
+        let (every, holds) = (milliseconds(config.expire_every_ms), service.clone());
+        let actor =
+            host.supervise("inventory", &host.coordinators(), move || InventoryActor::new(service.clone()));
+        keep_going("expiry of holds", &host.coordinators(), move || expire_when_due(holds.clone(), every));
+        let ports = InventoryPorts::of(&actor, lag_port(&skus.journals()));
+        Self { ports, actor, skus, threads }
     }
 
     /// The shards' threads, for work of other domains that is spread as the stock is.
@@ -88,14 +80,10 @@ impl InventoryDomain {
 impl Domain for InventoryDomain {
     async fn drain(&self, within: Duration) {
         self.actor.drain(within).await;
-        for shard in &self.shards {
-            shard.drain(within).await;
-        }
+        self.skus.drain(within).await;
     }
 
     async fn flush(&self) {
-        for journal in &self.journals {
-            journal.flush().await;
-        }
+        self.skus.flush().await;
     }
 }

@@ -1,5 +1,6 @@
-//! Why inventory says no, and what can break in it.
+//! The refusals and failures of inventory.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::model::ReservationState;
@@ -8,7 +9,7 @@ use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{InvalidValue, ReservationId, SaleId, Sku};
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize)]
 pub enum InventoryError {
     #[error("there is no sku {0} in stock")]
     UnknownSku(Sku),
@@ -18,7 +19,7 @@ pub enum InventoryError {
     UnknownReservation(ReservationId),
     #[error("reservation {0} exists with other lines")]
     ReservationDiffers(ReservationId),
-    #[error("reservation {id} is {state} already", state = state.as_str())]
+    #[error("reservation {id} is {state} already")]
     ReservationEnded { id: ReservationId, state: ReservationState },
     #[error("reservation {0} is committed already")]
     ReservationCommitted(ReservationId),
@@ -33,7 +34,7 @@ pub enum InventoryError {
         sku: Sku,
         requested: i64,
         available: i64,
-        /// Pieces that others hold and may yet let go.
+        /// Pieces that other customers hold and may yet release.
         held: i64,
     },
     #[error("sale {sale} has no part of {sku}")]
@@ -50,7 +51,7 @@ pub enum InventoryError {
     TooMany { sku: Sku },
     #[error(transparent)]
     Invalid(#[from] InvalidValue),
-    /// The actor's picture of the row was out of date; nothing was changed, and its successor knows better.
+    /// The actor's state was older than the row. No change was made; the next actor loads the row.
     #[error("the stock of {0} was changed by somebody else")]
     Stale(Sku),
     /// The actor ended before it could answer.
@@ -62,13 +63,6 @@ pub enum InventoryError {
     Asking(#[from] AskError),
     #[error(transparent)]
     Storage(#[from] StorageError),
-}
-
-impl InventoryError {
-    /// Whether asking the SKU's next actor may bring an answer; only where asking again is known to be harmless.
-    pub(super) fn is_for_the_successor(&self) -> bool {
-        matches!(self, InventoryError::Stale(_) | InventoryError::Reloading(_))
-    }
 }
 
 impl Fault for InventoryError {
@@ -156,7 +150,7 @@ impl Fault for InventoryError {
     }
 
     fn retry_after(&self) -> Option<u32> {
-        // What others hold may come back.
+        // Pieces that other customers hold may come back.
         matches!(self, InventoryError::SoldOut { held: 1.., .. }).then_some(5)
     }
 }

@@ -1,4 +1,4 @@
-//! The scheduler of inventory: lets holds lapse when their time has come, whether or not their SKU's actor is running.
+//! Expires holds when their time has come, whether or not their SKU is in memory.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,30 +6,27 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
-use super::actor::shard_of;
 use super::error::InventoryError;
-use super::model::Command;
-use super::shard::{Instruct, Instructed, ShardActor};
-use super::store::InventoryStore;
-use crate::actors::runtime::Handle;
+use super::model::{Command, Reply};
+use super::service::InventoryService;
 use crate::types::{ReservationId, Sku};
 
-/// Holds taken up in one round.
-const ROUND: i64 = 1_000;
-/// Holds that lapse at the same time.
+/// Holds read in one pass.
+const PASS: i64 = 1_000;
+/// Holds that expire at the same time.
 const AT_ONCE: usize = 256;
 
-/// Never returns; rounds follow each other at once while there is a backlog.
-pub async fn expire_when_due(store: InventoryStore, shards: Vec<Handle<ShardActor>>, every: Duration) {
-    // SKUs that could not let their holds go are left out of the next round, so that the others have their turn.
+/// Never returns; passes follow each other without a pause while there is a backlog.
+pub async fn expire_when_due(inventory: InventoryService, every: Duration) {
+    // SKUs whose holds could not expire are left out of the next pass, so that the others have their turn.
     let mut failed: Vec<Sku> = Vec::new();
     loop {
-        match store.list_due_holds(ROUND, &failed).await {
+        match inventory.store.list_due_holds(PASS, &failed).await {
             Ok(due) => {
-                let is_full = i64::try_from(due.len()).unwrap_or(ROUND) >= ROUND;
-                let lapsed;
-                (lapsed, failed) = expire(&shards, due).await;
-                if is_full && lapsed > 0 {
+                let is_full = i64::try_from(due.len()).unwrap_or(PASS) >= PASS;
+                let expired;
+                (expired, failed) = expire(&inventory, due).await;
+                if is_full && expired > 0 {
                     continue;
                 }
             }
@@ -39,25 +36,24 @@ pub async fn expire_when_due(store: InventoryStore, shards: Vec<Handle<ShardActo
     }
 }
 
-/// Answers how many lapsed, and with the SKUs of those that could not; they are due still.
-async fn expire(shards: &[Handle<ShardActor>], due: Vec<(ReservationId, Sku)>) -> (usize, Vec<Sku>) {
+/// How many holds expired, and the SKUs of those that could not; they stay due.
+async fn expire(inventory: &InventoryService, due: Vec<(ReservationId, Sku)>) -> (usize, Vec<Sku>) {
     let now = Timestamp::now();
-    let told = stream::iter(due).map(|(id, sku)| async move {
-        let Some(shard) = shards.get(shard_of(&sku, shards.len())) else { return Err(sku) };
-        let asked = shard.ask(Instruct { sku: sku.clone(), command: Command::Expire { id, now } }).await;
-        asked.map_err(InventoryError::from).flatten().map_err(|error| {
-            tracing::warn!(reservation = %id, %sku, %error, "a hold could not lapse yet");
+    let replies = stream::iter(due).map(|(id, sku)| async move {
+        let reply = inventory.skus.execute_once(&sku, Command::Expire { id, now }).await;
+        reply.map_err(InventoryError::from).map_err(|error| {
+            tracing::warn!(reservation = %id, %sku, %error, "a hold could not expire yet");
             sku
         })
     });
-    let (mut lapsed, mut failed) = (0, BTreeSet::new());
-    let mut told = told.buffer_unordered(AT_ONCE);
-    while let Some(told) = told.next().await {
-        match told {
-            Ok(Instructed::Hold { .. }) => lapsed += 1,
-            Ok(Instructed::Done) => {}
+    let (mut expired, mut failed) = (0, BTreeSet::new());
+    let mut replies = replies.buffer_unordered(AT_ONCE);
+    while let Some(reply) = replies.next().await {
+        match reply {
+            Ok(Reply::Hold { .. }) => expired += 1,
+            Ok(Reply::Done) => {}
             Err(sku) => drop(failed.insert(sku)),
         }
     }
-    (lapsed, failed.into_iter().collect())
+    (expired, failed.into_iter().collect())
 }

@@ -1,15 +1,13 @@
-//! Inventory's reads, and the beginning of a SKU; every change of stock goes through the journal instead.
+//! Inventory's reads, and the row of a new SKU; every change of stock goes through the journal instead.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::allotment::Allotment;
 use super::error::InventoryError;
-use super::messages::HoldAges;
 use super::model::{
-    Claimed, Figures, Hold, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose, ReservationState,
-    Stock,
+    Allotment, Claimed, Figures, Hold, HoldAges, HoldRecord, Line, Movement, MovementKind, OpenHolds,
+    Purpose, ReservationState, Stock,
 };
 use crate::storage::{Database, StorageError};
 use crate::types::{Cursor, Limit, Page, Quantity, ReservationId, SaleId, Sku};
@@ -56,7 +54,7 @@ impl InventoryStore {
         }))
     }
 
-    /// Since when pieces of a sale are held; nothing while none are.
+    /// Since when pieces of a sale are held; `None` while none are.
     pub async fn find_hold_ages(&self, sale: SaleId) -> Result<Option<HoldAges>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("find_hold_ages")).await?;
@@ -68,7 +66,7 @@ impl InventoryStore {
             .map(|(oldest_made_at, median_made_at)| HoldAges { oldest_made_at, median_made_at }))
     }
 
-    /// What a sale got of every SKU, and what became of it.
+    /// The allotments of a sale, open and closed.
     pub async fn list_allotments(&self, sale: SaleId) -> Result<Vec<(Sku, Allotment)>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_allotments")).await?;
@@ -76,7 +74,7 @@ impl InventoryStore {
         rows.iter().map(|row| Ok((sku_from(row)?, allotment_from(row)))).collect()
     }
 
-    /// The live reservations of a sale with those whom they count for.
+    /// The live reservations of a sale with their claimants.
     pub async fn list_claims(&self, sale: SaleId) -> Result<Vec<Claimed>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_claims")).await?;
@@ -97,7 +95,7 @@ impl InventoryStore {
         Ok(OpenHolds { orders: row.get("orders"), until: row.get("until") })
     }
 
-    /// A reservation with the lines of it that are there, whatever became of them.
+    /// A reservation with the lines of it that exist, in any state.
     pub async fn find_reservation(
         &self,
         id: ReservationId,
@@ -112,16 +110,16 @@ impl InventoryStore {
             Ok(Line { sku: sku_from(row)?, quantity })
         };
         let mut lines = rows.iter().map(line).collect::<Result<Vec<_>, StorageError>>()?;
-        // As lines are decided; the database sorts by its own rules.
+        // In the order in which lines are decided; the database sorts by its own rules.
         lines.sort_unstable_by(|one, other| one.sku.cmp(&other.sku));
         Ok(Some(KnownReservation {
-            purpose: Purpose::from_name(purpose).ok_or_else(|| defective(purpose))?,
+            purpose: purpose.parse().map_err(|_| defective(purpose))?,
             whole: usize::try_from(first.get::<_, i16>("lines")).unwrap_or(0),
             lines,
         }))
     }
 
-    /// The versions of SKUs as they are at this moment; one that is not in stock is left out.
+    /// The versions of SKUs as they are now; one that is not in stock is left out.
     pub async fn list_versions(&self, skus: &[Sku]) -> Result<Vec<(Sku, i64)>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_versions")).await?;
@@ -130,7 +128,7 @@ impl InventoryStore {
         rows.iter().map(|row| Ok((sku_from(row)?, row.get("version")))).collect()
     }
 
-    /// The SKUs of a reservation, in the order in which they are decided; none if it was made for something else.
+    /// The SKUs of a reservation, in the order in which they are decided; none if it was made for another purpose.
     pub async fn list_reserved_skus(
         &self,
         id: ReservationId,
@@ -166,7 +164,7 @@ impl InventoryStore {
             .collect()
     }
 
-    /// Holds whose time has passed, the longest overdue first; those of some SKUs are left out.
+    /// Holds whose time has passed, the longest overdue first; those of the SKUs in `without` are left out.
     pub async fn list_due_holds(
         &self,
         limit: i64,
@@ -179,7 +177,7 @@ impl InventoryStore {
         rows.iter().map(|row| Ok((ReservationId::from_uuid(row.get("id")), sku_from(row)?))).collect()
     }
 
-    /// Each with the sale whose part some of it comes from; a reservation with other lines too is one all the same.
+    /// Each once, with the sale whose allotment some of its lines come from.
     pub async fn list_held_for_orders(
         &self,
         made_before: Timestamp,
@@ -241,12 +239,12 @@ fn first_id_at(time: Timestamp) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
 }
 
-/// What the database knows of a reservation.
+/// A reservation as the database has it.
 pub struct KnownReservation {
     pub purpose: Purpose,
-    /// How many lines it has when it is whole.
+    /// How many lines it has when it is complete.
     pub whole: usize,
-    /// Those that are there, in the order in which they are decided.
+    /// Those that exist, in the order in which they are decided.
     pub lines: Vec<Line>,
 }
 
@@ -258,7 +256,7 @@ fn hold_from(row: &Row) -> Result<Hold, StorageError> {
     let state: &str = row.get("state");
     Ok(Hold {
         quantity: Quantity::new(row.get("quantity")).map_err(defective)?,
-        state: ReservationState::from_name(state).ok_or_else(|| defective(state))?,
+        state: state.parse().map_err(|_| defective(state))?,
         expires_at: row.get("expires_at"),
         sale: row.get::<_, Option<Uuid>>("sale_id").map(SaleId::from_uuid),
     })
@@ -282,7 +280,7 @@ fn movement_from(row: &Row) -> Result<Movement, StorageError> {
     Ok(Movement {
         sku: sku_from(row)?,
         version: row.get("version"),
-        kind: MovementKind::from_name(kind).ok_or_else(|| defective(kind))?,
+        kind: kind.parse().map_err(|_| defective(kind))?,
         on_hand_delta: row.get("on_hand_delta"),
         reserved_delta: row.get("reserved_delta"),
         allotted_delta: row.get("allotted_delta"),

@@ -5,6 +5,7 @@
 
 mod background;
 pub(crate) mod contract;
+pub mod entity;
 pub mod failpoint;
 mod handle;
 mod host;

@@ -14,7 +14,7 @@ use super::admission::AdmissionControl;
 use super::draw::{PublishedDraw, Seed};
 use super::passes::{Admission, PassKey, Ticket, TicketNumber};
 use super::room::{PlaceState, WaitingRoom};
-use crate::actors::inventory::left;
+use crate::actors::inventory::PiecesLeft;
 use crate::actors::runtime::Port;
 use crate::actors::sales::error::SalesError;
 use crate::actors::sales::messages::{GetPlace, QueuePlace, SaleSeen};
@@ -75,7 +75,8 @@ impl Rooms {
             _ => None,
         };
         let parts = &room.seen;
-        let left = (parts.allotment > 0).then(|| left(parts.allotment, parts.remaining, parts.held));
+        let left = (parts.allotment > 0)
+            .then(|| PiecesLeft::of(parts.allotment, parts.remaining, parts.held).as_str());
         // Nobody who changes a room waits for the papers to be signed.
         drop(rooms);
         let admission = match (state, place.admitted_until) {

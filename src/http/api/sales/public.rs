@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actors::inventory::Allotment;
 use crate::actors::sales::{Announced, GetAnnounced, ListAnnounced, SaleItem, SaleStatus};
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::{self, Answer};
@@ -68,7 +67,8 @@ impl PublicSaleView {
         };
         let item = |item: &SaleItem| {
             let part = announced.parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
-            let left = part.map(Allotment::left).or_else(|| sale.status.is_over().then_some("none"));
+            let left =
+                part.map(|part| part.left().as_str()).or_else(|| sale.status.is_over().then_some("none"));
             PublicItemView {
                 sku: item.sku.to_string(),
                 price: item.price.amount(),

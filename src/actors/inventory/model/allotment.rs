@@ -1,21 +1,24 @@
-//! What a sale has of a SKU: pieces that were set apart from general stock, and what became of them.
+//! Rules of allotments: pieces of a SKU that were set apart from general stock for a sale, and what became of them.
 //!
 //! At every moment `allotment = sold + held + returned + remaining`. While the allotment is open, what comes back from
-//! its holds remains for the sale; once it is closed, whatever comes back is returned to general stock.
+//! its holds remains for the sale; once it is closed, what comes back is returned to general stock.
 
-use super::error::InventoryError;
-use super::model::ReservationState;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+use super::reservation::ReservationState;
+use crate::actors::inventory::InventoryError;
 use crate::types::{Quantity, SaleId, Sku};
 
-/// The figures of one sale's part of one SKU, in pieces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The figures of a sale's allotment of one SKU, in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allotment {
     pub sale: SaleId,
     /// All that the sale got.
     pub allotment: i64,
-    /// In live reservations.
+    /// In reservations that are held.
     pub held: i64,
-    /// In committed reservations.
+    /// In reservations that are committed.
     pub sold: i64,
     /// Given back to general stock.
     pub returned: i64,
@@ -26,14 +29,31 @@ pub struct Allotment {
     pub is_closed: bool,
 }
 
-/// How much is left of so many pieces, as roughly as people are told: `many`, `few` (less than a fifth), `held` (others hold
-/// the last ones and may let them go) or `none`.
-pub const fn left(allotment: i64, remaining: i64, held: i64) -> &'static str {
-    match (remaining, held) {
-        (0, 0) => "none",
-        (0, _) => "held",
-        (remaining, _) if remaining.saturating_mul(5) < allotment => "few",
-        _ => "many",
+/// How much of an allotment is left, as roughly as customers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum PiecesLeft {
+    Many,
+    /// Less than a fifth.
+    Few,
+    /// The last pieces are held by other customers, who may let them go.
+    Held,
+    None,
+}
+
+impl PiecesLeft {
+    pub const fn of(allotment: i64, remaining: i64, held: i64) -> Self {
+        match (remaining, held) {
+            (0, 0) => Self::None,
+            (0, _) => Self::Held,
+            (remaining, _) if remaining.saturating_mul(5) < allotment => Self::Few,
+            _ => Self::Many,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -56,12 +76,13 @@ impl Allotment {
         self.allotment - self.held - self.sold - self.returned
     }
 
-    /// How much is left of it; what comes back to a closed one is for general stock.
-    pub const fn left(&self) -> &'static str {
-        left(self.allotment, self.remaining(), if self.is_closed { 0 } else { self.held })
+    /// Pieces that come back to a closed allotment are for general stock.
+    pub const fn left(&self) -> PiecesLeft {
+        PiecesLeft::of(self.allotment, self.remaining(), if self.is_closed { 0 } else { self.held })
     }
 
-    /// Whether it may become so many pieces, from as many as are expected. Refuses with `AllotmentDiffers` or `BelowPromised`.
+    /// Whether the allotment may become this large. Refuses with `AllotmentDiffers` unless it is as large as expected, and with
+    /// `BelowPromised` when more pieces are held or sold.
     pub fn check_resize(
         &self,
         sku: &Sku,
@@ -82,7 +103,7 @@ impl Allotment {
         InventoryError::AllotmentDiffers { sku: sku.clone(), expected, actual: self.allotment }
     }
 
-    /// The same after a change of it.
+    /// The figures after a change.
     #[must_use]
     pub const fn after(mut self, change: &AllotmentChange) -> Self {
         self.allotment += change.allotment;
@@ -100,9 +121,9 @@ impl Allotment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllotmentChange {
     pub sale: SaleId,
-    /// It begins with this change.
+    /// The change makes the allotment.
     pub makes: bool,
-    /// It ends with this change.
+    /// The change closes the allotment.
     pub closes: bool,
     pub allotment: i64,
     pub held: i64,
@@ -113,7 +134,7 @@ pub struct AllotmentChange {
 }
 
 impl AllotmentChange {
-    const fn nothing(sale: SaleId) -> Self {
+    const fn none(sale: SaleId) -> Self {
         Self {
             sale,
             makes: false,
@@ -128,22 +149,22 @@ impl AllotmentChange {
     }
 
     pub(super) const fn make(sale: SaleId, pieces: i64) -> Self {
-        Self { makes: true, allotment: pieces, ..Self::nothing(sale) }
+        Self { makes: true, allotment: pieces, ..Self::none(sale) }
     }
 
     pub(super) const fn resize(sale: SaleId, delta: i64) -> Self {
-        Self { allotment: delta, ..Self::nothing(sale) }
+        Self { allotment: delta, ..Self::none(sale) }
     }
 
     pub(super) const fn close(sale: SaleId, remaining: i64) -> Self {
-        Self { closes: true, returned: remaining, ..Self::nothing(sale) }
+        Self { closes: true, returned: remaining, ..Self::none(sale) }
     }
 
     pub(super) const fn hold(sale: SaleId, pieces: i64) -> Self {
-        Self { held: pieces, ..Self::nothing(sale) }
+        Self { held: pieces, ..Self::none(sale) }
     }
 
-    /// Pieces of a hold go from one state to another; of an allotment that is open or closed by now.
+    /// Pieces of a hold go from one state to another, while the allotment is open or after it was closed.
     pub(super) fn end(
         sale: SaleId,
         pieces: i64,
@@ -155,19 +176,19 @@ impl AllotmentChange {
         let leaves = |state| if from == state { -pieces } else { 0 };
         let moves = |state| if to == state { pieces } else { leaves(state) };
         let (sold, expired) = (moves(Committed), moves(Expired));
-        // Paid after it had lapsed, and the sale has given its part back: it gets these pieces from general stock.
+        // Committed after it had expired and after the allotment was closed: the pieces come from general stock.
         if to == Committed && from != Held && !is_open {
-            return Self { allotment: pieces, sold, expired, ..Self::nothing(sale) };
+            return Self { allotment: pieces, sold, expired, ..Self::none(sale) };
         }
         let lapsed = if to == Committed { 0 } else { pieces };
-        // Neither held nor sold: it remains for the sale, or has gone back to general stock.
+        // Pieces that are neither held nor sold remain for the sale, or go back to general stock.
         let free = -(leaves(Held) + sold);
         let returned = if is_open { 0 } else { free };
-        Self { held: leaves(Held), sold, returned, lapsed, expired, ..Self::nothing(sale) }
+        Self { held: leaves(Held), sold, returned, lapsed, expired, ..Self::none(sale) }
     }
 
     /// Both changes together.
-    pub(super) const fn plus(mut self, other: &Self) -> Self {
+    pub(in crate::actors::inventory) const fn plus(mut self, other: &Self) -> Self {
         self.allotment += other.allotment;
         self.held += other.held;
         self.sold += other.sold;
@@ -179,7 +200,7 @@ impl AllotmentChange {
     }
 
     /// What the change adds to the pieces that are set apart and not promised.
-    pub(super) const fn allotted_delta(&self) -> i64 {
+    pub const fn allotted_delta(&self) -> i64 {
         self.allotment - self.held - self.sold - self.returned
     }
 }
@@ -191,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_that_come_back_remain_for_an_open_sale_and_leave_a_closed_one() {
+    fn returned_pieces_remain_in_an_open_allotment_and_leave_a_closed_one() {
         let sale = SaleId::generate();
         for (from, to, held, sold, expired, free) in [
             (Held, Committed, -3, 3, 0, 0),
