@@ -1,6 +1,6 @@
 -- Puts a product on sale with all its variants, or, when its id is taken, changes nothing and returns nothing.
 -- $1 id  $2 name  $3 description  $4 category
--- variants in the order of showing:  $5 skus  $6 attributes  $7 prices  $8 tax rates
+-- variants in the order in which they are shown:  $5 skus  $6 attributes  $7 prices  $8 tax rates
 with product as (
     insert into catalog.products (id, name, description, category)
     values ($1, $2, $3, $4)

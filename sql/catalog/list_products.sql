@@ -1,4 +1,4 @@
--- A page of products in the order of their ids; what is null does not narrow it down.
+-- A page of products in the order of their ids; a parameter that is null does not filter.
 -- $1 after this id  $2 category  $3 pattern for name or description  $4 how many
 select id, name, description, category
   from catalog.products

@@ -1,4 +1,4 @@
--- The variants of many products, each product's in the order of showing.
+-- The variants of many products, each product's in the order in which they are shown.
 -- $1 products
 select sku, product_id, attributes, price, tax_rate
   from catalog.variants

@@ -1,4 +1,4 @@
--- Gives a user another password and ends all sessions that were opened with the one before.
+-- Sets another password for a user and ends all sessions that were opened with the previous one.
 -- $1 email  $2 password hash  $3 now  $4 reason  $5 role
 with changed as (
     update users.users

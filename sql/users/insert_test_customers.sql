@@ -1,4 +1,4 @@
--- Makes many customers for load tools, each with a session; without a password nobody can sign in as one of them.
+-- Makes many customers for load tools, each with a session and without a password, so that none can sign in.
 -- $1 ids  $2 emails  $3 name  $4 sessions  $5 when the sessions lapse
 with made as (
     insert into users.users (id, email, name, role)

@@ -1,4 +1,4 @@
--- Makes an account and signs it in at once, so that nobody is registered without knowing it.
+-- Makes an account together with its first session: both or neither.
 -- $1 id  $2 email  $3 name  $4 role  $5 password hash
 -- $6 session  $7 hash of its refresh token  $8 when both lapse
 with registered as (

@@ -1,4 +1,4 @@
--- Lets a session go on, and finds its user as the account is now; nothing once it has ended, or began too long ago.
+-- Extends a session, and returns its user as the account is now; no row once it has ended, or began too long ago.
 -- $1 session  $2 when it may have begun at the earliest  $3 when it lapses, unless that is later anyway
 with renewed as (
     update users.sessions as session

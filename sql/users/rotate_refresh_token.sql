@@ -1,5 +1,5 @@
--- Uses a refresh token up and gives out the next. Of two that come with the same token the second waits for the
--- first's row, then sees used_at and gets nothing.
+-- Marks a refresh token as used and inserts the next one. Of two requests with the same token the second waits for the
+-- row lock of the first, then sees used_at and returns no row.
 -- $1 hash of the token  $2 hash of the next  $3 now  $4 when the session and the next token lapse
 with used as (
     update users.refresh_tokens as token

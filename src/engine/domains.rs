@@ -9,7 +9,7 @@ use crate::actors::orders::{OrdersDomain, OrdersNeeds};
 use crate::actors::payments::{PaymentsDomain, WebhookSecret};
 use crate::actors::runtime::{AskLimits, Domain as _, Figures, Host, JournalLimits};
 use crate::actors::sales::{PassKey, SalesDomain, SalesNeeds, WaitingRoomDomain};
-use crate::actors::users::{RevokedSessions, SigningKey, TokenVerifier, UsersDomain};
+use crate::actors::users::{EndedSessions, SigningKey, TokenVerifier, UsersDomain};
 use crate::audit::{AuditDomain, AuditNeeds, ReportKey};
 use crate::config::{Config, milliseconds};
 use crate::dry_run::DryRunPorts;
@@ -37,16 +37,14 @@ pub struct Domains {
 #[derive(Clone)]
 pub(super) struct Keys {
     pub tokens: SigningKey,
-    pub revoked: RevokedSessions,
     pub webhooks: WebhookSecret,
     pub passes: PassKey,
 }
 
 impl Keys {
-    fn load_or_create(data_dir: &Path, config: &Config) -> anyhow::Result<Self> {
+    fn load_or_create(data_dir: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             tokens: SigningKey::load_or_create(data_dir)?,
-            revoked: RevokedSessions::new(Duration::from_secs(config.users.access_token_seconds)),
             webhooks: WebhookSecret::load_or_create(data_dir)?,
             passes: PassKey::load_or_create(data_dir)?,
         })
@@ -57,14 +55,13 @@ impl Domains {
     /// Starts every domain on a migrated database, each after those that it asks.
     pub async fn start(config: &Config, database: &Database, figures: Figures) -> anyhow::Result<Self> {
         let data_dir = &config.storage.data_dir;
-        let keys = Keys::load_or_create(data_dir, config)?;
+        let keys = Keys::load_or_create(data_dir)?;
         let report_key = ReportKey::load_or_create(data_dir)?;
         report_key.publish(data_dir)?;
         let mut host = Host::new(database.clone(), ask_limits(config), journal_limits(config), figures);
 
         let inventory = InventoryDomain::start(&mut host, &config.inventory);
-        let users =
-            UsersDomain::start(&host, keys.tokens.clone(), keys.revoked.clone(), &config.users).await?;
+        let users = UsersDomain::start(&host, keys.tokens.clone(), &config.users)?;
         let catalog = CatalogDomain::start(&host);
         let payments = PaymentsDomain::start(&host, keys.webhooks.clone());
         let needs = SalesNeeds::from(&catalog.ports, &inventory.ports);
@@ -83,8 +80,13 @@ impl Domains {
         SeedNeeds::from(&self.catalog.ports, &self.inventory.ports, &self.users.ports)
     }
 
-    /// What the gateway asks and checks with.
-    pub(super) fn gateway(&self, config: &Config, extensions: Extensions, dry_runs: &DryRunPorts) -> Gateway {
+    /// What the gateway asks and checks with: ports, keys, and its own replica of the ended sessions.
+    pub(super) async fn gateway(
+        &self,
+        config: &Config,
+        extensions: Extensions,
+        dry_runs: &DryRunPorts,
+    ) -> anyhow::Result<Gateway> {
         let ports = http::Ports {
             users: self.users.ports.clone(),
             catalog: self.catalog.ports.clone(),
@@ -95,11 +97,13 @@ impl Domains {
             audit: self.audit.ports.clone(),
             dry_runs: dry_runs.clone(),
         };
-        let Keys { tokens, revoked, webhooks, passes } = self.keys.clone();
+        let Keys { tokens, webhooks, passes } = self.keys.clone();
         let lifetime = Duration::from_secs(config.users.access_token_seconds);
+        let ended = EndedSessions::new(lifetime);
+        ended.follow(&self.users.ended_sessions, &self.users.ports.list_ended_sessions).await?;
         let key_set = tokens.jwks();
-        let verifier = TokenVerifier::new(tokens, revoked, lifetime);
-        Gateway::new(
+        let verifier = TokenVerifier::new(tokens, ended, lifetime);
+        Ok(Gateway::new(
             ports,
             move |token| verifier.verify(token),
             &key_set,
@@ -107,7 +111,7 @@ impl Domains {
             passes,
             extensions.challenge,
             config,
-        )
+        ))
     }
 
     /// Lets open questions be answered and decisions become durable, those who ask before those who are asked, then

@@ -113,7 +113,7 @@ impl Engine {
                 seed_demo(&config.storage.data_dir, &domains.seed_needs()).await?;
             }
             let dry_runs = dry_runs::start(config, &domains);
-            let gateway = Arc::new(domains.gateway(config, extensions, &dry_runs.ports));
+            let gateway = Arc::new(domains.gateway(config, extensions, &dry_runs.ports).await?);
             let streams = gateway.streams.clone();
             let served = http::serve(gateway, config)
                 .with_context(|| format!("http.listen = {} cannot be listened on", config.http.listen))?;

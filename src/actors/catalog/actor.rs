@@ -1,4 +1,4 @@
-//! Answers what catalog is asked: prices from memory, everything else from the database.
+//! Answers the messages of catalog: prices from memory, everything else from the database.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl CatalogActor {
         Self { store, prices: PriceBook::default() }
     }
 
-    /// Keeps every question waiting until the prices are loaded, however often that has to be tried.
+    /// Loads the prices, again and again until the database answers; every message waits for that.
     fn load(&self, context: &mut Context<Self>) {
         let store = self.store.clone();
         let loading = async move {
@@ -63,7 +63,7 @@ impl Handler<AddProduct> for CatalogActor {
         Box::pin(async move {
             let product = message.product.product();
             let inserted = match store.insert_product(&message.product).await {
-                // It may be on sale now, and only the database knows.
+                // The product may be on sale now; only the database knows.
                 Err(CatalogError::Storage(error)) => {
                     actor.do_send(LoadPrices);
                     return Err(error.into());
@@ -76,7 +76,7 @@ impl Handler<AddProduct> for CatalogActor {
                 let found = store.find_product(product.id).await?;
                 found.ok_or(CatalogError::UnknownProduct(product.id))?
             };
-            // Gone only when the actor is; the next one loads the prices of this product too.
+            // This fails only when the actor has ended; its successor loads the prices of this product too.
             let _ = actor.send(EnterPrices { product: product.clone() }).await;
             Ok(product)
         })
@@ -112,7 +112,7 @@ impl Handler<QuoteSkus> for CatalogActor {
     }
 }
 
-/// Tells the actor itself what a product that went on sale costs.
+/// Sent by the actor to itself: the prices of a product that went on sale.
 struct EnterPrices {
     product: Product,
 }
@@ -129,7 +129,7 @@ impl Handler<EnterPrices> for CatalogActor {
     }
 }
 
-/// Tells the actor itself that its prices may be out of date.
+/// Sent by the actor to itself: its prices may be out of date.
 struct LoadPrices;
 
 impl Message for LoadPrices {

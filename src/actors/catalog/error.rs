@@ -1,5 +1,6 @@
-//! Why catalog says no, and what can break in it.
+//! Why catalog refuses, and what can fail in it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::actors::runtime::AskError;
@@ -7,7 +8,7 @@ use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{InvalidValue, ProductId, Sku};
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum CatalogError {
     #[error("there is no product {0}")]
     UnknownProduct(ProductId),

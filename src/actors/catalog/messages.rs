@@ -1,6 +1,7 @@
 //! What catalog can be asked, in the order of a product's life.
 
 use actix::Message;
+use serde::{Deserialize, Serialize};
 
 use super::error::CatalogError;
 use super::model::{Category, NewProduct, Product, Quote, Search};
@@ -8,27 +9,27 @@ use crate::types::{Cursor, Limit, Page, ProductId, Sku};
 
 /// Puts a product with all its variants on sale.
 ///
-/// Answers with the product. Refuses with `SkuTaken` when another product has a SKU of it.
-/// Asking twice with the same id answers with the product as it was put on sale first.
-#[derive(Debug, Clone, Message)]
+/// Answers with the product. Refuses with `SkuTaken` when one of its SKUs belongs to another product.
+/// Asking twice with the same id answers with the product as it was first put on sale.
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Product, CatalogError>")]
 pub struct AddProduct {
     pub product: NewProduct,
 }
 
-/// Products in the order of their ids, which is that of their making.
-#[derive(Debug, Clone, Message)]
+/// Products in the order of their ids, which is the order of their creation.
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Page<Product>, CatalogError>")]
 pub struct ListProducts {
     pub limit: Limit,
     pub cursor: Option<Cursor>,
-    /// Only those with this text in name or description, in whatever case.
+    /// Only those with this text in name or description; case does not matter.
     pub search: Option<Search>,
     pub category: Option<Category>,
 }
 
 /// One product. Refuses with `UnknownProduct`.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Product, CatalogError>")]
 pub struct GetProduct {
     pub id: ProductId,
@@ -37,7 +38,7 @@ pub struct GetProduct {
 /// What each of the SKUs costs at this moment, in the order asked.
 ///
 /// Refuses with `UnknownSku` for the first that is not on sale.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<Quote>, CatalogError>")]
 pub struct QuoteSkus {
     pub skus: Vec<Sku>,

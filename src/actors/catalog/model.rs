@@ -5,14 +5,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::CatalogError;
 use crate::types::{InvalidValue, Money, ProductId, Sku, TaxRate};
 
 /// One form in which a product is sold, counted under a SKU of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variant {
     pub sku: Sku,
-    /// What tells it from its siblings, for example size and colour.
+    /// What distinguishes it from the product's other variants, for example size and colour.
     pub attributes: BTreeMap<String, String>,
     /// Tax included, as prices are shown to consumers.
     pub price: Money,
@@ -20,18 +22,19 @@ pub struct Variant {
 }
 
 /// What is shown and sold under one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     pub id: ProductId,
     pub name: String,
     pub description: String,
     pub category: Category,
-    /// In the order of showing.
+    /// In the order in which they are shown.
     pub variants: Vec<Variant>,
 }
 
 /// A product that may be put on sale.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Product", into = "Product")]
 pub struct NewProduct(Product);
 
 impl NewProduct {
@@ -41,8 +44,8 @@ impl NewProduct {
     pub const ATTRIBUTES_MAX: usize = 20;
     pub const ATTRIBUTE_MAX: usize = 100;
 
-    /// Takes a product as it is wanted. Refuses texts that are empty, too long or have control characters (a
-    /// description may have line breaks), no variants or too many, and a SKU that comes twice.
+    /// Refuses texts that are empty, too long or have control characters (a description may have line breaks), no
+    /// variants or too many, and a SKU that comes twice.
     pub fn new(product: Product) -> Result<Self, InvalidValue> {
         check_text("name", &product.name, Self::NAME_MAX)?;
         check_text("description", &product.description.replace('\n', " "), Self::DESCRIPTION_MAX)?;
@@ -73,8 +76,23 @@ impl NewProduct {
     }
 }
 
-/// Where in the shop a product stands: 1 to 50 characters, small letters, digits and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+impl TryFrom<Product> for NewProduct {
+    type Error = InvalidValue;
+
+    fn try_from(product: Product) -> Result<Self, Self::Error> {
+        Self::new(product)
+    }
+}
+
+impl From<NewProduct> for Product {
+    fn from(product: NewProduct) -> Self {
+        product.0
+    }
+}
+
+/// The section of the shop that a product is in: 1 to 50 characters, small letters, digits and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Category(String);
 
 impl Category {
@@ -98,20 +116,35 @@ impl FromStr for Category {
     }
 }
 
+impl TryFrom<String> for Category {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Category> for String {
+    fn from(category: Category) -> Self {
+        category.0
+    }
+}
+
 impl fmt::Display for Category {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-/// What somebody looks for: 1 to 100 characters, taken literally.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A text to search for: 1 to 100 characters, taken literally.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Search(String);
 
 impl Search {
     pub const LENGTH_MAX: usize = 100;
 
-    /// A pattern for `like` that finds the text anywhere; in the text itself nothing has a meaning.
+    /// A pattern for `like` that finds the text anywhere; wildcards in the text itself are escaped.
     pub(super) fn pattern(&self) -> String {
         let mut pattern = String::with_capacity(self.0.len() + 2);
         pattern.push('%');
@@ -136,6 +169,20 @@ impl FromStr for Search {
     }
 }
 
+impl TryFrom<String> for Search {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Search> for String {
+    fn from(search: Search) -> Self {
+        search.0
+    }
+}
+
 fn check_text(what: &'static str, text: &str, length_max: usize) -> Result<(), InvalidValue> {
     if text.trim().is_empty() || text.chars().count() > length_max {
         return Err(InvalidValue::new(what, format!("must have 1 to {length_max} characters")));
@@ -147,10 +194,10 @@ fn check_text(what: &'static str, text: &str, length_max: usize) -> Result<(), I
 }
 
 /// What a SKU costs at the moment of asking.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     pub sku: Sku,
-    /// The product's name with what tells the variant from its siblings; cheap to clone.
+    /// The product's name with the variant's attributes; cheap to clone.
     pub name: Arc<str>,
     /// For one piece, tax included.
     pub price: Money,
@@ -214,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_comes_in_the_order_asked_and_names_the_variant() {
+    fn quotes_come_in_the_order_asked_and_name_the_variant() {
         let mut book = PriceBook::default();
         book.enter(&tee());
         let skus: Vec<Sku> = ["TEE-L", "TEE-M", "TEE-L"].map(|sku| sku.parse().unwrap()).into();
@@ -254,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_searched_for_is_taken_literally() {
+    fn a_search_text_is_taken_literally() {
         assert_eq!("50%_\\".parse::<Search>().unwrap().pattern(), r"%50\%\_\\%");
         for text in ["", " ", "a\0b", &"a".repeat(101)] {
             assert!(text.parse::<Search>().is_err(), "{text:?}");
@@ -262,6 +309,17 @@ mod tests {
         for text in ["", "Tea", "a b", "a\0", "茶"] {
             assert!(text.parse::<Category>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_product_that_was_serialised_is_checked_when_it_is_read() {
+        let new = NewProduct::new(tee()).unwrap();
+        let mut form = serde_json::to_value(&new).unwrap();
+        assert_eq!(serde_json::from_value::<NewProduct>(form.clone()).unwrap(), new);
+        form["variants"] = serde_json::json!([]);
+        assert!(serde_json::from_value::<NewProduct>(form).is_err());
+        assert!(serde_json::from_value::<Category>("Tea".into()).is_err());
+        assert!(serde_json::from_value::<Search>(" ".into()).is_err());
     }
 
     proptest! {

@@ -175,7 +175,7 @@ fn line_from(row: &Row) -> Result<OrderLine, StorageError> {
 }
 
 fn payment_status_from(name: &str) -> Result<PaymentStatus, StorageError> {
-    PaymentStatus::from_name(name).ok_or_else(|| defective(name))
+    name.parse().map_err(|_| defective(name))
 }
 
 fn status_from(row: &Row) -> Result<OrderStatus, StorageError> {

@@ -1,4 +1,4 @@
-//! The sandbox provider: opens and voids payments at once, without asking anybody and without remembering anything.
+//! The sandbox provider: opens and voids payments at once, from what the message says alone.
 
 use actix::{Actor, Context, Handler};
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::types::OrderId;
 
 const CONFIRMATION_NUMBER_DIGITS: u32 = 11;
 
-/// Derives whatever it answers from the order's id.
+/// Derives every answer from the order's id and its secret.
 #[derive(Clone)]
 pub struct PaymentsActor {
     secret: WebhookSecret,
@@ -74,6 +74,8 @@ impl Handler<VoidPayment> for PaymentsActor {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
     use crate::types::Money;
 
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn the_same_order_gets_the_same_slip_and_another_order_another() {
         let order = OrderId::generate();
-        for chain in KonbiniChain::ALL {
+        for chain in KonbiniChain::VARIANTS.iter().copied() {
             let method = PaymentMethod::Konbini { chain, phone: "09012345678".parse().unwrap() };
             let first = opened(order, method.clone()).unwrap();
             assert_eq!(opened(order, method.clone()).unwrap(), first);

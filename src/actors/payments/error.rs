@@ -1,14 +1,16 @@
-//! Why payments says no, and what can break in it.
+//! Why payments refuses, and what can fail in it.
+
+use serde::{Deserialize, Serialize};
 
 use crate::actors::runtime::AskError;
 use crate::error::{Fault, Kind};
 use crate::types::InvalidValue;
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum PaymentsError {
     #[error("the card was declined")]
     Declined,
-    /// Not repeated: whoever mistakes it for a card's number shall not find that in an answer or a log.
+    /// The token is not repeated: a client that sends a card's number instead must not find it in an answer or a log.
     #[error("the card token is unknown")]
     UnknownCardToken,
     #[error("the webhook's signature is missing or wrong")]

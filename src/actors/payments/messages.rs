@@ -2,6 +2,7 @@
 
 use actix::Message;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::error::PaymentsError;
 use super::model::{Payment, PaymentMethod};
@@ -12,7 +13,7 @@ use crate::types::{Money, OrderId};
 /// Answers with a captured card payment, or with a konbini slip that can be paid until `pay_before`.
 /// Refuses with `Declined` when the card is not charged.
 /// Asking twice for the same order answers the same payment.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Payment, PaymentsError>")]
 pub struct OpenPayment {
     pub order: OrderId,
@@ -21,10 +22,10 @@ pub struct OpenPayment {
     pub pay_before: Timestamp,
 }
 
-/// Takes the payment of an order back: cancels what is pending, refunds what was captured.
+/// Voids the payment of an order: cancels what is pending, refunds what was captured.
 ///
 /// Answers with the payment as it is then. Asking twice changes nothing.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Payment, PaymentsError>")]
 pub struct VoidPayment {
     pub order: OrderId,

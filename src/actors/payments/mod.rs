@@ -1,7 +1,7 @@
 //! Payments owns how an order is paid: methods, konbini slips, captures, refunds, and what the provider reports.
 //!
 //! The provider is a sandbox that lives in this process, takes no money and gives the same answer to the same order,
-//! so nothing is stored here: an order keeps its [`Payment`] as it was answered. It asks nobody.
+//! so nothing is stored here: an order keeps its [`Payment`] as it was answered. Payments asks no other domain.
 
 mod actor;
 mod domain;

@@ -5,13 +5,31 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::error::PaymentsError;
 use crate::types::InvalidValue;
 
 /// The chains of convenience stores where a slip can be paid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    EnumString,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(
+    serialize_all = "snake_case",
+    parse_err_ty = InvalidValue,
+    parse_err_fn = unknown_chain
+)]
 pub enum KonbiniChain {
     SevenEleven,
     FamilyMart,
@@ -21,22 +39,8 @@ pub enum KonbiniChain {
 }
 
 impl KonbiniChain {
-    pub const ALL: [KonbiniChain; 5] = [
-        KonbiniChain::SevenEleven,
-        KonbiniChain::FamilyMart,
-        KonbiniChain::Lawson,
-        KonbiniChain::Ministop,
-        KonbiniChain::Seicomart,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            KonbiniChain::SevenEleven => "seven_eleven",
-            KonbiniChain::FamilyMart => "family_mart",
-            KonbiniChain::Lawson => "lawson",
-            KonbiniChain::Ministop => "ministop",
-            KonbiniChain::Seicomart => "seicomart",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Digits of the payment code that the till of this chain asks for.
@@ -48,19 +52,14 @@ impl KonbiniChain {
     }
 }
 
-impl FromStr for KonbiniChain {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|chain| chain.as_str() == text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            InvalidValue::new("konbini chain", format!("is none of {known}"))
-        })
-    }
+fn unknown_chain(_: &str) -> InvalidValue {
+    let known: Vec<&str> = KonbiniChain::VARIANTS.iter().map(|chain| chain.as_str()).collect();
+    InvalidValue::new("konbini chain", format!("is none of {}", known.join(", ")))
 }
 
-/// A Japanese telephone number: 10 or 11 digits, the first a zero; hyphens are taken and left out.
-#[derive(Clone, PartialEq, Eq)]
+/// A Japanese telephone number: 10 or 11 digits, the first a zero; hyphens are accepted and dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {
@@ -86,16 +85,31 @@ impl FromStr for PhoneNumber {
     }
 }
 
+impl TryFrom<String> for PhoneNumber {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<PhoneNumber> for String {
+    fn from(phone: PhoneNumber) -> Self {
+        phone.0
+    }
+}
+
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A number leads to a person, so it stays out of every log.
+        // A number identifies a person, so it stays out of every log.
         formatter.write_str("PhoneNumber(…)")
     }
 }
 
 /// A card as the sandbox knows it: one that is charged and one that is not, each perhaps with the fingerprint of the card
 /// behind it, as in `tok_ok_4242`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct CardToken {
     text: Box<str>,
     is_declined: bool,
@@ -112,7 +126,7 @@ impl CardToken {
         self.is_declined
     }
 
-    /// The same for every token of one card; nothing where the provider does not tell.
+    /// The same for every token of one card; `None` where the provider does not report it.
     pub fn fingerprint(&self) -> Option<&str> {
         self.text.splitn(3, '_').nth(2)
     }
@@ -140,13 +154,28 @@ impl FromStr for CardToken {
     }
 }
 
+impl TryFrom<String> for CardToken {
+    type Error = PaymentsError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<CardToken> for String {
+    fn from(token: CardToken) -> Self {
+        token.text.into()
+    }
+}
+
 /// How the customer wants to pay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PaymentMethod {
     /// In cash at a convenience store, with the codes of a slip.
     Konbini {
         chain: KonbiniChain,
-        /// Known to the provider only; the payment does not keep it.
+        /// For the provider only; the payment does not keep it.
         phone: PhoneNumber,
     },
     Card {
@@ -154,8 +183,9 @@ pub enum PaymentMethod {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PaymentStatus {
     /// Not paid, and can be.
     Pending,
@@ -168,19 +198,8 @@ pub enum PaymentStatus {
 }
 
 impl PaymentStatus {
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Captured, Self::Refunded, Self::Cancelled];
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
-    }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            PaymentStatus::Pending => "pending",
-            PaymentStatus::Captured => "captured",
-            PaymentStatus::Refunded => "refunded",
-            PaymentStatus::Cancelled => "cancelled",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -220,7 +239,7 @@ impl Payment {
         }
     }
 
-    /// The word for the method, as in the JSON form.
+    /// The name of the method, as in the JSON form.
     pub const fn method(&self) -> &'static str {
         match self {
             Payment::Konbini { .. } => "konbini",
@@ -228,7 +247,7 @@ impl Payment {
         }
     }
 
-    /// The payment once it is taken back; one that was taken back stays as it is.
+    /// The payment once it is voided: what is pending is cancelled, what was captured is refunded.
     pub fn void(self) -> Self {
         match self.status() {
             PaymentStatus::Pending => self.with(PaymentStatus::Cancelled),
@@ -237,7 +256,7 @@ impl Payment {
         }
     }
 
-    /// The payment with what has become of it since.
+    /// The payment with the status that it has reached since.
     pub fn with(mut self, next: PaymentStatus) -> Self {
         match &mut self {
             Payment::Konbini { status, .. } | Payment::Card { status, .. } => *status = next,
@@ -288,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_knows_what_voiding_makes_of_it() {
+    fn a_voided_payment_is_cancelled_or_refunded_and_stays_so() {
         use PaymentStatus::*;
         for (before, voided) in
             [(Pending, Cancelled), (Captured, Refunded), (Refunded, Refunded), (Cancelled, Cancelled)]
@@ -301,11 +320,14 @@ mod tests {
 
     #[test]
     fn a_chain_has_one_name() {
-        for chain in KonbiniChain::ALL {
-            assert_eq!(chain.as_str().parse::<KonbiniChain>().unwrap(), chain);
+        for chain in KonbiniChain::VARIANTS {
+            assert_eq!(chain.as_str().parse::<KonbiniChain>().unwrap(), *chain);
             assert_eq!(serde_json::to_value(chain).unwrap(), chain.as_str());
         }
-        assert!("circle_k".parse::<KonbiniChain>().is_err());
+        assert_eq!(
+            "circle_k".parse::<KonbiniChain>().unwrap_err().to_string(),
+            "konbini chain is none of seven_eleven, family_mart, lawson, ministop, seicomart"
+        );
     }
 
     #[test]
@@ -318,6 +340,25 @@ mod tests {
             assert!(text.parse::<PhoneNumber>().is_err(), "{text:?}");
         }
         assert!(!format!("{:?}", "0312345678".parse::<PhoneNumber>()).contains("0312345678"));
+    }
+
+    #[test]
+    fn a_payment_method_that_was_serialised_is_checked_when_it_is_read() {
+        let phone = "090-1234-5678".parse().unwrap();
+        for method in [
+            PaymentMethod::Konbini { chain: KonbiniChain::Lawson, phone },
+            PaymentMethod::Card { token: "tok_declined_4242".parse().unwrap() },
+        ] {
+            let form = serde_json::to_value(&method).unwrap();
+            assert_eq!(serde_json::from_value::<PaymentMethod>(form).unwrap(), method);
+        }
+        for form in [
+            json!({"card": {"token": "tok_other"}}),
+            json!({"konbini": {"chain": "lawson", "phone": "1"}}),
+            json!({"konbini": {"chain": "circle_k", "phone": "09012345678"}}),
+        ] {
+            assert!(serde_json::from_value::<PaymentMethod>(form).is_err());
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the provider reports by itself, and how we know that it was the provider.
+//! What the provider reports by itself, and how a report is authenticated.
 //!
 //! A report carries `Shobai-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<raw body>`
 //! with the webhook secret. The time is signed with the body, so an old report cannot be sent again later.
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::error::PaymentsError;
@@ -39,7 +39,7 @@ impl WebhookSecret {
             SysRng
                 .try_fill_bytes(&mut bytes)
                 .map_err(|error| PrivateFileError::malformed(&path, error.to_string()))?;
-            Ok(hex(&bytes).into())
+            Ok(hex::encode(bytes).into())
         })?;
         Self::parse(&text)
             .ok_or_else(|| PrivateFileError::malformed(&path, "it must have 64 hexadecimal digits"))
@@ -48,17 +48,17 @@ impl WebhookSecret {
     fn parse(text: &SecretString) -> Option<Self> {
         let text = text.expose_secret().trim();
         // The digits themselves are the key, so that any tool can sign with what stands in the file.
-        unhex(text).filter(|bytes| bytes.len() == SECRET_BYTES)?;
+        hex::decode(text).ok().filter(|bytes| bytes.len() == SECRET_BYTES)?;
         Some(Self { hmac: Hmac::new_from_slice(text.as_bytes()).ok()? })
     }
 
     /// The value of the signature header for this body.
     pub fn sign(&self, body: &[u8], now: Timestamp) -> String {
         let seconds = now.as_second();
-        format!("t={seconds},v1={}", hex(&self.code(&[seconds.to_string().as_bytes(), b".", body])))
+        format!("t={seconds},v1={}", hex::encode(self.code(&[seconds.to_string().as_bytes(), b".", body])))
     }
 
-    /// Believes the body or refuses with `BadSignature` or `StaleSignature`.
+    /// Accepts the body or refuses with `BadSignature` or `StaleSignature`.
     ///
     /// Of several v1 signatures one must be right; they are compared in constant time.
     pub fn verify(
@@ -76,7 +76,7 @@ impl WebhookSecret {
             expected.update(piece);
         }
         let is_right = |code: &[u8]| expected.clone().verify_slice(code).is_ok();
-        let mut codes = parts().filter(|(name, _)| *name == "v1").filter_map(|(_, value)| unhex(value));
+        let mut codes = parts().filter(|(name, _)| *name == "v1").filter_map(|(_, value)| hex::decode(value).ok());
         if !codes.any(|code| is_right(&code)) {
             return Err(PaymentsError::BadSignature);
         }
@@ -103,7 +103,7 @@ impl WebhookSecret {
 }
 
 /// A konbini payment that was paid, as the provider reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentReport {
     /// The provider's own id of the report; the same report may come more than once.
     pub id: String,
@@ -142,21 +142,6 @@ impl PaymentReport {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let digits = text.bytes().map(|byte| digit(&byte)).collect::<Option<Vec<u8>>>()?;
-    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_body_is_believed_within_the_tolerance() {
+    fn a_signed_body_is_accepted_within_the_tolerance() {
         let secret = WebhookSecret::for_tests();
         let signature = secret.sign(b"body", now());
         let at = |seconds: i64| {
@@ -195,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_did_not_sign_is_refused() {
+    fn a_body_that_the_provider_did_not_sign_is_refused() {
         let secret = WebhookSecret::for_tests();
         let signature = secret.sign(b"body", now());
         let code = signature.split_once("v1=").unwrap().1;

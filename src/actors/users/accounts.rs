@@ -1,4 +1,4 @@
-//! Accounts that nobody registers for themselves: of staff, and of the demo.
+//! Accounts that are made for their users: those of staff, and of the demo.
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -28,7 +28,7 @@ pub async fn create_account(
     store.insert_user(&user).await
 }
 
-/// A password that nobody chose, to be told once.
+/// A random password, to be shown once.
 pub fn random_password(email: &Email) -> Result<(SecretString, Password), UsersError> {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Answers what users is asked: hashes, stores, signs.
+//! Answers the messages of users: hashes, stores, signs.
 
 use std::time::Duration;
 
@@ -7,22 +7,24 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::accounts::create_account;
+use super::ended_sessions::{SessionEnded, earliest_end};
 use super::error::UsersError;
 use super::messages::*;
 use super::model::{Renewed, Role, SignedIn, User};
 use super::passwords::Hasher;
 use super::store::{NewSession, NewUser, UsersStore};
-use super::tokens::{RefreshToken, RevokedSessions, SigningKey};
+use super::tokens::{RefreshToken, SigningKey};
+use crate::actors::runtime::Feed;
 use crate::config;
 use crate::types::{CustomerId, SessionId};
 
-/// Keeps nothing that it could not be built with again.
+/// Has no state of its own: what it is built with is all that it keeps.
 #[derive(Clone)]
 pub struct UsersActor {
     store: UsersStore,
     hasher: Hasher,
     key: SigningKey,
-    revoked: RevokedSessions,
+    ended: Feed<SessionEnded>,
     access_lifetime: Duration,
     refresh_lifetime: Duration,
     page_session: Duration,
@@ -33,14 +35,14 @@ impl UsersActor {
         store: UsersStore,
         hasher: Hasher,
         key: SigningKey,
-        revoked: RevokedSessions,
+        ended: Feed<SessionEnded>,
         config: &config::Users,
     ) -> Self {
         Self {
             store,
             hasher,
             key,
-            revoked,
+            ended,
             access_lifetime: Duration::from_secs(config.access_token_seconds),
             refresh_lifetime: Duration::from_secs(config.refresh_token_seconds),
             page_session: Duration::from_secs(config.page_session_seconds),
@@ -69,7 +71,7 @@ impl UsersActor {
     async fn sign_in(&self, wanted: SignIn) -> Result<SignedIn, UsersError> {
         let found = self.store.find_user_by_email(&wanted.email).await?;
         let (user, password_hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
-        // Verified also when there is nothing to verify, or the time would tell who has an account.
+        // Takes as long without an account, so that the time does not tell which addresses have one.
         let matches = self.hasher.verify(wanted.password, password_hash).await?;
         let user = user.filter(|_| matches).ok_or(UsersError::BadCredentials)?;
         let now = Timestamp::now();
@@ -87,9 +89,9 @@ impl UsersActor {
         if let Some((user, session)) = rotated {
             return self.signed_in(user, session, next.token, now);
         }
-        // Two have the same token, and nobody can say which of them is the user.
+        // Two clients have the same token, and either may be a thief: the session ends for both.
         if let Some(session) = self.store.end_session_of_used_token(used, now).await? {
-            self.revoked.add(session);
+            self.ended.publish(&SessionEnded { session });
             tracing::warn!(%session, "a refresh token was used twice; its session is ended");
         }
         Err(UsersError::BadRefreshToken)
@@ -108,7 +110,7 @@ impl UsersActor {
 
     async fn sign_out(&self, session: SessionId) -> Result<(), UsersError> {
         self.store.end_session(session, Timestamp::now()).await?;
-        self.revoked.add(session);
+        self.ended.publish(&SessionEnded { session });
         Ok(())
     }
 
@@ -118,9 +120,15 @@ impl UsersActor {
             self.store.change_password(&wanted.email, wanted.role, &password_hash, Timestamp::now()).await?;
         let (user, ended) = changed.ok_or(UsersError::UnknownEmail(wanted.email))?;
         for session in ended {
-            self.revoked.add(session);
+            self.ended.publish(&SessionEnded { session });
         }
         Ok(user)
+    }
+
+    async fn list_ended_sessions(&self) -> Result<Vec<SessionEnded>, UsersError> {
+        let since = earliest_end(Timestamp::now(), self.access_lifetime);
+        let ended = self.store.list_ended_sessions(since).await?;
+        Ok(ended.into_iter().map(|session| SessionEnded { session }).collect())
     }
 
     fn new_session(&self, now: Timestamp) -> (NewSession, SecretString) {
@@ -205,6 +213,15 @@ impl Handler<ChangePassword> for UsersActor {
     fn handle(&mut self, message: ChangePassword, _: &mut Context<Self>) -> Self::Result {
         let actor = self.clone();
         Box::pin(async move { actor.change_password(message).await })
+    }
+}
+
+impl Handler<ListEndedSessions> for UsersActor {
+    type Result = ResponseFuture<Result<Vec<SessionEnded>, UsersError>>;
+
+    fn handle(&mut self, _: ListEndedSessions, _: &mut Context<Self>) -> Self::Result {
+        let actor = self.clone();
+        Box::pin(async move { actor.list_ended_sessions().await })
     }
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::actor::UsersActor;
+use super::ended_sessions::SessionEnded;
 use super::error::UsersError;
 use super::messages::*;
 use super::passwords::Hasher;
 use super::store::UsersStore;
-use super::tokens::{RevokedSessions, SigningKey};
-use crate::actors::runtime::{Domain, Handle, Host, contract};
+use super::tokens::SigningKey;
+use crate::actors::runtime::{Domain, Feed, Handle, Host, contract};
 use crate::config;
 
 contract! {
@@ -21,30 +22,28 @@ contract! {
         renew_session: RenewSession,
         sign_out: SignOut,
         change_password: ChangePassword,
+        list_ended_sessions: ListEndedSessions,
         get_user: GetUser,
     }
 }
 
 pub struct UsersDomain {
     pub ports: UsersPorts,
+    /// Every session that ends, before its end is answered.
+    pub ended_sessions: Feed<SessionEnded>,
     actor: Handle<UsersActor>,
 }
 
 impl UsersDomain {
-    /// Loads the sessions that were ended before anything is answered.
-    pub async fn start(
-        host: &Host,
-        key: SigningKey,
-        revoked: RevokedSessions,
-        config: &config::Users,
-    ) -> anyhow::Result<Self> {
+    pub fn start(host: &Host, key: SigningKey, config: &config::Users) -> anyhow::Result<Self> {
         let store = UsersStore::new(host.database());
-        store.load_revoked_sessions(&revoked).await?;
         let (hasher, config) = (Hasher::new(config)?, config.clone());
+        let ended_sessions = Feed::default();
+        let ended = ended_sessions.clone();
         let actor = host.supervise("users", &host.coordinators(), move || {
-            UsersActor::new(store.clone(), hasher.clone(), key.clone(), revoked.clone(), &config)
+            UsersActor::new(store.clone(), hasher.clone(), key.clone(), ended.clone(), &config)
         });
-        Ok(Self { ports: UsersPorts::of(&actor), actor })
+        Ok(Self { ports: UsersPorts::of(&actor), ended_sessions, actor })
     }
 }
 

@@ -1,5 +1,6 @@
-//! Why users says no, and what can break in it.
+//! Why users refuses, and what can fail in it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::model::{Email, WeakPassword};
@@ -8,13 +9,13 @@ use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{CustomerId, InvalidValue};
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum UsersError {
     #[error("email {0} is taken")]
     EmailTaken(Email),
     #[error(transparent)]
     WeakPassword(#[from] WeakPassword),
-    /// One text for every reason, so that nobody learns who has an account.
+    /// One text for every reason, so that the answer does not tell which addresses have an account.
     #[error("email or password is wrong")]
     BadCredentials,
     /// One text for every reason: unknown, used before, too old, or of a session that ended.
@@ -30,7 +31,7 @@ pub enum UsersError {
     Invalid(#[from] InvalidValue),
     #[error("too many passwords are waiting to be checked")]
     Busy,
-    /// A password could not be hashed or a token not be signed.
+    /// A password could not be hashed, or a token could not be signed.
     #[error("users failed: {0}")]
     Broken(String),
     #[error(transparent)]

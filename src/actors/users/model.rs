@@ -1,4 +1,4 @@
-//! What an account is made of, and what it refuses to be made of.
+//! The parts of an account, and the rules for each.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,13 +6,16 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::error::{Fault, Kind};
 use crate::types::{CustomerId, InvalidValue};
 
 /// An address as it is compared: trimmed, in lower case, at most 254 characters (RFC 5321, 4.5.3.1).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Email(String);
 
 impl Email {
@@ -65,6 +68,20 @@ impl FromStr for Email {
     }
 }
 
+impl TryFrom<String> for Email {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Email> for String {
+    fn from(email: Email) -> Self {
+        email.0
+    }
+}
+
 impl fmt::Display for Email {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
@@ -72,7 +89,11 @@ impl fmt::Display for Email {
 }
 
 /// A password that was strong enough to be chosen; never shown.
-#[derive(Debug, Clone)]
+///
+/// It is serialised only to travel in a message, and is checked again where it arrives, except for the rule that needs
+/// the address: that one is checked where the password is chosen.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "SecretString")]
 pub struct Password(SecretString);
 
 impl Password {
@@ -113,8 +134,19 @@ impl Password {
         "welcome12345",
     ];
 
-    /// Takes what somebody wants as the password of the account with this address.
+    /// The text as the password of the account with this address, if it is strong enough.
     pub fn choose(text: SecretString, email: &Email) -> Result<Self, WeakPassword> {
+        let lower_case = Self::check(&text)?;
+        let local_part = email.local_part();
+        if local_part.len() >= Self::LOCAL_PART_MIN && lower_case.contains(local_part) {
+            return Err(WeakPassword::ContainsEmail);
+        }
+        Self::check_common(&lower_case)?;
+        Ok(Self(text))
+    }
+
+    /// The rules about length and variety; the text in lower case if it keeps them.
+    fn check(text: &SecretString) -> Result<String, WeakPassword> {
         let characters = text.expose_secret().chars().count();
         if characters < Self::LENGTH_MIN {
             return Err(WeakPassword::TooShort);
@@ -126,14 +158,11 @@ impl Password {
         if lower_case.chars().collect::<HashSet<_>>().len() < Self::DISTINCT_MIN {
             return Err(WeakPassword::FewCharacters);
         }
-        let local_part = email.local_part();
-        if local_part.len() >= Self::LOCAL_PART_MIN && lower_case.contains(local_part) {
-            return Err(WeakPassword::ContainsEmail);
-        }
-        if Self::COMMONEST.contains(&lower_case.as_str()) {
-            return Err(WeakPassword::Common);
-        }
-        Ok(Self(text))
+        Ok(lower_case)
+    }
+
+    fn check_common(lower_case: &str) -> Result<(), WeakPassword> {
+        if Self::COMMONEST.contains(&lower_case) { Err(WeakPassword::Common) } else { Ok(()) }
     }
 
     pub(super) fn secret(&self) -> &SecretString {
@@ -141,8 +170,30 @@ impl Password {
     }
 }
 
+impl TryFrom<SecretString> for Password {
+    type Error = WeakPassword;
+
+    fn try_from(text: SecretString) -> Result<Self, Self::Error> {
+        let lower_case = Self::check(&text)?;
+        Self::check_common(&lower_case)?;
+        Ok(Self(text))
+    }
+}
+
+impl Serialize for Password {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        expose(&self.0, serializer)
+    }
+}
+
+/// Serialises a secret for a message to another process, where it is a secret again.
+pub(super) fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}
+
 /// Why a password cannot be chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, thiserror::Error)]
+#[strum(serialize_all = "kebab-case")]
 pub enum WeakPassword {
     #[error("the password has fewer than {} characters", Password::LENGTH_MIN)]
     TooShort,
@@ -156,18 +207,6 @@ pub enum WeakPassword {
     Common,
 }
 
-impl WeakPassword {
-    const fn reason(self) -> &'static str {
-        match self {
-            WeakPassword::TooShort => "too-short",
-            WeakPassword::TooLong => "too-long",
-            WeakPassword::FewCharacters => "few-characters",
-            WeakPassword::ContainsEmail => "contains-email",
-            WeakPassword::Common => "common",
-        }
-    }
-}
-
 impl Fault for WeakPassword {
     fn kind(&self) -> Kind {
         Kind::Invalid
@@ -178,12 +217,14 @@ impl Fault for WeakPassword {
     }
 
     fn details(&self) -> Map<String, Value> {
-        Map::from_iter([("reason".to_owned(), Value::from(self.reason()))])
+        let reason: &'static str = self.into();
+        Map::from_iter([("reason".to_owned(), Value::from(reason))])
     }
 }
 
-/// How somebody wants to be called: 1 to 100 characters, trimmed, none of them a control character.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The name that a user goes by: 1 to 100 characters, trimmed, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PersonName(String);
 
 impl PersonName {
@@ -210,14 +251,43 @@ impl FromStr for PersonName {
     }
 }
 
+impl TryFrom<String> for PersonName {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<PersonName> for String {
+    fn from(name: PersonName) -> Self {
+        name.0
+    }
+}
+
 impl fmt::Display for PersonName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-/// What somebody may do; each may do what those before may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a user may do; each role may do what the roles before it may.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     Customer,
     Staff,
@@ -225,16 +295,8 @@ pub enum Role {
 }
 
 impl Role {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Role::Customer => "customer",
-            Role::Staff => "staff",
-            Role::Admin => "admin",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Role::Customer, Role::Staff, Role::Admin].into_iter().find(|role| role.as_str() == name)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether this role may do what `needed` may.
@@ -243,8 +305,8 @@ impl Role {
     }
 }
 
-/// Somebody with an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     pub id: CustomerId,
     pub email: Email,
@@ -254,11 +316,12 @@ pub struct User {
 }
 
 /// What a new or refreshed session gives its user.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct SignedIn {
     pub user: User,
     pub access_token: String,
     /// Works once.
+    #[serde(serialize_with = "expose")]
     pub refresh_token: SecretString,
     /// Seconds for which the access token works.
     pub expires_in: u64,
@@ -266,13 +329,13 @@ pub struct SignedIn {
 
 impl fmt::Debug for SignedIn {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whoever holds the tokens is the user, so they stay out of every log.
+        // Anyone who holds the tokens can act as the user, so they stay out of every log.
         formatter.debug_struct("SignedIn").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
-/// What goes on with a session.
-#[derive(Clone)]
+/// Another access token of a session.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Renewed {
     pub access_token: String,
     /// Seconds for which it works.
@@ -305,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_email_is_refused() {
+    fn a_text_that_is_no_email_is_refused() {
         let long = format!("{}@example.jp", "a".repeat(65));
         let longest = format!("a@{}.jp", "example.".repeat(40));
         for text in [
@@ -355,6 +418,18 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_was_serialised_is_checked_when_it_is_read() {
+        let password = Password::choose("plum rain in june".into(), &email("hanako@example.jp")).unwrap();
+        let form = serde_json::to_value(&password).unwrap();
+        assert_eq!(form, "plum rain in june");
+        let read: Password = serde_json::from_value(form).unwrap();
+        assert_eq!(read.secret().expose_secret(), "plum rain in june");
+        for weak in ["short", "password1234", "aaaaaaaaaaaaaaaa"] {
+            assert!(serde_json::from_value::<Password>(weak.into()).is_err(), "{weak}");
+        }
+    }
+
+    #[test]
     fn every_common_password_would_pass_the_other_rules() {
         for text in Password::COMMONEST {
             assert_eq!(chosen(text), Err(WeakPassword::Common), "{text}");
@@ -368,9 +443,10 @@ mod tests {
         );
         assert!(!Role::Customer.may(Role::Staff) && !Role::Staff.may(Role::Admin));
         for role in [Role::Customer, Role::Staff, Role::Admin] {
-            assert_eq!(Role::from_name(role.as_str()), Some(role));
+            assert_eq!(role.as_str().parse(), Ok(role));
+            assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
         }
-        assert_eq!(Role::from_name("root"), None);
+        assert!("root".parse::<Role>().is_err());
     }
 
     #[test]

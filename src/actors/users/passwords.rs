@@ -1,4 +1,4 @@
-//! Hashing of passwords: slow by intent, so only a few at once, on threads where nobody else waits.
+//! Hashing of passwords: slow by intent, so only a few at once, and on threads of the blocking pool.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub struct Hasher {
     at_once: Arc<Semaphore>,
     /// Hashes under way and waiting.
     admitted: Arc<Semaphore>,
-    /// The hash of a password that nobody knows, for accounts that do not exist.
-    nobodys: Arc<str>,
+    /// The hash of a random password, for accounts that do not exist.
+    decoy: Arc<str>,
 }
 
 impl Hasher {
@@ -33,12 +33,12 @@ impl Hasher {
         let params = Params::new(memory, passes, lanes, None).map_err(broken)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let unknown: [u8; 32] = rand::random();
-        let nobodys = argon2.hash_password(&unknown).map_err(broken)?.to_string();
+        let decoy = argon2.hash_password(&unknown).map_err(broken)?.to_string();
         Ok(Self {
             argon2,
             at_once: Arc::new(Semaphore::new(config.hashes_at_once)),
             admitted: Arc::new(Semaphore::new(config.hashes_at_once + config.hashes_waiting_max)),
-            nobodys: nobodys.into(),
+            decoy: decoy.into(),
         })
     }
 
@@ -52,12 +52,12 @@ impl Hasher {
         .await
     }
 
-    /// Whether the hash is that of the password; without a hash it is not, and takes just as long to say so.
+    /// Whether the hash is that of the password; without a hash the answer is no, after the same time.
     ///
     /// Refuses with `Busy` when too many wait already.
     pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool, UsersError> {
         let exists = hash.is_some();
-        let hash: Arc<str> = hash.map_or_else(|| self.nobodys.clone(), Arc::from);
+        let hash: Arc<str> = hash.map_or_else(|| self.decoy.clone(), Arc::from);
         let matches = self
             .work(move |argon2| {
                 let hash = PasswordHash::new(&hash).map_err(broken)?;
@@ -76,12 +76,12 @@ impl Hasher {
         work: impl FnOnce(&Argon2<'static>) -> Result<T, UsersError> + Send + 'static,
     ) -> Result<T, UsersError> {
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| UsersError::Busy)?;
-        let turn = self.at_once.clone().acquire_owned().await.map_err(broken)?;
+        let permit = self.at_once.clone().acquire_owned().await.map_err(broken)?;
         let argon2 = self.argon2.clone();
         let worked = tokio::task::spawn_blocking(move || {
             let result = work(&argon2);
-            // Given back by the thread that used them, also when nobody waits for the result any more.
-            drop((turn, admitted));
+            // Released by the thread that used them, also when the asker has gone.
+            drop((permit, admitted));
             result
         });
         worked.await.map_err(broken)?

@@ -1,12 +1,12 @@
-//! Accounts, sessions and refresh tokens in PostgreSQL; every method is one statement, so nothing is ever half done.
+//! Accounts, sessions and refresh tokens in PostgreSQL; every method is one statement, and so all or nothing.
 
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::UsersError;
 use super::model::{Email, PersonName, Role, User};
-use super::tokens::RevokedSessions;
 use crate::storage::{Database, StorageError};
 use crate::types::{CustomerId, SessionId};
 
@@ -33,7 +33,8 @@ pub(super) struct NewSession {
 }
 
 /// Why a session ends.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum EndReason {
     Logout,
     RefreshTokenReused,
@@ -41,12 +42,8 @@ pub(super) enum EndReason {
 }
 
 impl EndReason {
-    const fn as_str(self) -> &'static str {
-        match self {
-            EndReason::Logout => "logout",
-            EndReason::RefreshTokenReused => "refresh_token_reused",
-            EndReason::PasswordChanged => "password_changed",
-        }
+    fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -59,14 +56,6 @@ pub struct UsersStore {
 impl UsersStore {
     pub fn new(database: Database) -> Self {
         Self { database }
-    }
-
-    /// The sessions whose access tokens may be unexpired though they have ended.
-    pub async fn load_revoked_sessions(&self, revoked: &RevokedSessions) -> Result<(), StorageError> {
-        for session in self.list_ended_sessions(Timestamp::now() - revoked.remembered_for()).await? {
-            revoked.add(session);
-        }
-        Ok(())
     }
 
     pub(super) async fn insert_user(&self, user: &NewUser<'_>) -> Result<User, UsersError> {
@@ -166,7 +155,7 @@ impl UsersStore {
         Ok(())
     }
 
-    /// Uses a refresh token up and puts the next in its place; nothing when it does not work, or no longer.
+    /// Uses a refresh token up and stores the next one in its place; `None` when the token does not work.
     pub(super) async fn rotate_refresh_token(
         &self,
         used: [u8; 32],
@@ -182,7 +171,7 @@ impl UsersStore {
         row.map(|row| Ok((user_from(&row)?, SessionId::from_uuid(row.get("session_id"))))).transpose()
     }
 
-    /// The user of a session that began after `not_before`, and when it began; nothing once it has ended.
+    /// The user of a session that began after `not_before`, and when it began; `None` once it has ended.
     pub(super) async fn renew_session(
         &self,
         session: SessionId,
@@ -195,7 +184,7 @@ impl UsersStore {
         row.map(|row| Ok((user_from(&row)?, row.get("began_at")))).transpose()
     }
 
-    /// Ends the session of a refresh token that was used before; nothing when it never was.
+    /// Ends the session of a refresh token that was used before; `None` when it never was.
     pub(super) async fn end_session_of_used_token(
         &self,
         hash: [u8; 32],
@@ -215,7 +204,7 @@ impl UsersStore {
         Ok(())
     }
 
-    /// Sets the hash and ends the user's sessions; the user and the sessions, or nothing when there is no such user.
+    /// Sets the hash and ends the user's sessions; the user and the sessions, or `None` when there is no such user.
     pub(super) async fn change_password(
         &self,
         email: &Email,
@@ -236,7 +225,7 @@ impl UsersStore {
         .transpose()
     }
 
-    async fn list_ended_sessions(&self, since: Timestamp) -> Result<Vec<SessionId>, StorageError> {
+    pub(super) async fn list_ended_sessions(&self, since: Timestamp) -> Result<Vec<SessionId>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(sql!("list_ended_sessions")).await?;
         let rows = connection.query(&statement, &[&since]).await?;
@@ -259,7 +248,7 @@ fn user_from(row: &Row) -> Result<User, StorageError> {
         id: CustomerId::from_uuid(row.get("id")),
         email: row.get::<_, &str>("email").parse().map_err(defective)?,
         name: row.get::<_, &str>("name").parse().map_err(defective)?,
-        role: Role::from_name(role).ok_or_else(|| defective(role))?,
+        role: role.parse().map_err(|_| defective(role))?,
         created_at: row.get("created_at"),
     })
 }

@@ -12,13 +12,13 @@ use crate::config;
 use crate::types::{CustomerId, InvalidValue, SessionId};
 
 const COUNT_MAX: u32 = 100_000;
-const IN_ONE_STATEMENT: usize = 5_000;
+const PER_STATEMENT: usize = 5_000;
 const NAME: &str = "Test Customer";
 
 /// Makes customers, each with a session and none with a password, and answers with an access token for each.
 ///
 /// Only the command line calls this: no message leads to it, so no client of a shop can. Refuses with `Invalid`
-/// unless 1 to 100,000 are wanted. What was made before a failure stays, without anybody who has its tokens.
+/// unless 1 to 100,000 are wanted. Customers that were made before a failure stay, but their tokens are lost.
 pub async fn create_test_customers(
     store: &UsersStore,
     key: &SigningKey,
@@ -40,10 +40,10 @@ pub async fn create_test_customers(
             Ok((user, SessionId::generate()))
         })
         .collect::<Result<Vec<(User, SessionId)>, InvalidValue>>()?;
-    for some in customers.chunks(IN_ONE_STATEMENT) {
-        store.insert_test_customers(some, &name, now + refresh_lifetime).await?;
+    for chunk in customers.chunks(PER_STATEMENT) {
+        store.insert_test_customers(chunk, &name, now + refresh_lifetime).await?;
     }
-    // All of them expire as late as can be, however long it took to make the others.
+    // Signed at the end, so that all tokens expire at the same time, however long it took to insert the customers.
     let now = Timestamp::now();
     customers.iter().map(|(user, session)| key.issue(user, *session, now, access_lifetime)).collect()
 }

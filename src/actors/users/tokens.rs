@@ -1,6 +1,6 @@
-//! Access tokens: made with the engine's own key, and checked by whoever holds a verifier, without asking anybody.
+//! Access tokens: signed with the engine's own key, and checked by a verifier that asks no other part of the engine.
 //!
-//! A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). No other algorithm, key or issuer is believed, and it
+//! A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). No other algorithm, key or issuer is accepted, and it
 //! stops working at its expiry to the second, or when its session ends.
 
 use std::path::Path;
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::ended_sessions::EndedSessions;
 use super::error::UsersError;
 use super::model::{Role, User};
 use crate::error::{Fault, Kind};
@@ -29,18 +30,15 @@ use crate::storage::private_file::{self, PrivateFileError};
 use crate::types::{CustomerId, SessionId};
 
 const ISSUER: &str = "shobai";
-/// Longer than any token of ours; what is longer is not even decoded.
+/// Longer than any token of ours; a longer text is refused without being decoded.
 const TOKEN_BYTES_MAX: usize = 2_048;
 const REMEMBERED_MAX: u64 = 100_000;
-/// A token may be signed a moment after its session ended, when both happen at the same time.
-const SIGNED_LATE_MAX: Duration = Duration::from_secs(60);
-
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,
     sub: CustomerId,
     sid: SessionId,
-    role: String,
+    role: Role,
     /// Seconds since 1970, as everywhere in a JWT.
     iat: i64,
     exp: i64,
@@ -99,7 +97,7 @@ impl SigningKey {
         json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x}]})
     }
 
-    /// A token with which the user may ask within the session, from `now` for `lifetime`.
+    /// An access token for the user in the session, valid from `now` for `lifetime`.
     pub(super) fn issue(
         &self,
         user: &User,
@@ -113,7 +111,7 @@ impl SigningKey {
             iss: ISSUER.to_owned(),
             sub: user.id,
             sid: session,
-            role: user.role.as_str().to_owned(),
+            role: user.role,
             iat,
             exp: iat.saturating_add(lifetime),
         };
@@ -122,7 +120,7 @@ impl SigningKey {
     }
 }
 
-/// Who is asking.
+/// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub customer: CustomerId,
@@ -131,7 +129,7 @@ pub struct Identity {
     pub expires_at: Timestamp,
 }
 
-/// Why a token is not believed.
+/// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     #[error("there is no access token")]
@@ -159,63 +157,31 @@ impl Fault for TokenError {
     }
 }
 
-/// The sessions that ended while an access token of theirs may still be unexpired; all clones share one set.
-///
-/// It is loaded at start by [`UsersStore::load_revoked_sessions`](super::UsersStore::load_revoked_sessions); between
-/// processes it is not shared.
-#[derive(Clone)]
-pub struct RevokedSessions {
-    ended: Cache<SessionId, ()>,
-    remembered_for: Duration,
-}
-
-impl RevokedSessions {
-    /// Access tokens live as long as `access_lifetime`.
-    pub fn new(access_lifetime: Duration) -> Self {
-        let remembered_for = access_lifetime + SIGNED_LATE_MAX;
-        Self { ended: Cache::builder().time_to_live(remembered_for).build(), remembered_for }
-    }
-
-    /// How long ago a session may have ended and still matter.
-    pub(super) fn remembered_for(&self) -> Duration {
-        self.remembered_for
-    }
-
-    /// Every access token of the session stops working now.
-    pub fn add(&self, session: SessionId) {
-        self.ended.insert(session, ());
-    }
-
-    fn contains(&self, session: SessionId) -> bool {
-        self.ended.contains_key(&session)
-    }
-}
-
 /// Checks access tokens; cheap to clone, and all clones share one memory.
 ///
 /// A signature takes tens of microseconds to verify, so a token that was verified is remembered until it expires.
-/// Its expiry and its session are looked at every time.
+/// Its expiry and its session are checked every time.
 #[derive(Clone)]
 pub struct TokenVerifier {
     key: SigningKey,
     validation: Arc<Validation>,
-    revoked: RevokedSessions,
+    ended: EndedSessions,
     verified: Cache<Box<str>, Identity>,
     access_lifetime: Duration,
 }
 
 impl TokenVerifier {
-    pub fn new(key: SigningKey, revoked: RevokedSessions, access_lifetime: Duration) -> Self {
+    pub fn new(key: SigningKey, ended: EndedSessions, access_lifetime: Duration) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["iss", "sub", "exp"]);
-        // Looked at below, where a remembered token passes too.
+        // Checked below, for remembered tokens too.
         validation.validate_exp = false;
         let verified = Cache::builder().max_capacity(REMEMBERED_MAX).expire_after(UntilExpiry).build();
-        Self { key, validation: Arc::new(validation), revoked, verified, access_lifetime }
+        Self { key, validation: Arc::new(validation), ended, verified, access_lifetime }
     }
 
-    /// Who the bearer of the token is.
+    /// The bearer of the token.
     ///
     /// Refuses with `Missing` when it is empty, with `Malformed` when any part of it is not ours, with `Expired` from
     /// the second of its expiry on, and with `Ended` when its session has ended.
@@ -237,7 +203,7 @@ impl TokenVerifier {
         if now >= identity.expires_at {
             return Err(TokenError::Expired);
         }
-        if self.revoked.contains(identity.session) {
+        if self.ended.contains(identity.session) {
             return Err(TokenError::Ended);
         }
         Ok(identity)
@@ -256,12 +222,11 @@ impl TokenVerifier {
             return Err(TokenError::Malformed);
         }
         let Claims { sub, sid, role, iat, exp, .. } = decoded.claims;
-        // Where the lifetime was configured shorter since, older tokens are shortened too: ended sessions are
-        // remembered for that lifetime only.
+        // When a shorter lifetime was configured since, older tokens are shortened too: ended sessions are remembered
+        // for that lifetime only.
         let lifetime = i64::try_from(self.access_lifetime.as_secs()).unwrap_or(i64::MAX);
         let expires_at = Timestamp::from_second(exp.min(iat.saturating_add(lifetime)))
             .map_err(|_| TokenError::Malformed)?;
-        let role = Role::from_name(&role).ok_or(TokenError::Malformed)?;
         Ok(Identity { customer: sub, session: sid, role, expires_at })
     }
 }
@@ -282,7 +247,7 @@ pub(super) struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// 32 random bytes: nobody finds one by trying, so one fast hash protects those that are stored.
+    /// 32 random bytes cannot be found by trying, so one fast hash protects those that are stored.
     pub(super) fn generate() -> Self {
         let bytes: [u8; 32] = rand::random();
         let token = SecretString::from(URL_SAFE_NO_PAD.encode(bytes));
@@ -297,6 +262,7 @@ impl RefreshToken {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ended_sessions::SessionEnded;
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3_600);
@@ -316,10 +282,10 @@ mod tests {
     }
 
     fn verifier(key: &SigningKey) -> TokenVerifier {
-        TokenVerifier::new(key.clone(), RevokedSessions::new(HOUR), HOUR)
+        TokenVerifier::new(key.clone(), EndedSessions::new(HOUR), HOUR)
     }
 
-    /// A token with claims and a header of the caller's own, signed with the given key.
+    /// A token with the caller's own claims and header, signed with the given key.
     fn forged(key: &SigningKey, header: &Header, change: impl Fn(&mut Value)) -> String {
         let now = Timestamp::now().as_second();
         let mut claims = json!({
@@ -359,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_asks_until_it_expires() {
+    fn a_token_identifies_its_bearer_until_it_expires() {
         let key = key(1);
         let verifier = verifier(&key);
         let (user, session) = (user(), SessionId::generate());
@@ -385,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_outlives_no_lifetime_that_was_shortened_since() {
+    fn a_token_does_not_outlive_a_lifetime_that_was_shortened_since() {
         let key = key(1);
         let token = key.issue(&user(), SessionId::generate(), Timestamp::now() - HOUR, HOUR * 24).unwrap();
         assert_eq!(verifier(&key).verify(&token), Err(TokenError::Expired));
@@ -400,14 +366,14 @@ mod tests {
         let other = key.issue(&user(), SessionId::generate(), Timestamp::now(), HOUR).unwrap();
         assert!(verifier.verify(&token).is_ok());
 
-        verifier.clone().revoked.add(session);
+        verifier.clone().ended.apply(&SessionEnded { session });
 
         assert_eq!(verifier.verify(&token), Err(TokenError::Ended));
         assert!(verifier.verify(&other).is_ok());
     }
 
     #[test]
-    fn what_we_did_not_sign_is_refused() {
+    fn a_token_that_we_did_not_sign_is_refused() {
         let key = key(1);
         let verifier = verifier(&key);
         let ours = key.issue(&user(), SessionId::generate(), Timestamp::now(), HOUR).unwrap();

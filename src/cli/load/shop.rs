@@ -328,7 +328,7 @@ pub(super) fn report_payment(order: uuid::Uuid, secret: &[u8], now: i64) -> anyh
     let body = json!({"id": format!("load-{order}"), "type": "konbini.paid", "order_id": order}).to_string();
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret)?;
     mac.update(format!("{now}.{body}").as_bytes());
-    let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hex::encode(mac.finalize().into_bytes());
     let mut request = post("/v1/webhooks/sandbox", None, Bytes::from(body));
     let value = HeaderValue::from_str(&format!("t={now},v1={signature}"))?;
     request.headers_mut().insert(SIGNATURE, value);
