@@ -76,7 +76,8 @@ impl WebhookSecret {
             expected.update(piece);
         }
         let is_right = |code: &[u8]| expected.clone().verify_slice(code).is_ok();
-        let mut codes = parts().filter(|(name, _)| *name == "v1").filter_map(|(_, value)| hex::decode(value).ok());
+        let mut codes =
+            parts().filter(|(name, _)| *name == "v1").filter_map(|(_, value)| hex::decode(value).ok());
         if !codes.any(|code| is_right(&code)) {
             return Err(PaymentsError::BadSignature);
         }
