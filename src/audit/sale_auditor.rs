@@ -18,7 +18,7 @@ use super::domain::AuditNeeds;
 use super::error::AuditError;
 use super::snapshots::{MovementRange, read_ordered, read_skus, sum_movements};
 use crate::actors::inventory::{Figures, GetFigures};
-use crate::actors::sales::{SalesError, SwitchItem};
+use crate::actors::sales::{Initiator, SalesError, SwitchItem};
 use crate::config::Config;
 use crate::storage::{Connection, Database, StorageError};
 use crate::types::{SaleId, Sku};
@@ -327,7 +327,13 @@ impl SaleAuditor {
         // An operator who resumes the SKU while the breach stands knows of it: the SKU is stopped once for each breach.
         let mut left = HashMap::new();
         for ((sale, sku), reason) in state.to_stop.drain() {
-            let stop = SwitchItem { sale, sku: sku.clone(), stopped: true, by: None, reason: reason.clone() };
+            let stop = SwitchItem {
+                sale,
+                sku: sku.clone(),
+                stopped: true,
+                by: Initiator::Engine,
+                reason: reason.clone(),
+            };
             match self.needs.switch_item.ask(stop).await {
                 Ok(_) => {
                     tracing::error!(%sale, %sku, "a SKU of a sale was stopped, because it does not add up")

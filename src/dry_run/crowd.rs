@@ -113,7 +113,7 @@ impl Crowd {
 
     async fn sample(&self) {
         if let Ok(live) = self.ports.get_live.ask(GetLive { sale: self.sale.id }).await {
-            self.figures.borrow_mut().sample(live.parts);
+            self.figures.borrow_mut().sample(live.allotments);
         }
     }
 

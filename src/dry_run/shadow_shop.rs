@@ -7,7 +7,9 @@ use futures_util::future::LocalBoxFuture;
 use super::domain::ShadowNeeds;
 use crate::actors::catalog::{AddProduct, NewProduct, Product, Quote, Variant};
 use crate::actors::inventory::{ReceiveStock, TrackSku};
-use crate::actors::sales::{Action, CreateSale, MoveSale, PassKey, Sale, SaleDraft, Steered};
+use crate::actors::sales::{
+    Action, CommandOutcome, CreateSale, Initiator, MoveSale, PassKey, Sale, SaleDraft,
+};
 use crate::storage::Database;
 use crate::types::{ProductId, Quantity, SaleId};
 
@@ -52,16 +54,17 @@ impl ShadowNeeds {
 
     /// Creates a sale and arms it; it opens at its time.
     pub(super) async fn arm(&self, draft: SaleDraft) -> anyhow::Result<Sale> {
-        let sale = self.create_sale.ask(CreateSale { draft, by: None }).await?;
+        let sale = self.create_sale.ask(CreateSale { draft, by: Initiator::Engine }).await?;
         self.act(sale.id, Action::Schedule).await?;
         self.act(sale.id, Action::Arm).await
     }
 
     pub(super) async fn act(&self, sale: SaleId, action: Action) -> anyhow::Result<Sale> {
-        let wanted = MoveSale { sale, action, ends: None, by: None, reason: "a dry run".to_owned() };
+        let wanted =
+            MoveSale { sale, action, ends: None, by: Initiator::Engine, reason: "a dry run".to_owned() };
         match self.move_sale.ask(wanted).await? {
-            Steered::Done(sale) => Ok(sale),
-            Steered::Proposed(_) => anyhow::bail!("a dry run has no second operator"),
+            CommandOutcome::Done(sale) => Ok(sale),
+            CommandOutcome::Proposed(_) => anyhow::bail!("a dry run has no second operator"),
         }
     }
 }

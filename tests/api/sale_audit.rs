@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::{Span, Timestamp};
 use shobai::actors::sales::{
-    Action, AdmissionMode, AdmissionTerms, CreateSale, GetSale, HoldSeconds, KonbiniTerms, ListChanges,
-    MoveSale, SaleDraft, SaleItem, SaleStatus, SwitchItem, Terms,
+    Action, AdmissionMode, AdmissionTerms, CreateSale, GetSale, HoldSeconds, Initiator, KonbiniTerms,
+    ListChanges, MoveSale, SaleDraft, SaleItem, SaleStatus, SwitchItem, Terms,
 };
 use shobai::audit::{AuditStatus, Claim, Finding, GetAuditStatus};
 use shobai::types::{Money, Quantity, SaleId, Sku};
@@ -39,7 +39,7 @@ pub async fn an_open_sale(engine: &TestEngine, skus: &[Sku], pieces: i64) -> Sal
         },
     };
     let sales = &engine.engine.domains.sales.ports;
-    let sale = sales.create_sale.ask(CreateSale { draft, by: None }).await.unwrap().id;
+    let sale = sales.create_sale.ask(CreateSale { draft, by: Initiator::Engine }).await.unwrap().id;
     move_sale(engine, sale, Action::Schedule).await;
     eventually("the sale is open", async || {
         let sale = sales.get_sale.ask(GetSale { sale }).await.unwrap();
@@ -55,7 +55,7 @@ pub async fn move_sale(engine: &TestEngine, sale: SaleId, action: Action) {
         sale,
         action,
         ends: None,
-        by: None,
+        by: Initiator::Engine,
         reason,
     });
     asked.await.unwrap();
@@ -200,7 +200,7 @@ async fn whatever_a_hand_does_to_an_open_sale_makes_its_light_red_and_stops_the_
         let asked = engine.engine.domains.sales.ports.list_changes.ask(ListChanges { sale });
         let changes = asked.await.unwrap();
         let stop = changes.iter().rfind(|change| change.action == "kill").unwrap();
-        assert_eq!((&stop.sku, stop.actor), (&Some(lamp.clone()), None));
+        assert_eq!((&stop.sku, stop.by), (&Some(lamp.clone()), Initiator::Engine));
         assert!(stop.reason.contains("does not hold: "), "{}", stop.reason);
         engine.stop().await;
     }
@@ -243,8 +243,13 @@ async fn who_lets_a_sku_in_again_although_it_is_red_is_left_alone() {
     engine.by_hand("update inventory.stock set on_hand = on_hand + 1, allotted = allotted + 1").await;
     eventually("the SKU is stopped", async || is_stopped(&engine, sale, &lamp).await.then_some(())).await;
 
-    let resume =
-        SwitchItem { sale, sku: lamp.clone(), stopped: false, by: None, reason: "we know of it".to_owned() };
+    let resume = SwitchItem {
+        sale,
+        sku: lamp.clone(),
+        stopped: false,
+        by: Initiator::Engine,
+        reason: "we know of it".to_owned(),
+    };
     engine.engine.domains.sales.ports.switch_item.ask(resume).await.unwrap();
     for _ in 0..3 {
         assert!(!next_light(&engine, sale).await.is_green);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::actor::SalesActor;
 use super::error::SalesError;
 use super::messages::*;
-use super::moves::Office;
+use super::service::SalesService;
 use super::store::SalesStore;
 use crate::actors::catalog::{CatalogPorts, QuoteSkus};
 use crate::actors::inventory::{
@@ -70,8 +70,8 @@ pub struct SalesDomain {
 
 impl SalesDomain {
     pub fn start(host: &Host, needs: SalesNeeds, key: PassKey, config: &Config) -> Self {
-        let office = Office::new(SalesStore::new(host.database()), needs, key, config);
-        let actor = host.supervise("sales", &host.coordinators(), move || SalesActor::new(office.clone()));
+        let service = SalesService::new(SalesStore::new(host.database()), needs, key, config);
+        let actor = host.supervise("sales", &host.coordinators(), move || SalesActor::new(service.clone()));
         Self { ports: SalesPorts::of(&actor), actor }
     }
 }

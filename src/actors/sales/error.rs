@@ -1,4 +1,4 @@
-//! Why sales says no, and what can break while it asks the others.
+//! What sales refuses, and what can fail while it asks other domains.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -36,7 +36,7 @@ pub enum SalesError {
     NotReadyYet { findings: Vec<Finding>, because: InventoryError },
     #[error("{orders} orders of the sale are not paid yet; the last of them lapses at {until} at the latest")]
     OrdersOpen { orders: i64, until: Timestamp },
-    /// Somebody else changed it at the same time.
+    /// Another command changed it at the same time.
     #[error("the sale was changed by somebody else at the same time")]
     Overtaken,
     #[error("there is no proposal {0} that waits for a second operator")]
@@ -49,7 +49,7 @@ pub enum SalesError {
     NotDrawn(SaleId),
     #[error("the waiting room has too much to do")]
     Busy,
-    /// Whoever asks again gets the ticket, if it was written, or another one.
+    /// Joining again answers the ticket, if it was written, or another one.
     #[error("the ticket was perhaps not written")]
     NotWritten,
     #[error(transparent)]
@@ -85,7 +85,7 @@ impl SalesError {
         matches!(self, Self::Refused(_) | Self::Room(Closed(_) | EntriesClosed | Full { .. }))
     }
 
-    /// The error of somebody else, which speaks for itself.
+    /// The error of another domain, which has a kind and a code of its own.
     fn inner(&self) -> Option<&dyn Fault> {
         match self {
             Self::Invalid(error) => Some(error),

@@ -1,4 +1,4 @@
-//! What sales can be asked: first what operators do, then what orders ask on their way.
+//! The messages of sales: first the operators' commands and queries, then what orders ask.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use actix::Message;
 use jiff::Timestamp;
 
 use super::error::SalesError;
-use super::gates::{AdmissionUse, Heard, QuotaHold, QuotaRequest, Refusal, Refused, Tally, Unwritten};
-use super::model::{Action, Actor, Changed, Finding, Halt, Sale, SaleDraft};
-use super::proposals::{Proposal, Steered};
+use super::gates::{AdmissionUse, Heard, QuotaHold, QuotaRequest, Refusal, Refused, Tally, UnwrittenStops};
+use super::model::{
+    Action, ChangeRecord, CommandOutcome, Finding, Halt, Initiator, Proposal, Sale, SaleDraft,
+};
 use super::sale_skus::{SaleSkus, SaleSkusVersion};
 use crate::actors::inventory::Allotment;
 use crate::actors::waiting_room::{
@@ -20,12 +21,12 @@ use crate::types::{CustomerId, OrderId, ProposalId, Quantity, SaleId, Sku};
 
 /// Plans a sale.
 ///
-/// Answers with the draft; what is wrong with it is told by `ValidateSale`.
+/// Answers with the draft. `ValidateSale` finds what is wrong with it.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Sale, SalesError>")]
 pub struct CreateSale {
     pub draft: SaleDraft,
-    pub by: Actor,
+    pub by: Initiator,
 }
 
 /// Plans a sale anew. Refuses with `NotADraft` once it is scheduled, and with `Overtaken` when it has another version by now.
@@ -33,10 +34,10 @@ pub struct CreateSale {
 #[rtype(result = "Result<Sale, SalesError>")]
 pub struct ReplanSale {
     pub sale: SaleId,
-    /// That was seen.
+    /// The version that the operator saw.
     pub version: i64,
     pub draft: SaleDraft,
-    pub by: Actor,
+    pub by: Initiator,
 }
 
 #[derive(Debug, Clone, Message)]
@@ -52,7 +53,7 @@ pub struct ListSales {
     pub limit: i64,
 }
 
-/// The sales that anybody may know of, the latest opening first; answered from memory.
+/// The sales that customers may know of, the latest opening first; answered from memory.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<Announced>, SalesError>")]
 pub struct ListAnnounced;
@@ -68,52 +69,52 @@ pub struct GetAnnounced {
 pub struct Announced {
     pub sale: Arc<Sale>,
     pub is_everything_stopped: bool,
-    /// The parts that the sale has; none before it is armed and after it is settled.
-    pub parts: Arc<Vec<(Sku, Allotment)>>,
+    /// The sale's allotments; none before it is armed and after it is settled.
+    pub allotments: Arc<Vec<(Sku, Allotment)>>,
 }
 
-/// Everything at once that keeps a sale from being run as it is planned; nothing, if all is well.
+/// Everything that keeps a sale from being run as it is planned; an empty list, if nothing does.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<Finding>, SalesError>")]
 pub struct ValidateSale {
     pub sale: SaleId,
 }
 
-/// Does something to a sale.
+/// Carries out an action on a sale.
 ///
 /// Answers with the sale. Refuses with `NotInStatus` where the status does not allow it, with `NotValid` or `NotReady`
 /// where the plan or the stock does not, with `OrdersOpen` where it is to be settled too early, with `TwoHalts` where a
-/// sale that is paused and stopped is to be resumed without a word of which ends. Asking twice changes nothing.
-/// What keeps buyers out is in effect before it is written. A kill may need a second operator.
+/// sale that is paused and stopped is to be resumed without saying which of the two ends. Asking twice changes nothing.
+/// A stop is in effect before it is written. A kill may need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Steered<Sale>, SalesError>")]
+#[rtype(result = "Result<CommandOutcome<Sale>, SalesError>")]
 pub struct MoveSale {
     pub sale: SaleId,
     pub action: Action,
-    /// What resuming is to end; it leaves the other one alone, however late or often it arrives. Where it is not said, what there is.
+    /// The halt that resuming ends; it leaves the other one alone, however late or often it arrives. `None` ends the only one.
     pub ends: Option<Halt>,
-    pub by: Actor,
+    pub by: Initiator,
     pub reason: String,
 }
 
 /// Turns the switch of one SKU of a sale; turning it on may need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Steered<Sale>, SalesError>")]
+#[rtype(result = "Result<CommandOutcome<Sale>, SalesError>")]
 pub struct SwitchItem {
     pub sale: SaleId,
     pub sku: Sku,
     pub stopped: bool,
-    pub by: Actor,
+    pub by: Initiator,
     pub reason: String,
 }
 
-/// Turns the switch for everything: no order of a customer passes while it is on. Answers whether it is. Turning it on may
+/// Turns the switch for everything: no customer's order passes while it is on. Answers whether it is on. Turning it on may
 /// need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Steered<bool>, SalesError>")]
+#[rtype(result = "Result<CommandOutcome<bool>, SalesError>")]
 pub struct SwitchEverything {
     pub stopped: bool,
-    pub by: Actor,
+    pub by: Initiator,
     pub reason: String,
 }
 
@@ -121,22 +122,22 @@ pub struct SwitchEverything {
 ///
 /// Answers with the sale. Refuses as inventory does, for example with `BelowPromised`. Fewer may need a second operator.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Steered<Sale>, SalesError>")]
+#[rtype(result = "Result<CommandOutcome<Sale>, SalesError>")]
 pub struct ChangeItem {
     pub sale: SaleId,
     pub sku: Sku,
     pub allotment: Quantity,
     pub expected: Quantity,
-    pub by: Actor,
+    pub by: Initiator,
     pub reason: String,
 }
 
-/// What waits for a second operator, oldest first; answered from memory.
+/// The proposals that wait for a second operator, oldest first; answered from memory.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Vec<Proposal>, SalesError>")]
 pub struct ListProposals;
 
-/// Takes a proposal back, whoever made it. Answers with it. Refuses with `UnknownProposal` also when it was carried out.
+/// Withdraws the proposal of any operator. Answers with it. Refuses with `UnknownProposal` also when it was carried out.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Proposal, SalesError>")]
 pub struct WithdrawProposal {
@@ -145,9 +146,9 @@ pub struct WithdrawProposal {
     pub reason: String,
 }
 
-/// What was done to a sale, oldest first.
+/// The changes of a sale, oldest first.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Vec<Changed>, SalesError>")]
+#[rtype(result = "Result<Vec<ChangeRecord>, SalesError>")]
 pub struct ListChanges {
     pub sale: SaleId,
 }
@@ -163,10 +164,10 @@ pub struct GetLive {
 pub struct Live {
     pub sale: Arc<Sale>,
     pub is_everything_stopped: bool,
-    pub unwritten: Unwritten,
-    /// The parts that the sale has, as they are durable; none before it is armed.
-    pub parts: Vec<(Sku, Allotment)>,
-    /// When they were read: what became durable since is not in them.
+    pub unwritten: UnwrittenStops,
+    /// The sale's allotments, as they are durable; none before it is armed.
+    pub allotments: Vec<(Sku, Allotment)>,
+    /// When the allotments were read.
     pub read_at: Option<Timestamp>,
     /// Since the gates began to count.
     pub tally: Tally,

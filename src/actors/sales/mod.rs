@@ -1,28 +1,42 @@
 //! Sales owns the flash sale: its plan, its schedule, who may buy at which moment and how much (schema `sales`).
 //!
 //! It promises that no order passes before a sale opens, after it ends, while it is stopped, or beyond a customer's
-//! limit; how many pieces there are is decided by the owner of the stock alone. It asks catalog and inventory.
+//! limit; inventory alone decides how many pieces there are. It asks catalog and inventory.
+//!
+//! | to find | read |
+//! |---|---|
+//! | whether an order may have pieces of a sale | `gates/` |
+//! | which status follows which, and the rules of a plan | `model.rs`, `model/` |
+//! | how an operator's command is carried out | `actor/commands.rs`, then `lifecycle.rs`, `switches.rs`, `allotments.rs` |
+//! | what needs a second operator | `approvals.rs` |
+//! | what happens by itself | `actor/upkeep.rs` |
 
 pub(super) mod actor;
+mod allotments;
+mod approvals;
 pub(super) mod domain;
 pub(super) mod error;
 pub(super) mod gates;
+mod lifecycle;
 pub(super) mod messages;
 pub(super) mod model;
-mod moves;
-mod proposals;
+mod planning;
+mod sale_locks;
 mod sale_skus;
+mod service;
 pub(super) mod store;
-mod turns;
+mod switches;
 
 pub use crate::actors::waiting_room::*;
 pub use domain::{SalesDomain, SalesNeeds, SalesPorts};
 pub use error::SalesError;
-pub use gates::{DECLINED, DeviceId, GATES, QuotaHold, QuotaRequest, Refusal, Refused, Tally, Unwritten};
+pub use gates::{
+    DECLINED, DeviceId, GATES, QuotaHold, QuotaRequest, Refusal, Refused, Tally, UnwrittenStops,
+};
 pub use messages::*;
 pub use model::{
-    Action, Actor, AdmissionMode, AdmissionTerms, Changed, Finding, Halt, HoldSeconds, KonbiniTerms, Sale,
-    SaleDraft, SaleItem, SaleStatus, Terms, Turn,
+    Action, AdmissionMode, AdmissionTerms, ChangeRecord, CommandOutcome, ControlledAction, Finding, Halt,
+    HoldSeconds, Initiator, KonbiniTerms, Proposal, Sale, SaleDraft, SaleItem, SaleStatus, SwitchCommand,
+    Terms,
 };
-pub use proposals::{Proposal, Steered, Wish};
 pub use sale_skus::{SALE_SKUS_USABLE_FOR, SaleSkus, SaleSkusVersion};

@@ -1,4 +1,4 @@
-//! The sales, their items and their history.
+//! The sales, their items and their history. `store/` holds proposals and refusals.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,20 +9,21 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::SalesError;
-use super::gates::Refused;
-use super::model::{Action, Actor, Changed, Finding, Sale, SaleDraft, SaleItem};
-use super::proposals::{Agreement, Proposal, Wish};
+use super::model::{Action, ChangeRecord, Finding, Initiator, Sale, SaleDraft, SaleItem};
 use crate::actors::waiting_room::{
     DatedChange, EntryChange, EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber,
 };
 use crate::storage::{Database, PooledConnection, StorageError, Transaction};
-use crate::types::{CustomerId, Money, ProposalId, Quantity, SaleId, Sku};
+use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
 macro_rules! sql {
     ($name:literal) => {
-        include_str!(concat!("../../../sql/sales/", $name, ".sql"))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/sales/", $name, ".sql"))
     };
 }
+
+mod proposals;
+mod refusals;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -30,14 +31,24 @@ pub struct SalesStore {
     database: Database,
 }
 
-/// Who does something, when and why.
+/// Who changes a sale, when and why.
 #[derive(Debug, Clone)]
-pub(super) struct Act<'a> {
-    pub by: Actor,
-    /// Who wanted it first, where it needed a second operator.
-    pub proposed_by: Actor,
+pub(super) struct Attribution<'a> {
+    pub by: Initiator,
+    /// The first operator, where the change needed two.
+    pub proposed_by: Option<CustomerId>,
     pub reason: &'a str,
     pub at: Timestamp,
+}
+
+impl Attribution<'_> {
+    fn by(&self) -> Option<Uuid> {
+        self.by.operator().map(CustomerId::uuid)
+    }
+
+    fn proposed_by(&self) -> Option<Uuid> {
+        self.proposed_by.map(CustomerId::uuid)
+    }
 }
 
 impl SalesStore {
@@ -55,7 +66,7 @@ impl SalesStore {
         id: SaleId,
         draft: &SaleDraft,
         seed: &Seed,
-        act: &Act<'_>,
+        attribution: &Attribution<'_>,
     ) -> Result<(), SalesError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("insert_sale")).await?;
@@ -72,11 +83,11 @@ impl SalesStore {
                     &draft.closes_at,
                     &terms,
                     &seed.reveal(),
-                    &act.at,
+                    &attribution.at,
                     &skus,
                     &prices,
                     &allotments,
-                    &act.by.map(CustomerId::uuid),
+                    &attribution.by(),
                     &after,
                 ],
             )
@@ -90,7 +101,7 @@ impl SalesStore {
         &self,
         sale: &Sale,
         draft: &SaleDraft,
-        act: &Act<'_>,
+        attribution: &Attribution<'_>,
     ) -> Result<bool, SalesError> {
         let (skus, prices, allotments) = columns(draft);
         let (terms, before, after) = (to_text(&draft.terms)?, to_text(&sale.draft)?, to_text(draft)?);
@@ -108,10 +119,10 @@ impl SalesStore {
                         &draft.opens_at,
                         &draft.closes_at,
                         &terms,
-                        &act.by.map(CustomerId::uuid),
+                        &attribution.by(),
                         &before,
                         &after,
-                        &act.at,
+                        &attribution.at,
                     ],
                 )
                 .await?;
@@ -181,7 +192,7 @@ impl SalesStore {
         before: &Sale,
         after: &Sale,
         action: Action,
-        act: &Act<'_>,
+        attribution: &Attribution<'_>,
         drain_within: Duration,
     ) -> Result<bool, SalesError> {
         let state = |sale: &Sale| {
@@ -209,12 +220,12 @@ impl SalesStore {
                         &after.is_stopped,
                         &after.drains_until,
                         &action.as_str(),
-                        &act.by.map(CustomerId::uuid),
-                        &act.reason,
+                        &attribution.by(),
+                        &attribution.reason,
                         &was,
                         &is,
-                        &act.at,
-                        &act.proposed_by.map(CustomerId::uuid),
+                        &attribution.at,
+                        &attribution.proposed_by(),
                     ],
                 )
                 .await?;
@@ -230,7 +241,7 @@ impl SalesStore {
         sale: &Sale,
         sku: &Sku,
         stopped: bool,
-        act: &Act<'_>,
+        attribution: &Attribution<'_>,
     ) -> Result<bool, StorageError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("switch_item")).await?;
@@ -245,12 +256,12 @@ impl SalesStore {
                     &sku.as_str(),
                     &stopped,
                     &action,
-                    &act.by.map(CustomerId::uuid),
-                    &act.reason,
+                    &attribution.by(),
+                    &attribution.reason,
                     &state(sale.stopped_skus.contains(sku)),
                     &state(stopped),
-                    &act.at,
-                    &act.proposed_by.map(CustomerId::uuid),
+                    &attribution.at,
+                    &attribution.proposed_by(),
                 ],
             )
             .await?;
@@ -263,7 +274,7 @@ impl SalesStore {
         sale: &Sale,
         item: &SaleItem,
         allotment: Quantity,
-        act: &Act<'_>,
+        attribution: &Attribution<'_>,
     ) -> Result<bool, StorageError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("change_item")).await?;
@@ -276,12 +287,12 @@ impl SalesStore {
                     &sale.version,
                     &item.sku.as_str(),
                     &allotment.get(),
-                    &act.by.map(CustomerId::uuid),
-                    &act.reason,
+                    &attribution.by(),
+                    &attribution.reason,
                     &state(item.allotment),
                     &state(allotment),
-                    &act.at,
-                    &act.proposed_by.map(CustomerId::uuid),
+                    &attribution.at,
+                    &attribution.proposed_by(),
                 ],
             )
             .await?;
@@ -295,17 +306,17 @@ impl SalesStore {
         Ok(())
     }
 
-    pub async fn list_changes(&self, sale: SaleId) -> Result<Vec<Changed>, StorageError> {
+    pub async fn list_changes(&self, sale: SaleId) -> Result<Vec<ChangeRecord>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("list_changes")).await?;
         let rows = connection.query(&statement, &[&sale.uuid()]).await?;
         rows.iter()
             .map(|row| {
                 let sku: Option<&str> = row.get("sku");
-                Ok(Changed {
+                Ok(ChangeRecord {
                     action: row.get("action"),
                     sku: sku.map(str::parse).transpose().map_err(defective)?,
-                    actor: row.get::<_, Option<Uuid>>("actor").map(CustomerId::from_uuid),
+                    by: row.get::<_, Option<Uuid>>("actor").map(CustomerId::from_uuid).into(),
                     proposed_by: row.get::<_, Option<Uuid>>("proposed_by").map(CustomerId::from_uuid),
                     reason: row.get("reason"),
                     before: row.get::<_, Value>("before"),
@@ -322,89 +333,22 @@ impl SalesStore {
         Ok(connection.query_one(&statement, &[]).await?.get(0))
     }
 
-    pub(super) async fn turn_switch(&self, stopped: bool, act: &Act<'_>) -> Result<(), StorageError> {
+    pub(super) async fn turn_switch(
+        &self,
+        stopped: bool,
+        attribution: &Attribution<'_>,
+    ) -> Result<(), StorageError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("turn_switch")).await?;
         let action = if stopped { "kill" } else { "resume" };
-        let (by, proposed_by) = (act.by.map(CustomerId::uuid), act.proposed_by.map(CustomerId::uuid));
-        connection.execute(&statement, &[&stopped, &action, &by, &act.reason, &act.at, &proposed_by]).await?;
+        let (by, proposed_by) = (attribution.by(), attribution.proposed_by());
+        connection
+            .execute(
+                &statement,
+                &[&stopped, &action, &by, &attribution.reason, &attribution.at, &proposed_by],
+            )
+            .await?;
         Ok(())
-    }
-
-    /// Whether somebody else proposed the same before; if nobody did, it is proposed now.
-    ///
-    /// Refuses with `TooManyProposals`.
-    pub(super) async fn agree(&self, proposal: Proposal, most: u32) -> Result<Agreement, SalesError> {
-        let columns = WishColumns::of(&proposal.wish);
-        let WishColumns { action, sale, sku, allotment, expected } = &columns;
-        let write = async {
-            let mut connection = self.database.connection().await?;
-            let transaction = connection.transaction().await?;
-            transaction.execute(sql!("lock_proposals"), &[]).await?;
-            transaction.execute(sql!("lapse_proposals"), &[&proposal.at]).await?;
-            let by = proposal.by.uuid();
-            let agreed = transaction
-                .query_opt(sql!("find_agreed_proposal"), &[action, sale, sku, allotment, expected, &by])
-                .await?;
-            if let Some(row) = agreed {
-                let proposed_by = Some(CustomerId::from_uuid(row.get("actor")));
-                transaction.commit().await?;
-                return Ok(Some(Agreement::Given { proposed_by }));
-            }
-            let (at, lapses_at, most) = (&proposal.at, &proposal.lapses_at, i64::from(most));
-            transaction
-                .execute(
-                    sql!("insert_proposal"),
-                    &[
-                        &proposal.id.uuid(),
-                        action,
-                        sale,
-                        sku,
-                        allotment,
-                        expected,
-                        &by,
-                        &proposal.reason,
-                        at,
-                        lapses_at,
-                        &most,
-                    ],
-                )
-                .await?;
-            let rows = transaction.query(sql!("list_proposals"), &[at]).await?;
-            transaction.commit().await?;
-            let kept = rows.iter().map(proposal_from).collect::<Result<Vec<_>, _>>()?;
-            let kept = kept.into_iter().find(|kept| kept.wish == proposal.wish);
-            Ok::<_, StorageError>(kept.map(Agreement::Awaited))
-        };
-        write.await?.ok_or(SalesError::TooManyProposals { most })
-    }
-
-    /// A wish was carried out.
-    pub(super) async fn take_proposal(&self, wish: &Wish) -> Result<(), StorageError> {
-        let WishColumns { action, sale, sku, allotment, expected } = &WishColumns::of(wish);
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("take_proposal")).await?;
-        connection.execute(&statement, &[action, sale, sku, allotment, expected]).await?;
-        Ok(())
-    }
-
-    pub(super) async fn list_proposals(&self, now: Timestamp) -> Result<Vec<Proposal>, StorageError> {
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("list_proposals")).await?;
-        connection.query(&statement, &[&now]).await?.iter().map(proposal_from).collect()
-    }
-
-    pub(super) async fn withdraw_proposal(
-        &self,
-        id: ProposalId,
-        by: CustomerId,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<Option<Proposal>, StorageError> {
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("withdraw_proposal")).await?;
-        let row = connection.query_opt(&statement, &[&id.uuid(), &by.uuid(), &now, &reason]).await?;
-        row.as_ref().map(proposal_from).transpose()
     }
 
     /// SKUs that other sales have at some of the same time.
@@ -468,40 +412,6 @@ impl SalesStore {
         rows.iter().map(change).collect()
     }
 
-    pub(super) async fn count_refusals(
-        &self,
-        refusals: &[(SaleId, CustomerId, Refused)],
-    ) -> Result<(), StorageError> {
-        let all = refusals.iter();
-        let sales: Vec<Uuid> = all.clone().map(|(sale, ..)| sale.uuid()).collect();
-        let customers: Vec<Uuid> = all.clone().map(|(_, customer, _)| customer.uuid()).collect();
-        let gates: Vec<&str> = all.clone().map(|(.., refused)| refused.gate).collect();
-        let counts: Vec<i64> = all.clone().map(|(.., refused)| refused.count).collect();
-        let first: Vec<Timestamp> = all.clone().map(|(.., refused)| refused.first_at).collect();
-        let last: Vec<Timestamp> = all.map(|(.., refused)| refused.last_at).collect();
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("count_refusals")).await?;
-        connection.execute(&statement, &[&sales, &customers, &gates, &counts, &first, &last]).await?;
-        Ok(())
-    }
-
-    pub(super) async fn list_refusals(
-        &self,
-        sale: SaleId,
-        customer: CustomerId,
-    ) -> Result<Vec<Refused<String>>, StorageError> {
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("list_refusals")).await?;
-        let rows = connection.query(&statement, &[&sale.uuid(), &customer.uuid()]).await?;
-        let refused = |row: &Row| Refused {
-            gate: row.get("gate"),
-            count: row.get("count"),
-            first_at: row.get("first_at"),
-            last_at: row.get("last_at"),
-        };
-        Ok(rows.iter().map(refused).collect())
-    }
-
     /// Refuses with `Overtaken` when another draw was kept before.
     pub(in crate::actors) async fn insert_draw(&self, draw: &PublishedDraw) -> Result<(), SalesError> {
         let record = to_text(draw)?;
@@ -514,51 +424,6 @@ impl SalesStore {
         };
         if insert.await? == 0 { Err(SalesError::Overtaken) } else { Ok(()) }
     }
-}
-
-/// A wish as it stands in a table.
-struct WishColumns<'a> {
-    action: &'static str,
-    sale: Option<Uuid>,
-    sku: Option<&'a str>,
-    allotment: Option<i64>,
-    expected: Option<i64>,
-}
-
-impl<'a> WishColumns<'a> {
-    fn of(wish: &'a Wish) -> Self {
-        let pieces = wish.pieces();
-        Self {
-            action: wish.action(),
-            sale: wish.sale().map(SaleId::uuid),
-            sku: wish.sku().map(Sku::as_str),
-            allotment: pieces.map(|(allotment, _)| allotment.get()),
-            expected: pieces.map(|(_, expected)| expected.get()),
-        }
-    }
-}
-
-fn proposal_from(row: &Row) -> Result<Proposal, StorageError> {
-    let sale = row.get::<_, Option<Uuid>>("sale_id").map(SaleId::from_uuid);
-    let sku: Option<Sku> =
-        row.get::<_, Option<&str>>("sku").map(str::parse).transpose().map_err(defective)?;
-    let pieces = |column| row.get::<_, Option<i64>>(column).map(Quantity::new).transpose().map_err(defective);
-    let wish = match (sale, sku, pieces("allotment")?, pieces("expected")?) {
-        (Some(sale), Some(sku), Some(allotment), Some(expected)) => {
-            Wish::Lower { sale, sku, allotment, expected }
-        }
-        (Some(sale), Some(sku), ..) => Wish::KillItem { sale, sku },
-        (Some(sale), None, ..) => Wish::KillSale { sale },
-        (None, ..) => Wish::KillEverything,
-    };
-    Ok(Proposal {
-        id: ProposalId::from_uuid(row.get("id")),
-        wish,
-        by: CustomerId::from_uuid(row.get("actor")),
-        reason: row.get("reason"),
-        at: row.get("at"),
-        lapses_at: row.get("lapses_at"),
-    })
 }
 
 async fn overlaps(

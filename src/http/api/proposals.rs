@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::actors::sales::{ListProposals, Proposal, Steered, WithdrawProposal};
+use crate::actors::sales::{CommandOutcome, ListProposals, Proposal, WithdrawProposal};
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::{self, Answer};
 use crate::http::gateway::auth::StaffMember;
@@ -49,12 +49,12 @@ pub struct ProposalsView {
 
 impl ProposalView {
     pub fn of(proposal: &Proposal) -> Self {
-        let pieces = proposal.wish.pieces();
+        let pieces = proposal.action.allotments();
         Self {
             id: proposal.id.uuid(),
-            action: proposal.wish.action().into(),
-            sale: proposal.wish.sale().map(SaleId::uuid),
-            sku: proposal.wish.sku().map(ToString::to_string),
+            action: proposal.action.name().into(),
+            sale: proposal.action.sale().map(SaleId::uuid),
+            sku: proposal.action.sku().map(ToString::to_string),
             allotment: pieces.map(|(allotment, _)| allotment.get()),
             expected: pieces.map(|(_, expected)| expected.get()),
             actor: CustomerId::uuid(proposal.by),
@@ -66,10 +66,10 @@ impl ProposalView {
 }
 
 /// 200 with what was done, or 202 with what waits for a second operator.
-pub fn answer<T, V: Serialize>(steered: Steered<T>, view: impl FnOnce(&T) -> V) -> Answer {
+pub fn answer<T, V: Serialize>(steered: CommandOutcome<T>, view: impl FnOnce(&T) -> V) -> Answer {
     match steered {
-        Steered::Done(done) => answer::ok(&view(&done)),
-        Steered::Proposed(proposal) => answer::accepted(&ProposalView::of(&proposal)),
+        CommandOutcome::Done(done) => answer::ok(&view(&done)),
+        CommandOutcome::Proposed(proposal) => answer::accepted(&ProposalView::of(&proposal)),
     }
 }
 

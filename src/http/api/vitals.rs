@@ -64,7 +64,7 @@ impl VitalsView {
     /// What cannot be told at this moment is left out, so that the rest can be seen.
     pub async fn of(gateway: &Gateway, live: &Live) -> Self {
         let sale = live.sale.id;
-        let skus: Vec<Sku> = live.parts.iter().map(|(sku, _)| sku.clone()).collect();
+        let skus: Vec<Sku> = live.allotments.iter().map(|(sku, _)| sku.clone()).collect();
         let (orders, inventory) = (&gateway.ports.orders, &gateway.ports.inventory);
         let lags = join(
             orders.get_commit_lag.ask(orders::GetCommitLag),

@@ -44,7 +44,7 @@ pub use quota::GateRules;
 pub use refusal::{DECLINED, GATES, Refusal};
 pub use refusal_log::Refused;
 pub use request::{DeviceId, QuotaHold, QuotaRequest};
-pub use stops::Unwritten;
+pub use stops::UnwrittenStops;
 
 use self::admission_uses::AdmissionUses;
 use self::gate::Gate;
@@ -63,8 +63,8 @@ pub struct Gates {
     everything: EverythingSwitch,
     by_sku: HashMap<Sku, SaleId>,
     sales: HashMap<SaleId, Gate>,
-    /// Counts the bars that were set.
-    last_bar: u64,
+    /// Counts the stops that were set.
+    last_stop: u64,
     admissions: AdmissionUses,
     refusals: RefusalLog,
     latencies: Latencies,
@@ -79,7 +79,7 @@ impl Gates {
             everything: EverythingSwitch::default(),
             by_sku: HashMap::new(),
             sales: HashMap::new(),
-            last_bar: 0,
+            last_stop: 0,
             admissions: AdmissionUses::new(generation),
             refusals: RefusalLog::default(),
             latencies: Latencies::default(),

@@ -21,7 +21,7 @@ pub(super) struct EverythingSwitch {
     /// The written state.
     is_stopped: bool,
     /// Turned on, and not written yet.
-    is_barred: bool,
+    is_stop_pending: bool,
 }
 
 /// Keeps buyers out of a sale from the moment of the command.
@@ -57,7 +57,7 @@ impl Stops {
 
 /// Stops of a sale that hold though they are not written: writing them failed, or takes long.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unwritten {
+pub struct UnwrittenStops {
     pub is_of_sale: bool,
     pub skus: Vec<Sku>,
 }
@@ -69,31 +69,31 @@ impl Gates {
     }
 
     /// Stops all orders of customers until it is lifted.
-    pub fn bar_everything(&mut self) {
-        self.everything.is_barred = true;
+    pub fn stop_everything(&mut self) {
+        self.everything.is_stop_pending = true;
     }
 
     pub fn lift_everything(&mut self) {
-        self.everything.is_barred = false;
+        self.everything.is_stop_pending = false;
     }
 
     pub fn is_stopped(&self) -> bool {
-        self.everything.is_stopped || self.everything.is_barred
+        self.everything.is_stopped || self.everything.is_stop_pending
     }
 
     /// Keeps buyers out of a sale until the stop is lifted by the number that this answers.
-    pub fn bar(&mut self, sale: SaleId, refusal: Refusal, now: Instant) -> u64 {
-        self.set_bar(sale, None, refusal, now)
+    pub fn set_stop(&mut self, sale: SaleId, refusal: Refusal, now: Instant) -> u64 {
+        self.add_stop(sale, None, refusal, now)
     }
 
     /// Keeps buyers of one SKU out; a SKU that is not in the sale changes nothing.
-    pub fn bar_sku(&mut self, sale: SaleId, sku: &Sku, now: Instant) -> u64 {
-        self.set_bar(sale, Some(sku), Refusal::Stopped(sku.to_string()), now)
+    pub fn set_sku_stop(&mut self, sale: SaleId, sku: &Sku, now: Instant) -> u64 {
+        self.add_stop(sale, Some(sku), Refusal::Stopped(sku.to_string()), now)
     }
 
-    fn set_bar(&mut self, sale: SaleId, sku: Option<&Sku>, refusal: Refusal, set_at: Instant) -> u64 {
-        self.last_bar += 1;
-        let number = self.last_bar;
+    fn add_stop(&mut self, sale: SaleId, sku: Option<&Sku>, refusal: Refusal, set_at: Instant) -> u64 {
+        self.last_stop += 1;
+        let number = self.last_stop;
         if let Some(gate) = self.sales.get_mut(&sale)
             && sku.is_none_or(|sku| gate.sale.item(sku).is_some())
         {
@@ -103,21 +103,21 @@ impl Gates {
     }
 
     /// Lifts one stop. Buyers come in again as far as the sale and its other stops let them.
-    pub fn lift(&mut self, sale: SaleId, bar: u64) {
+    pub fn lift_stop(&mut self, sale: SaleId, number: u64) {
         if let Some(gate) = self.sales.get_mut(&sale) {
-            gate.stops.stops.retain(|stop| stop.number != bar);
+            gate.stops.stops.retain(|stop| stop.number != number);
         }
     }
 
     /// Lifts the stops of a SKU up to a number: they were set before it was resumed.
-    pub fn lift_of_sku(&mut self, sale: SaleId, sku: &Sku, last: u64) {
+    pub fn lift_sku_stops(&mut self, sale: SaleId, sku: &Sku, last: u64) {
         if let Some(gate) = self.sales.get_mut(&sale) {
             gate.stops.stops.retain(|stop| stop.number > last || stop.sku.as_ref() != Some(sku));
         }
     }
 
     /// Lifts the stops of the sale as a whole up to a number; a pause and a kill are resumed one at a time.
-    pub fn lift_of_sale(&mut self, sale: SaleId, ended: Halt, last: u64) {
+    pub fn lift_sale_stops(&mut self, sale: SaleId, ended: Halt, last: u64) {
         if let Some(gate) = self.sales.get_mut(&sale) {
             let is_other = |stop: &Stop| {
                 matches!(
@@ -130,8 +130,8 @@ impl Gates {
     }
 
     /// The stops of a sale that have been waiting for longer than writing them takes.
-    pub fn unwritten(&self, sale: SaleId, now: Instant) -> Unwritten {
-        let mut unwritten = Unwritten::default();
+    pub fn unwritten(&self, sale: SaleId, now: Instant) -> UnwrittenStops {
+        let mut unwritten = UnwrittenStops::default();
         let stops = self.sales.get(&sale).into_iter().flat_map(|gate| &gate.stops.stops);
         for stop in stops.filter(|stop| now.saturating_duration_since(stop.set_at) > SECOND) {
             match &stop.sku {
@@ -158,8 +158,8 @@ impl Gates {
     }
 
     /// The number of the last stop that was set in any sale.
-    pub fn last_bar(&self) -> u64 {
-        self.last_bar
+    pub fn last_stop(&self) -> u64 {
+        self.last_stop
     }
 
     /// Whether a customer's order of a sale that arrives at this moment would find its gates open.
@@ -188,14 +188,14 @@ mod tests {
             &(|gates: &mut Gates, _| gates.set_stopped(true)) as &dyn Fn(&mut Gates, SaleId),
             // Turned on, and not written yet when it is read again.
             &|gates, _| {
-                gates.bar_everything();
+                gates.stop_everything();
                 gates.set_stopped(false);
             },
             &|gates, id| {
-                gates.bar(id, Refusal::Stopped("the sale".to_owned()), now);
+                gates.set_stop(id, Refusal::Stopped("the sale".to_owned()), now);
             },
             &|gates, id| {
-                gates.bar_sku(id, &lamp, now);
+                gates.set_sku_stop(id, &lamp, now);
             },
             &|gates, id| {
                 let stopped = Sale { is_stopped: true, ..Sale::clone(gates.sale(id).unwrap()) };
@@ -219,18 +219,18 @@ mod tests {
         let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
         let (lamp, ghost): (Sku, Sku) = ("LAMP".parse().unwrap(), "GHOST".parse().unwrap());
         let now = Instant::now();
-        let paused = gates.bar(id, Refusal::Paused, now);
+        let paused = gates.set_stop(id, Refusal::Paused, now);
         let changed = Sale { version: 9, ..Sale::clone(gates.sale(id).unwrap()) };
         gates.enter(changed);
-        gates.bar_sku(id, &ghost, now);
+        gates.set_sku_stop(id, &ghost, now);
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "sale-paused");
-        let killed = gates.bar(id, Refusal::Stopped("the sale".to_owned()), now);
-        gates.lift(id, paused);
+        let killed = gates.set_stop(id, Refusal::Stopped("the sale".to_owned()), now);
+        gates.lift_stop(id, paused);
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
-        let of_sku = gates.bar_sku(id, &lamp, now);
-        gates.lift(id, killed);
+        let of_sku = gates.set_sku_stop(id, &lamp, now);
+        gates.lift_stop(id, killed);
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
-        gates.lift(id, of_sku);
+        gates.lift_stop(id, of_sku);
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
     }
 
@@ -239,22 +239,22 @@ mod tests {
         let (mut gates, id) = gates(|sale| sale.draft.terms.limit_per_customer = None);
         let lamp: Sku = "LAMP".parse().unwrap();
         let now = Instant::now();
-        gates.bar_sku(id, &lamp, now);
-        gates.bar(id, Refusal::Paused, now);
-        gates.bar(id, Refusal::Stopped("the sale".to_owned()), now);
-        let last = gates.last_bar();
+        gates.set_sku_stop(id, &lamp, now);
+        gates.set_stop(id, Refusal::Paused, now);
+        gates.set_stop(id, Refusal::Stopped("the sale".to_owned()), now);
+        let last = gates.last_stop();
         assert_eq!(gates.halts(id), [Halt::Pause, Halt::Kill]);
-        gates.lift_of_sale(id, Halt::Pause, last);
+        gates.lift_sale_stops(id, Halt::Pause, last);
         assert_eq!(gates.sales[&id].stops.stops.len(), 2, "the kill's stays, and so does the SKU's");
         assert_eq!(gates.halts(id), [Halt::Kill]);
-        gates.lift_of_sale(id, Halt::Kill, last);
+        gates.lift_sale_stops(id, Halt::Kill, last);
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
         // Killed once more while that is resumed.
-        gates.bar_sku(id, &lamp, now);
-        gates.lift_of_sku(id, &lamp, last);
+        gates.set_sku_stop(id, &lamp, now);
+        gates.lift_sku_stops(id, &lamp, last);
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "stopped");
-        let last = gates.last_bar();
-        gates.lift_of_sku(id, &lamp, last);
+        let last = gates.last_stop();
+        gates.lift_sku_stops(id, &lamp, last);
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
     }
 
@@ -263,16 +263,16 @@ mod tests {
         let (mut gates, id) = gates(|sale| sale.status = SaleStatus::Armed);
         let lamp: Sku = "LAMP".parse().unwrap();
         let (now, later) = (Instant::now(), Instant::now() + 2 * SECOND);
-        gates.bar(id, Refusal::NotOpen { opens_in: None }, now);
-        gates.bar_sku(id, &lamp, now);
-        assert_eq!(gates.unwritten(id, now), Unwritten::default(), "it may be written at this moment");
-        assert_eq!(gates.unwritten(id, later), Unwritten { is_of_sale: true, skus: vec![lamp.clone()] });
+        gates.set_stop(id, Refusal::NotOpen { opens_in: None }, now);
+        gates.set_sku_stop(id, &lamp, now);
+        assert_eq!(gates.unwritten(id, now), UnwrittenStops::default(), "it may be written at this moment");
+        assert_eq!(gates.unwritten(id, later), UnwrittenStops { is_of_sale: true, skus: vec![lamp.clone()] });
 
         assert_eq!(gates.halts(id), [Halt::Kill]);
-        gates.lift_of_sale(id, Halt::Kill, gates.last_bar());
-        gates.lift_of_sku(id, &lamp, gates.last_bar());
+        gates.lift_sale_stops(id, Halt::Kill, gates.last_stop());
+        gates.lift_sku_stops(id, &lamp, gates.last_stop());
 
-        assert_eq!(gates.unwritten(id, later), Unwritten::default());
+        assert_eq!(gates.unwritten(id, later), UnwrittenStops::default());
         assert_eq!(gate(try_hold(&mut gates, &request(1, 1, 1_500))), "held");
     }
 }

@@ -173,7 +173,7 @@ impl LiveView {
         };
         let recent = live.seconds.iter().rev().take(10);
         let sold_recently: u64 = recent.clone().map(|second| second.pieces).sum();
-        let remaining: i64 = live.parts.iter().map(|(_, part)| part.remaining()).sum();
+        let remaining: i64 = live.allotments.iter().map(|(_, part)| part.remaining()).sum();
         let seconds = i64::try_from(recent.len()).unwrap_or(0);
         let forecast = i64::try_from(sold_recently).ok().filter(|sold| *sold > 0 && remaining > 0);
         Self {
@@ -183,7 +183,7 @@ impl LiveView {
                 sale: live.unwritten.is_of_sale,
                 skus: live.unwritten.skus.iter().map(ToString::to_string).collect(),
             },
-            items: live.parts.iter().map(part).collect(),
+            items: live.allotments.iter().map(part).collect(),
             decisions: DecisionsView::of(live.tally),
             per_second: DecisionsView::of(live.seconds.last().copied().unwrap_or_default()),
             queue: room.map(QueueView::of),

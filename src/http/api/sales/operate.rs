@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::views::{ChangeView, ChangesView, SaleView, SwitchView};
 use crate::actors::sales::{
-    Action, ChangeItem, Halt, ListChanges, MoveSale, SwitchEverything, SwitchItem, Turn,
+    Action, ChangeItem, Halt, Initiator, ListChanges, MoveSale, SwitchCommand, SwitchEverything, SwitchItem,
 };
 use crate::http::api::proposals::{self, ProposalView};
 use crate::http::gateway::Gateway;
@@ -110,7 +110,7 @@ pub async fn move_sale(
             "`ends` says what `resume` is to end, and nothing else",
         ));
     }
-    let by = Some(staff.0.customer);
+    let by = Initiator::Operator(staff.0.customer);
     let command = MoveSale { sale, action, ends, by, reason };
     proposals::answer(gateway.ports.sales.move_sale.ask(command).await?, SaleView::of)
 }
@@ -135,7 +135,7 @@ pub async fn change_item(
 ) -> Answer {
     let FromPathParts((sale, sku)) = path;
     let FromJson(ChangeItemBody { allotment, expected, reason }) = body;
-    let by = Some(staff.0.customer);
+    let by = Initiator::Operator(staff.0.customer);
     let change = ChangeItem { sale, sku, allotment, expected, by, reason };
     proposals::answer(gateway.ports.sales.change_item.ask(change).await?, SaleView::of)
 }
@@ -158,13 +158,13 @@ pub async fn change_item(
 )]
 pub async fn switch_item(
     staff: StaffMember,
-    path: FromPathParts<(SaleId, Sku, Turn)>,
+    path: FromPathParts<(SaleId, Sku, SwitchCommand)>,
     body: FromJson<ReasonBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let FromPathParts((sale, sku, turn)) = path;
-    let by = Some(staff.0.customer);
-    let switch = SwitchItem { sale, sku, stopped: turn.stops(), by, reason: body.0.reason };
+    let FromPathParts((sale, sku, command)) = path;
+    let by = Initiator::Operator(staff.0.customer);
+    let switch = SwitchItem { sale, sku, stopped: command.stops(), by, reason: body.0.reason };
     proposals::answer(gateway.ports.sales.switch_item.ask(switch).await?, SaleView::of)
 }
 
@@ -183,12 +183,12 @@ pub async fn switch_item(
 )]
 pub async fn switch_everything(
     staff: StaffMember,
-    turn: FromPath<Turn>,
+    command: FromPath<SwitchCommand>,
     body: FromJson<ReasonBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let by = Some(staff.0.customer);
-    let switch = SwitchEverything { stopped: turn.0.stops(), by, reason: body.0.reason };
+    let by = Initiator::Operator(staff.0.customer);
+    let switch = SwitchEverything { stopped: command.0.stops(), by, reason: body.0.reason };
     let switched = gateway.ports.sales.switch_everything.ask(switch).await?;
     proposals::answer(switched, |stopped| SwitchView { stopped: *stopped })
 }

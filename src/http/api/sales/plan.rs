@@ -12,8 +12,8 @@ use super::terms::{
 };
 use super::views::{FindingView, SaleView, SalesView};
 use crate::actors::sales::{
-    AdmissionTerms, CreateSale, GetSale, HoldSeconds, KonbiniTerms, ListProposals, ListSales, ReplanSale,
-    SaleDraft, SaleItem, SalesError, Terms, ValidateSale,
+    AdmissionTerms, CreateSale, GetSale, HoldSeconds, Initiator, KonbiniTerms, ListProposals, ListSales,
+    ReplanSale, SaleDraft, SaleItem, SalesError, Terms, ValidateSale,
 };
 use crate::http::api::proposals::ProposalView;
 use crate::http::gateway::Gateway;
@@ -162,7 +162,7 @@ pub async fn create_sale(
     body: FromJson<CreateSaleBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let create = CreateSale { draft: body.0.draft()?, by: Some(staff.0.customer) };
+    let create = CreateSale { draft: body.0.draft()?, by: Initiator::Operator(staff.0.customer) };
     let sale = gateway.ports.sales.create_sale.ask(create).await?;
     let mut answer = answer::created(&SaleView::of(&sale))?;
     if let Ok(location) = HeaderValue::try_from(format!("/v1/admin/sales/{}", sale.id)) {
@@ -193,7 +193,7 @@ pub async fn list_sales(_: StaffMember, gateway: Data<Gateway>) -> Answer {
 pub async fn get_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
     let proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
-    let concern_it = proposals.iter().filter(|proposal| proposal.wish.sale().is_none_or(|of| of == id.0));
+    let concern_it = proposals.iter().filter(|proposal| proposal.action.sale().is_none_or(|of| of == id.0));
     answer::ok(&SaleView {
         proposals: Some(concern_it.map(ProposalView::of).collect()),
         ..SaleView::of(&sale)
@@ -217,7 +217,7 @@ pub async fn replan_sale(
     body: FromJson<ReplanSaleBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
-    let (body, by) = (body.0, Some(staff.0.customer));
+    let (body, by) = (body.0, Initiator::Operator(staff.0.customer));
     let mut attempts = 1..=REPLANNED_AGAIN;
     loop {
         let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;

@@ -66,7 +66,7 @@ impl PublicSaleView {
             _ => "ended",
         };
         let item = |item: &SaleItem| {
-            let part = announced.parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
+            let part = announced.allotments.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
             let left =
                 part.map(|part| part.left().as_str()).or_else(|| sale.status.is_over().then_some("none"));
             PublicItemView {

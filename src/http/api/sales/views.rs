@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::terms::{AdmissionTermsBody, HoldSecondsBody, KonbiniTermsBody};
 use crate::actors::sales::{
-    AdmissionTerms, Changed, Finding, HoldSeconds, KonbiniTerms, Sale, SaleDraft, SaleItem, SaleStatus,
+    AdmissionTerms, ChangeRecord, Finding, HoldSeconds, KonbiniTerms, Sale, SaleDraft, SaleItem, SaleStatus,
 };
 use crate::http::api::proposals::ProposalView;
 use crate::types::CustomerId;
@@ -152,11 +152,11 @@ impl SaleView {
 }
 
 impl ChangeView {
-    pub fn of(change: &Changed) -> Self {
+    pub fn of(change: &ChangeRecord) -> Self {
         Self {
             action: change.action.clone(),
             sku: change.sku.as_ref().map(ToString::to_string),
-            actor: change.actor.map(CustomerId::uuid),
+            actor: change.by.operator().map(CustomerId::uuid),
             proposed_by: change.proposed_by.map(CustomerId::uuid),
             reason: change.reason.clone(),
             before: change.before.clone(),

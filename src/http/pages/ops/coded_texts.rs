@@ -210,9 +210,9 @@ mod tests {
     fn every_code_of_the_domain_has_a_text() {
         for texts in [Language::English, Language::Japanese].map(OpsTexts::of) {
             let codes = SaleStatus::ALL
+                .iter()
                 .map(|status| format!("status {}", status.as_str()))
-                .into_iter()
-                .chain(Action::ALL.map(|action| format!("action {}", action.as_str())))
+                .chain(Action::ALL.iter().map(|action| format!("action {}", action.as_str())))
                 .chain(GATES.map(|gate| format!("gate {gate}")))
                 .chain(
                     [AdmissionMode::None, AdmissionMode::Queue, AdmissionMode::Lottery]
@@ -238,7 +238,7 @@ mod tests {
                 assert!(texts.coded(&format!("field {field}")).is_some(), "{field}");
             }
             // The schedule alone opens a sale, without a confirmation.
-            for action in Action::ALL.into_iter().filter(|action| *action != Action::Open) {
+            for action in Action::ALL.iter().copied().filter(|action| *action != Action::Open) {
                 assert!(!texts.effect(action.as_str()).is_empty(), "{action:?}");
             }
         }

@@ -8,7 +8,8 @@ use super::place::Place;
 use super::plan_form::pieces;
 use super::{Operator, Submitted};
 use crate::actors::sales::{
-    Action, ChangeItem, Halt, MoveSale, Sale, SalesError, Steered, SwitchEverything, SwitchItem, Turn,
+    Action, ChangeItem, CommandOutcome, Halt, Initiator, MoveSale, Sale, SalesError, SwitchCommand,
+    SwitchEverything, SwitchItem,
 };
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
@@ -36,7 +37,8 @@ pub async fn move_sale(sale: FromPath<SaleId>, submitted: Submitted, gateway: Da
     let Some(reason) = form.reason() else {
         return refuse_without_reason(&operator, &gateway, Place::Sale(sale.0)).await;
     };
-    let command = MoveSale { sale: sale.0, action, ends, by: Some(operator.identity.customer), reason };
+    let command =
+        MoveSale { sale: sale.0, action, ends, by: Initiator::Operator(operator.identity.customer), reason };
     let result = gateway.ports.sales.move_sale.ask(command).await;
     answer(&operator, &gateway, sale.0, action.as_str(), result).await
 }
@@ -46,12 +48,18 @@ pub async fn switch_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: 
     let Submitted { sender: operator, form } = submitted;
     form.check(&["action", "sku", "reason"], &[])?;
     let action = form.text("action");
-    let stopped = action.parse::<Turn>()?.stops();
+    let stopped = action.parse::<SwitchCommand>()?.stops();
     let sku: Sku = form.text("sku").parse()?;
     let Some(reason) = form.reason() else {
         return refuse_without_reason(&operator, &gateway, Place::Sale(sale.0)).await;
     };
-    let command = SwitchItem { sale: sale.0, sku, stopped, by: Some(operator.identity.customer), reason };
+    let command = SwitchItem {
+        sale: sale.0,
+        sku,
+        stopped,
+        by: Initiator::Operator(operator.identity.customer),
+        reason,
+    };
     let result = gateway.ports.sales.switch_item.ask(command).await;
     answer(&operator, &gateway, sale.0, action, result).await
 }
@@ -70,7 +78,7 @@ pub async fn change_item(sale: FromPath<SaleId>, submitted: Submitted, gateway: 
     let Some(reason) = form.reason() else {
         return refuse_without_reason(&operator, &gateway, Place::Sale(sale.0)).await;
     };
-    let by = Some(operator.identity.customer);
+    let by = Initiator::Operator(operator.identity.customer);
     let command = ChangeItem { sale: sale.0, sku, allotment, expected, by, reason };
     let result = gateway.ports.sales.change_item.ask(command).await;
     answer(&operator, &gateway, sale.0, ALLOT, result).await
@@ -81,14 +89,14 @@ pub async fn switch_everything(submitted: Submitted, gateway: Data<Gateway>) -> 
     let Submitted { sender: operator, form } = submitted;
     form.check(&["action", "reason"], &[])?;
     let action = form.text("action");
-    let stopped = action.parse::<Turn>()?.stops();
+    let stopped = action.parse::<SwitchCommand>()?.stops();
     let Some(reason) = form.reason() else {
         return refuse_without_reason(&operator, &gateway, Place::Sales).await;
     };
-    let command = SwitchEverything { stopped, by: Some(operator.identity.customer), reason };
+    let command = SwitchEverything { stopped, by: Initiator::Operator(operator.identity.customer), reason };
     let outcome = match gateway.ports.sales.switch_everything.ask(command).await? {
-        Steered::Done(_) => action,
-        Steered::Proposed(_) => PROPOSE,
+        CommandOutcome::Done(_) => action,
+        CommandOutcome::Proposed(_) => PROPOSE,
     };
     Ok(see_other(&format!("{}?done={outcome}", operator.place_after(Place::Sales).path())))
 }
@@ -104,12 +112,12 @@ async fn answer(
     gateway: &Gateway,
     sale: SaleId,
     action: &str,
-    result: Result<Steered<Sale>, SalesError>,
+    result: Result<CommandOutcome<Sale>, SalesError>,
 ) -> Answer {
     let place = operator.place_after(Place::Sale(sale));
     let outcome = match result {
-        Ok(Steered::Done(_)) => action,
-        Ok(Steered::Proposed(_)) => PROPOSE,
+        Ok(CommandOutcome::Done(_)) => action,
+        Ok(CommandOutcome::Proposed(_)) => PROPOSE,
         Err(error) => {
             let (status, outcome) = refusal(operator.texts(), error, action)?;
             return show_place(operator, gateway, place, operator.status(status), Some(outcome)).await;

@@ -169,12 +169,12 @@ pub async fn confirm_withdrawal(
         .find(|waiting| waiting.id == proposal.0)
         .ok_or(SalesError::UnknownProposal(proposal.0))?;
     let confirmation = Confirmation {
-        title: fill(texts.confirm_title, &[texts.withdraw, &proposals::what(&operator, &proposal.wish)]),
+        title: fill(texts.confirm_title, &[texts.withdraw, &proposals::what(&operator, &proposal.action)]),
         effect: texts.effect("withdraw"),
         tone: tone("withdraw"),
         label: texts.withdraw.to_owned(),
         send_to: format!("{ROOT}/proposals/{}/withdraw", proposal.id),
-        back: proposal.wish.sale().map_or(Place::Sales, Place::Sale).path(),
+        back: proposal.action.sale().map_or(Place::Sales, Place::Sale).path(),
         hidden: Vec::new(),
     };
     show_confirmation(&operator, &gateway, confirmation, None).await

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::ROOT;
 use super::translations::OpsTexts;
-use crate::actors::sales::{Action, Sale, SaleItem, SaleStatus, Unwritten};
+use crate::actors::sales::{Action, Sale, SaleItem, SaleStatus, UnwrittenStops};
 use crate::http::pages::kit::fill;
 
 /// The change of a SKU's allotment, beside the actions of a sale.
@@ -30,7 +30,7 @@ pub fn tone(action: &str) -> &'static str {
 }
 
 /// The actions that a sale's status allows; its schedule alone opens it.
-pub fn of_sale(texts: &OpsTexts, sale: &Sale, unwritten: &Unwritten) -> Vec<Control> {
+pub fn of_sale(texts: &OpsTexts, sale: &Sale, unwritten: &UnwrittenStops) -> Vec<Control> {
     let is_allowed = |action: &Action| {
         (*action != Action::Open && matches!(sale.after(*action, Timestamp::MAX), Ok(Some(_))))
             || (*action == Action::Resume && unwritten.is_of_sale)
@@ -49,11 +49,11 @@ pub fn of_sale(texts: &OpsTexts, sale: &Sale, unwritten: &Unwritten) -> Vec<Cont
             tone: tone(action.as_str()),
         }
     };
-    Action::ALL.into_iter().filter(is_allowed).map(control).collect()
+    Action::ALL.iter().copied().filter(is_allowed).map(control).collect()
 }
 
 /// What can be done to one SKU of a sale: change its allotment, stop it, resume it.
-pub fn of_sku(texts: &OpsTexts, sale: &Sale, item: &SaleItem, unwritten: &Unwritten) -> Vec<Control> {
+pub fn of_sku(texts: &OpsTexts, sale: &Sale, item: &SaleItem, unwritten: &UnwrittenStops) -> Vec<Control> {
     let sku = item.sku.as_str();
     let control = |id: &str, action: &str, label: &str, name: &str| Control {
         id: format!("{id}-{sku}"),

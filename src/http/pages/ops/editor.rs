@@ -8,7 +8,7 @@ use super::outcomes::findings_in_words;
 use super::plan_form::{MODES, PlanForm, PlanRow};
 use super::{Frame, Operator, ROOT, Submitted};
 use crate::actors::sales::{
-    CreateSale, Finding, GetSale, ReplanSale, Sale, SaleDraft, SaleStatus, SalesError,
+    CreateSale, Finding, GetSale, Initiator, ReplanSale, Sale, SaleDraft, SaleStatus, SalesError,
 };
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
@@ -171,7 +171,7 @@ async fn save(submitted: Submitted, gateway: &Gateway, sale: Option<SaleId>) -> 
 }
 
 async fn plan(operator: &Operator, gateway: &Gateway, draft: SaleDraft) -> Result<Sale, SalesError> {
-    let by = Some(operator.identity.customer);
+    let by = Initiator::Operator(operator.identity.customer);
     gateway.ports.sales.create_sale.ask(CreateSale { draft, by }).await
 }
 
@@ -184,6 +184,6 @@ async fn plan_anew(
     draft: SaleDraft,
 ) -> Result<Sale, SalesError> {
     let version = version.parse().map_err(|_| SalesError::Overtaken)?;
-    let by = Some(operator.identity.customer);
+    let by = Initiator::Operator(operator.identity.customer);
     gateway.ports.sales.replan_sale.ask(ReplanSale { sale, version, draft, by }).await
 }

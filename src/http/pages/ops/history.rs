@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::translations::OpsTexts;
-use crate::actors::sales::{Changed, SaleStatus};
+use crate::actors::sales::{ChangeRecord, SaleStatus};
 use crate::actors::users::GetUser;
 use crate::http::gateway::Gateway;
 use crate::http::pages::kit::{fill, jst};
@@ -38,11 +38,12 @@ pub struct LineView {
 }
 
 /// The changes, the latest first.
-pub async fn views(gateway: &Gateway, texts: &OpsTexts, changes: &[Changed]) -> Vec<ChangeView> {
-    let people = changes.iter().rev().take(SHOWN_MAX).flat_map(|change| [change.actor, change.proposed_by]);
+pub async fn views(gateway: &Gateway, texts: &OpsTexts, changes: &[ChangeRecord]) -> Vec<ChangeView> {
+    let people =
+        changes.iter().rev().take(SHOWN_MAX).flat_map(|change| [change.by.operator(), change.proposed_by]);
     let names = names(gateway, people.flatten()).await;
     let name = |id: CustomerId| names.get(&id).cloned().unwrap_or_else(|| id.to_string());
-    let who = |change: &Changed| match (change.actor.map(name), change.proposed_by.map(name)) {
+    let who = |change: &ChangeRecord| match (change.by.operator().map(name), change.proposed_by.map(name)) {
         (None, _) => texts.the_schedule.to_owned(),
         (Some(actor), None) => actor,
         (Some(actor), Some(proposer)) => fill(texts.proposed_by, &[&actor, &proposer]),
@@ -65,7 +66,7 @@ pub async fn names(
     names
 }
 
-fn view(texts: &OpsTexts, change: &Changed, who: String) -> ChangeView {
+fn view(texts: &OpsTexts, change: &ChangeRecord, who: String) -> ChangeView {
     let action = texts.action(&change.action);
     let what = match &change.sku {
         Some(sku) => format!("{action} {sku}"),

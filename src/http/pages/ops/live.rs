@@ -134,9 +134,9 @@ struct SecondsView {
 
 impl LiveView {
     pub fn of(snapshot: SaleSnapshot, rates: &Rates, proposals: String) -> Self {
-        let Live { sale, is_everything_stopped, unwritten, parts, tally, seconds, .. } = &snapshot.live;
+        let Live { sale, is_everything_stopped, unwritten, allotments, tally, seconds, .. } = &snapshot.live;
         let skus = sale.draft.items.iter().map(|item| {
-            let part = parts.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
+            let part = allotments.iter().find(|(sku, _)| *sku == item.sku).map(|(_, part)| part);
             SkuView {
                 sku: item.sku.to_string(),
                 allotment: part.map_or(item.allotment.get(), |part| part.allotment),

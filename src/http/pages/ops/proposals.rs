@@ -8,7 +8,7 @@ use super::commands::refuse_without_reason;
 use super::history::names;
 use super::place::Place;
 use super::{Operator, ROOT, Submitted};
-use crate::actors::sales::{GetSale, ListProposals, Proposal, Wish, WithdrawProposal};
+use crate::actors::sales::{ControlledAction, GetSale, ListProposals, Proposal, WithdrawProposal};
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
 use crate::http::gateway::input::FromPath;
@@ -31,7 +31,7 @@ pub struct ProposalRow {
 
 /// Whether a proposal is shown: a sale shows its own and those for everything, the list of sales shows all.
 pub fn concerns(proposal: &Proposal, sale: Option<SaleId>) -> bool {
-    proposal.wish.sale().is_none_or(|of| sale.is_none_or(|sale| sale == of))
+    proposal.action.sale().is_none_or(|of| sale.is_none_or(|sale| sale == of))
 }
 
 /// A text that differs whenever the proposals do.
@@ -48,7 +48,7 @@ pub async fn rows(
     let mut proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
     proposals.retain(|proposal| concerns(proposal, sale));
     let names = names(gateway, proposals.iter().map(|proposal| proposal.by)).await;
-    let others: HashSet<SaleId> = proposals.iter().filter_map(|proposal| proposal.wish.sale()).collect();
+    let others: HashSet<SaleId> = proposals.iter().filter_map(|proposal| proposal.action.sale()).collect();
     let mut sales = HashMap::new();
     for of in others.into_iter().filter(|of| Some(*of) != sale) {
         let known = gateway.ports.sales.get_sale.ask(GetSale { sale: of }).await?;
@@ -56,39 +56,41 @@ pub async fn rows(
     }
     let row = |proposal: &Proposal| ProposalRow {
         id: proposal.id,
-        what: match proposal.wish.sale().and_then(|of| sales.get(&of)) {
-            Some(name) => format!("{name}: {}", what(operator, &proposal.wish)),
-            None => what(operator, &proposal.wish),
+        what: match proposal.action.sale().and_then(|of| sales.get(&of)) {
+            Some(name) => format!("{name}: {}", what(operator, &proposal.action)),
+            None => what(operator, &proposal.action),
         },
         who: names.get(&proposal.by).cloned().unwrap_or_else(|| proposal.by.to_string()),
         why: proposal.reason.clone(),
         until: jst::with_seconds(proposal.lapses_at),
         is_own: proposal.by == operator.identity.customer,
-        confirm: confirm(&proposal.wish),
+        confirm: confirm(&proposal.action),
         withdraw: format!("{ROOT}/proposals/{}/withdraw", proposal.id),
     };
     Ok(proposals.iter().map(row).collect())
 }
 
-pub fn what(operator: &Operator, wish: &Wish) -> String {
+pub fn what(operator: &Operator, action: &ControlledAction) -> String {
     let texts = operator.texts();
-    match wish {
-        Wish::KillEverything => texts.stop_everything.to_owned(),
-        Wish::KillSale { .. } => texts.action("kill"),
-        Wish::KillItem { sku, .. } => fill(texts.stop_sku_of, &[sku.as_str()]),
-        Wish::Lower { sku, allotment, expected, .. } => {
+    match action {
+        ControlledAction::KillEverything => texts.stop_everything.to_owned(),
+        ControlledAction::KillSale { .. } => texts.action("kill"),
+        ControlledAction::KillItem { sku, .. } => fill(texts.stop_sku_of, &[sku.as_str()]),
+        ControlledAction::Lower { sku, allotment, expected, .. } => {
             let [from, to] = [expected, allotment].map(|pieces| grouped(pieces.get()));
             fill(texts.lower_of, &[sku.as_str(), &from, &to])
         }
     }
 }
 
-fn confirm(wish: &Wish) -> String {
-    match wish {
-        Wish::KillEverything => format!("{ROOT}/confirm?action=kill"),
-        Wish::KillSale { sale } => format!("{ROOT}/sales/{sale}/confirm?action=kill"),
-        Wish::KillItem { sale, sku } => format!("{ROOT}/sales/{sale}/confirm?action=kill&sku={sku}"),
-        Wish::Lower { sale, sku, allotment, .. } => {
+fn confirm(action: &ControlledAction) -> String {
+    match action {
+        ControlledAction::KillEverything => format!("{ROOT}/confirm?action=kill"),
+        ControlledAction::KillSale { sale } => format!("{ROOT}/sales/{sale}/confirm?action=kill"),
+        ControlledAction::KillItem { sale, sku } => {
+            format!("{ROOT}/sales/{sale}/confirm?action=kill&sku={sku}")
+        }
+        ControlledAction::Lower { sale, sku, allotment, .. } => {
             let allotment = allotment.get();
             format!("{ROOT}/sales/{sale}/confirm?action=allot&sku={sku}&allotment={allotment}")
         }
@@ -108,6 +110,6 @@ pub async fn withdraw_proposal(
     };
     let command = WithdrawProposal { proposal: proposal.0, by: operator.identity.customer, reason };
     let withdrawn = gateway.ports.sales.withdraw_proposal.ask(command).await?;
-    let about = withdrawn.wish.sale().map_or(Place::Sales, Place::Sale);
+    let about = withdrawn.action.sale().map_or(Place::Sales, Place::Sale);
     Ok(see_other(&format!("{}?done=withdraw", operator.place_after(about).path())))
 }

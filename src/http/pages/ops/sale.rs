@@ -13,7 +13,7 @@ use super::proposals::{self, ProposalRow};
 use super::sellout::Rates;
 use super::translations::OpsTexts;
 use super::{Frame, Operator};
-use crate::actors::sales::{GATES, ListChanges, Sale, SaleStatus, Unwritten, ValidateSale};
+use crate::actors::sales::{GATES, ListChanges, Sale, SaleStatus, UnwrittenStops, ValidateSale};
 use crate::http::api::sale_snapshot::SaleSnapshot;
 use crate::http::api::vitals::VitalsView;
 use crate::http::gateway::Gateway;
@@ -191,7 +191,7 @@ pub async fn show_sale(
     show(status, &page)
 }
 
-fn sku_rows(texts: &OpsTexts, sale: &Sale, live: &LiveView, unwritten: &Unwritten) -> Vec<SkuRow> {
+fn sku_rows(texts: &OpsTexts, sale: &Sale, live: &LiveView, unwritten: &UnwrittenStops) -> Vec<SkuRow> {
     let needs_actors = !sale.status.is_planned() && !sale.status.is_over();
     let rows = sale.draft.items.iter().zip(&live.skus).map(|(item, view)| {
         let actor = live.vitals.actors.iter().find(|actor| actor.sku == view.sku);

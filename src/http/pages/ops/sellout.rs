@@ -19,7 +19,7 @@ pub struct Rates {
 
 impl Rates {
     pub fn note(&mut self, live: &Live, now: Instant) {
-        let taken = live.parts.iter().map(|(sku, part)| (sku.to_string(), part.held + part.sold));
+        let taken = live.allotments.iter().map(|(sku, part)| (sku.to_string(), part.held + part.sold));
         self.note_taken(taken.collect(), now);
     }
 
