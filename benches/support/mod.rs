@@ -59,7 +59,7 @@ impl Shop {
         .expect("a cluster");
         let mut config = Config::default();
         config.storage.data_dir = data_dir.clone();
-        // A thousand callers, and nobody is turned away.
+        // So long that no answer of a thousand callers is late.
         config.actors.answer_within_ms = 60_000;
         // The rivals write no orders for their reservations; the sweep leaves them alone.
         config.orders.orphan_after_seconds = 86_400;

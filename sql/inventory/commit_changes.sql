@@ -48,7 +48,7 @@ with moved as (
     select part.sale_id, part.sku, part.allotment
       from unnest($28::uuid[], $29::text[], $30::bigint[]) as part (sale_id, sku, allotment)
       join moved on moved.sku = part.sku
-    -- A sale that could not be armed gave its parts back unsold, and may be armed once more.
+    -- A sale that could not be armed closed its allotments unsold, and may be armed again.
     on conflict (sale_id, sku) do update
        set allotment = excluded.allotment, returned = 0, lapsed = 0, expired = 0, made_at = now(), closed_at = null
      where allotments.closed_at is not null and allotments.held = 0 and allotments.sold = 0

@@ -1,4 +1,4 @@
--- How many orders of a sale have pieces that are not sold yet, and until when the last of them has.
+-- How many orders of a sale hold pieces that are not sold yet, and when the last of them expires.
 -- $1 sale
 select count(distinct id) as orders, max(expires_at) as until
   from inventory.reservations

@@ -1,4 +1,4 @@
--- The live reservation of one order of a sale with those whom it counts for.
+-- The live reservation of one order of a sale with its claimants.
 -- $1 sale  $2 id
 select id, sku, quantity, state, claimants
   from inventory.reservations

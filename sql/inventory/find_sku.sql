@@ -1,4 +1,4 @@
--- A SKU's figures, and those of the sale that has a part of it at the moment.
+-- A SKU's figures, and those of its open allotment.
 -- $1 sku
 select stock.on_hand, stock.reserved, stock.allotted, stock.version,
        part.sale_id, part.sku, part.allotment, part.held, part.sold, part.returned, part.lapsed, part.expired,

@@ -1,4 +1,4 @@
--- What a sale got of every SKU, and what became of it.
+-- The allotments of a sale, open and closed.
 -- $1 sale
 select sale_id, sku, allotment, held, sold, returned, lapsed, expired, closed_at
   from inventory.allotments

@@ -1,4 +1,4 @@
--- Pieces available of many SKUs, in the order asked; zero where nothing is counted.
+-- Pieces available of many SKUs, in the order asked; zero for a SKU that is not in stock.
 -- $1 skus
 select coalesce(stock.on_hand - stock.reserved - stock.allotted, 0)
   from unnest($1::text[]) with ordinality as asked (sku, position)

@@ -1,4 +1,4 @@
--- The live reservations of a sale with those whom they count for.
+-- The live reservations of a sale with their claimants.
 -- $1 sale
 select id, sku, quantity, state, claimants
   from inventory.reservations

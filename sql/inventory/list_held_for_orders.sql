@@ -1,5 +1,5 @@
--- Reservations for orders that are still held, in the order of their making, each with its sale. Their ids are UUIDv7 and
--- tell when the order was begun: a row that was written late (a commit that was tried again) is thereby still in its place.
+-- Reservations for orders that are still held, oldest first, each with its sale. Their ids are UUIDv7 and tell when the
+-- order was begun, so that a row that was written late (a commit that was tried again) still has its position.
 -- $1 after this id  $2 before this id  $3 how many
 select distinct on (id) id, sale_id from inventory.reservations
  where state = 'held' and purpose = 'order' and id > $1 and id < $2

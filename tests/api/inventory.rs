@@ -1,4 +1,4 @@
-//! Stock: what anybody sees of it, what staff do with it, and the ledger that explains it.
+//! Stock: what visitors see of it, what staff do with it, and the ledger that explains it.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ async fn adjusts(staff: &Client, sku: &str, body: Value) -> Answer {
 }
 
 #[actix::test]
-async fn anybody_sees_what_is_available_and_staff_see_why() {
+async fn a_visitor_sees_the_pieces_available_and_staff_see_every_figure() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);
@@ -139,7 +139,7 @@ async fn an_adjustment_with_a_key_counts_once() {
 }
 
 #[actix::test]
-async fn what_is_promised_cannot_be_adjusted_away() {
+async fn an_adjustment_below_the_promised_pieces_is_refused() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);
@@ -201,7 +201,7 @@ async fn every_change_is_a_movement_and_movements_sum_to_the_stock() {
 }
 
 #[actix::test]
-async fn only_staff_get_behind_the_counter() {
+async fn only_staff_may_see_and_change_stock() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);

@@ -1,4 +1,4 @@
-//! Reservations that staff make: held, committed, given back, lapsed.
+//! Reservations that staff make: held, committed, released, expired.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn a_released_reservation_gives_its_pieces_back_once() {
 }
 
 #[actix::test]
-async fn the_same_id_again_is_the_same_reservation() {
+async fn the_same_id_again_returns_the_same_reservation() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     engine.sells("CHAIR", 10).await;
@@ -115,7 +115,7 @@ async fn the_same_id_again_is_the_same_reservation() {
 }
 
 #[actix::test]
-async fn the_same_id_with_one_line_more_is_another_reservation_and_refused() {
+async fn the_same_id_with_another_line_in_front_is_refused() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     engine.sells("CHAIR", 10).await;
@@ -130,7 +130,7 @@ async fn the_same_id_with_one_line_more_is_another_reservation_and_refused() {
     assert_eq!((staff.stock("LAMP").await, staff.stock("CHAIR").await), ((10, 2), (10, 0)));
     let other = reserves(&staff, with_id(reservation(&[("CHAIR", 1)], 900), id)).await;
     other.expect_problem(409, "reservation-differs");
-    // A refused line more takes nothing away from the reservation that is there.
+    // A refused request with another line does not change the existing reservation.
     let too_many = reserves(&staff, with_id(reservation(&[("LAMP", 2), ("SHELF", 99)], 900), id)).await;
     assert_eq!(too_many.status / 100, 4, "{too_many:?}");
     assert_eq!((staff.stock("LAMP").await, staff.stock("CHAIR").await), ((10, 2), (10, 0)));
@@ -139,7 +139,7 @@ async fn the_same_id_with_one_line_more_is_another_reservation_and_refused() {
 }
 
 #[actix::test]
-async fn a_reservation_of_several_lines_gets_all_of_them_or_none() {
+async fn a_reservation_of_several_lines_holds_all_of_them_or_none() {
     let engine = TestEngine::start().await;
     for sku in ["LAMP", "CHAIR", "TABLE"] {
         engine.sells(sku, 5).await;
@@ -167,7 +167,7 @@ async fn a_reservation_of_several_lines_gets_all_of_them_or_none() {
 }
 
 #[actix::test]
-async fn the_same_id_with_one_last_line_more_is_refused_as_well() {
+async fn the_same_id_with_another_line_at_the_end_is_refused() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     engine.sells("SHELF", 10).await;
@@ -184,7 +184,7 @@ async fn the_same_id_with_one_last_line_more_is_refused_as_well() {
 }
 
 #[actix::test]
-async fn an_id_that_was_refused_half_way_is_used_up_and_a_new_one_works() {
+async fn an_id_whose_second_line_was_refused_cannot_be_used_again() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1).await;
     engine.sells("CHAIR", 5).await;
@@ -204,7 +204,7 @@ async fn an_id_that_was_refused_half_way_is_used_up_and_a_new_one_works() {
 }
 
 #[actix::test]
-async fn a_reservation_lapses_within_a_second_of_its_time() {
+async fn a_reservation_expires_within_a_second_of_its_time() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let staff = engine.staff().await;
@@ -231,7 +231,7 @@ async fn a_reservation_lapses_within_a_second_of_its_time() {
 }
 
 #[actix::test]
-async fn a_reservation_that_is_not_there_cannot_be_ended() {
+async fn an_unknown_reservation_cannot_be_committed_or_released() {
     let engine = TestEngine::start().await;
     let staff = engine.staff().await;
     let unknown = uuid::Uuid::now_v7().to_string();
@@ -245,7 +245,7 @@ async fn a_reservation_that_is_not_there_cannot_be_ended() {
 }
 
 #[actix::test]
-async fn many_who_end_one_reservation_end_it_once() {
+async fn many_concurrent_commits_and_releases_end_a_reservation_once() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let staff = engine.staff().await;
@@ -269,7 +269,7 @@ async fn many_who_end_one_reservation_end_it_once() {
 }
 
 #[actix::test]
-async fn what_was_held_before_a_restart_is_committed_given_back_or_lapses_after_it() {
+async fn a_reservation_made_before_a_restart_is_committed_released_or_expires_after_it() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let staff = engine.staff().await;

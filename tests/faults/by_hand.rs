@@ -1,4 +1,4 @@
-//! Somebody changes stock by hand in the database, under an actor that has the row in memory.
+//! Stock is changed with SQL in the database while an actor has the row in memory.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -8,7 +8,7 @@ use crate::buyers::{available, buyers, expect_clean_audit, order_until};
 use crate::support::{TestEngine, eventually, give_orphans_back_soon};
 
 #[actix_web::test]
-async fn pieces_taken_away_by_hand_are_not_sold() {
+async fn pieces_removed_in_sql_are_not_sold() {
     let engine = TestEngine::start().await;
     let (buyer, staff) = (engine.customer().await, engine.staff().await);
     let sku = engine.sells("HAND-TAKES", 10).await;
@@ -22,12 +22,12 @@ async fn pieces_taken_away_by_hand_are_not_sold() {
         buyer.orders(sku.as_str(), 1).await.expect(201);
     }
 
-    // 10 received, 4 taken by hand, 3 ordered.
+    // 10 received, 4 removed in SQL, 3 ordered.
     buyer.orders(sku.as_str(), 4).await.expect_problem(409, "out-of-stock");
     assert_eq!(available(&buyer, &sku).await, 3);
     let stock = staff.get("/v1/admin/inventory/HAND-TAKES").await.expect(200).body;
     assert_eq!((stock["on_hand"].as_i64(), stock["reserved"].as_i64()), (Some(6), Some(3)));
-    // The ledger has the hand's two movements beside those of the engine.
+    // The ledger has the two movements made in SQL beside those of the engine.
     let movements = staff.get("/v1/admin/inventory/HAND-TAKES/movements").await.expect(200).body;
     let by_hand = movements["items"].as_array().expect("movements").iter();
     let by_hand =
@@ -38,7 +38,7 @@ async fn pieces_taken_away_by_hand_are_not_sold() {
 }
 
 #[actix_web::test]
-async fn pieces_found_by_hand_are_sold_though_the_actor_thinks_it_is_sold_out() {
+async fn pieces_added_in_sql_are_sold_after_the_actor_was_sold_out() {
     let engine = TestEngine::start().await;
     let buyer = engine.customer().await;
     let sku = engine.sells("HAND-FINDS", 1).await;
@@ -56,7 +56,7 @@ async fn pieces_found_by_hand_are_sold_though_the_actor_thinks_it_is_sold_out() 
 }
 
 #[actix_web::test]
-async fn a_hand_and_many_buyers_at_the_same_time_lose_nothing() {
+async fn changes_in_sql_among_many_buyers_lose_no_piece() {
     const PIECES: i64 = 100_000;
     const ROUNDS: i64 = 20;
     let engine = TestEngine::start_with(give_orphans_back_soon).await;
@@ -69,7 +69,7 @@ async fn a_hand_and_many_buyers_at_the_same_time_lose_nothing() {
             let change = match round % 4 {
                 0 => "on_hand = on_hand - 5",
                 1 => "on_hand = on_hand - 5, version = version + 1",
-                // Only reservations reserve, so what the hand reserves it gives back.
+                // Only reservations reserve, so that the pieces reserved in SQL are released again.
                 2 => "on_hand = on_hand - 5, reserved = reserved + 3",
                 _ => "on_hand = on_hand - 5, reserved = reserved - 3",
             };

@@ -1,4 +1,4 @@
-//! The last pieces are fought over: each is sold once, and nobody is refused while one is left.
+//! Many buyers want the last pieces: each piece is sold once, and no buyer is refused while one is left.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::support::{Answer, Client, TestEngine};
 const BUYERS: usize = 1_000;
 
 #[actix_web::test]
-async fn of_a_thousand_buyers_exactly_a_hundred_get_the_hundred_pieces() {
+async fn a_thousand_buyers_of_a_hundred_pieces_get_exactly_a_hundred() {
     let engine = TestEngine::start().await;
     let sku = engine.sells("LAST-ONE", 100).await;
     let buyers = buyers(&engine, BUYERS).await;
@@ -18,7 +18,7 @@ async fn of_a_thousand_buyers_exactly_a_hundred_get_the_hundred_pieces() {
     let answers = join_all(buyers.iter().map(|buyer| buyer.orders(sku.as_str(), 1))).await;
 
     assert_eq!(tally(&answers), Tally { sold: 100, out_of_stock: 900, turned_away: 0 });
-    // Nobody was refused while a piece was left.
+    // No buyer was refused while a piece was left.
     assert!(refused(&answers).all(|body| body["sku"] == "LAST-ONE" && body["available"] == 0));
     assert_eq!(available(&buyers[0], &sku).await, 0);
     expect_clean_audit(&engine).await;
@@ -26,7 +26,7 @@ async fn of_a_thousand_buyers_exactly_a_hundred_get_the_hundred_pieces() {
 }
 
 #[actix_web::test]
-async fn nobody_gets_half_of_a_pair() {
+async fn no_buyer_gets_half_of_a_pair() {
     let engine = TestEngine::start().await;
     let sku = engine.sells("LAST-PAIR", 101).await;
     let buyers = buyers(&engine, BUYERS).await;
@@ -41,7 +41,7 @@ async fn nobody_gets_half_of_a_pair() {
 }
 
 #[actix_web::test]
-async fn two_skus_named_in_opposite_order_are_sold_together_or_not_at_all() {
+async fn two_skus_in_opposite_order_are_sold_together_or_not_at_all() {
     let engine = TestEngine::start().await;
     let cup = engine.sells("LAST-CUP", 150).await;
     let saucer = engine.sells("LAST-SAUCER", 100).await;
@@ -64,7 +64,7 @@ async fn two_skus_named_in_opposite_order_are_sold_together_or_not_at_all() {
 }
 
 #[actix_web::test]
-async fn pieces_that_come_back_are_sold_again_and_never_twice() {
+async fn returned_pieces_are_sold_again_and_never_twice() {
     const PIECES: i64 = 100;
     let engine = TestEngine::start().await;
     let sku = engine.sells("LAST-BACK", PIECES).await;
@@ -76,13 +76,13 @@ async fn pieces_that_come_back_are_sold_again_and_never_twice() {
         } else {
             konbini_order(sku.as_str(), 1)
         };
-        try_thrice_and_perhaps_cancel(buyer, order, number % 3 == 0)
+        order_up_to_three_times_and_maybe_cancel(buyer, order, number % 3 == 0)
     }))
     .await
     .into_iter()
     .sum();
 
-    // What is left is what was there, less what was kept.
+    // The pieces left are those at the start, less those that buyers kept.
     assert!(kept <= PIECES, "{kept} of {PIECES} pieces were kept");
     assert_eq!(available(&buyers[0], &sku).await, PIECES - kept);
     let rest = join_all(buyers.iter().map(|buyer| buyer.orders(sku.as_str(), 1))).await;
@@ -92,8 +92,8 @@ async fn pieces_that_come_back_are_sold_again_and_never_twice() {
     engine.stop().await;
 }
 
-/// Answers with the pieces that the buyer kept.
-async fn try_thrice_and_perhaps_cancel(buyer: &Client, order: Value, cancels: bool) -> i64 {
+/// The pieces that the buyer kept.
+async fn order_up_to_three_times_and_maybe_cancel(buyer: &Client, order: Value, cancels: bool) -> i64 {
     for _ in 0..3 {
         let answer = buyer.orders_with(&new_key(), order.clone()).await;
         if tally(std::slice::from_ref(&answer)).sold == 0 {

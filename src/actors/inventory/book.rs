@@ -1,4 +1,4 @@
-//! What the inventory journal writes: decided changes of stock, each only from the version that its actor saw.
+//! What the inventory journal writes: decided changes of stock, each only if its row is at the version decided upon.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub struct Entry {
     pub change: Change,
 }
 
-/// Why an entry was kept out.
+/// Why an entry was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The row is at another version than the one that was decided upon.
@@ -65,7 +65,7 @@ impl Book for StockBook {
                 reserved_delta: 0,
                 allotted_delta: 0,
             });
-            // Entries of one actor follow each other without a gap; after a gap comes another actor's view.
+            // Entries of one actor have consecutive versions; after a gap they are those of another actor.
             let follows = sum.version + sum.movements == entry.version;
             if follows {
                 sum.movements += 1;
@@ -83,8 +83,8 @@ impl Book for StockBook {
         Ok(batch.iter().zip(&chained).map(outcome).collect())
     }
 
-    /// A statement cannot see the rows that it inserts, so a hold is made in one and ended in a later one, and so is the
-    /// part of a sale.
+    /// A statement cannot see the rows that it inserts, so that a hold is made in one and ended in a later one; the same
+    /// holds for an allotment.
     fn may_join(&self, batch: &[Entry], next: &Entry) -> bool {
         let makes_part = |entry: &Entry| entry.change.allotment.is_some_and(|change| change.makes);
         let has_part = |entry: &Entry| entry.change.allotment.is_some();

@@ -52,7 +52,7 @@ pub enum InventoryError {
     #[error(transparent)]
     Invalid(#[from] InvalidValue),
     /// The actor's state was older than the row. No change was made; the next actor loads the row.
-    #[error("the stock of {0} was changed by somebody else")]
+    #[error("the stock of {0} was changed by something else")]
     Stale(Sku),
     /// The actor ended before it could answer.
     #[error("the stock of {0} is being loaded again")]

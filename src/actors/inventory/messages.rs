@@ -244,6 +244,6 @@ pub struct ListHeldForOrders {
 }
 
 /// How long the oldest change of stock that waits to be durable has been waiting; zero when none waits.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Duration, InventoryError>")]
 pub struct GetCommitLag;

@@ -1,4 +1,4 @@
-//! The rules of stock, by subject; pure, so that time is a parameter and nothing waits.
+//! Rules of stock, by subject; pure: time is a parameter, and no function waits.
 
 mod allotment;
 mod command;

@@ -59,7 +59,7 @@ impl OrderService {
     pub(super) async fn commit(&self, entry: Entry) -> Result<Result<(), Refusal>, OrdersError> {
         // The last bits of a UUIDv7 are random.
         let lane = entry.order().uuid().as_u128() as usize % self.journals.len();
-        let place = self.journals[lane].place().ok_or(OrdersError::Busy)?;
+        let place = self.journals[lane].slot().ok_or(OrdersError::Busy)?;
         match place.enter(entry).await {
             Ok(()) => Ok(Ok(())),
             Err(CommitError::Refused(refusal)) => Ok(Err(refusal)),
@@ -69,7 +69,7 @@ impl OrderService {
 
     /// The order that a customer used a key for, if any.
     pub(super) async fn find_key(&self, asked: KeyAsked) -> Result<Option<KeyTaken>, OrdersError> {
-        let place = self.keys.place().ok_or(OrdersError::Busy)?;
+        let place = self.keys.slot().ok_or(OrdersError::Busy)?;
         match place.enter(asked).await {
             Ok(()) => Ok(None),
             Err(CommitError::Refused(taken)) => Ok(Some(taken)),

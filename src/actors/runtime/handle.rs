@@ -1,4 +1,4 @@
-//! How anything asks an actor: with a bound on open questions, a deadline, and an address that survives restarts.
+//! How an actor is asked: with a bound on open questions, a deadline, and an address that survives restarts.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::port::Port;
 use crate::error::{Fault, Kind};
 
-/// How long a panic may take from the question that it struck to the end of the actor.
+/// How long a panicking actor may take from the question that failed to its end.
 const UNWINDS_WITHIN: Duration = Duration::from_millis(100);
 
 /// The bounds of a handle.
@@ -23,11 +23,11 @@ const UNWINDS_WITHIN: Duration = Duration::from_millis(100);
 pub struct AskLimits {
     /// Questions that may be open at the same time.
     pub asks_max: usize,
-    /// How long the asker waits for the answer.
+    /// How long a caller waits for the answer.
     pub answer_within: Duration,
 }
 
-/// Why a question was not answered by the actor.
+/// Why the actor did not answer a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AskError {
     #[error("{0} has too many open questions")]
@@ -101,15 +101,15 @@ impl<A: Actor> Handle<A> {
         Self { name, address, slots, limits, counters: Arc::new(counters) }
     }
 
-    /// The same actor, with more or less time for its answers.
+    /// The same actor with another deadline for its answers.
     pub fn within(&self, answer_within: Duration) -> Self {
         Self { limits: AskLimits { answer_within, ..self.limits }, ..self.clone() }
     }
 
     /// Asks and waits for the answer, at most until the deadline.
     ///
-    /// A question that was asked keeps its slot until the actor is done with it, also when the asker has given up,
-    /// so the slots bound what waits in the mailbox.
+    /// A question keeps its slot until the actor is done with it, also when the caller has given up, so that the slots
+    /// bound what waits in the mailbox.
     pub async fn ask<M>(&self, message: M) -> Result<M::Result, AskError>
     where
         M: Message + Send + 'static,
@@ -132,11 +132,11 @@ impl<A: Actor> Handle<A> {
         match timeout_at(deadline, asked.answer()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => {
-                // Told only when that life is over, so that whoever asks again does not meet the same end. (It goes on
-                // if only the answer on its way panicked.)
+                // The caller hears of it after the actor has ended, so that a repeated question reaches the next one.
+                // (The actor goes on if only the pending answer panicked.)
                 let mut current = self.address.clone();
-                let over = current.wait_for(|current| current.as_ref() != Some(&address));
-                let _ = timeout_at(deadline.min(Instant::now() + UNWINDS_WITHIN), over).await;
+                let ended = current.wait_for(|current| current.as_ref() != Some(&address));
+                let _ = timeout_at(deadline.min(Instant::now() + UNWINDS_WITHIN), ended).await;
                 self.counters.gone.increment(1);
                 Err(AskError::Gone(self.name.into()))
             }
@@ -173,22 +173,22 @@ impl<A: Actor> Handle<A> {
         self.slots.close();
     }
 
-    /// The address of the actor's present life; waits for the next life when it is just being built.
+    /// The address of the running actor; waits for the next one while it is being built.
     async fn address_before(&self, deadline: Instant) -> Option<Addr<A>> {
-        let lives = |address: &Option<Addr<A>>| address.as_ref().is_some_and(Addr::connected);
+        let is_running = |address: &Option<Addr<A>>| address.as_ref().is_some_and(Addr::connected);
         {
             let address = self.address.borrow();
-            if lives(&address) {
+            if is_running(&address) {
                 return address.clone();
             }
         }
         let mut address = self.address.clone();
-        let found = timeout_at(deadline, address.wait_for(lives)).await.ok()?.ok()?;
+        let found = timeout_at(deadline, address.wait_for(is_running)).await.ok()?.ok()?;
         found.clone()
     }
 }
 
-/// A question on its way, with the slot that it occupies.
+/// A question that waits for its answer, with the slot that it occupies.
 struct Asked<A, M>
 where
     A: Actor + Handler<M>,
@@ -223,7 +223,7 @@ where
     M::Result: Send,
 {
     fn drop(&mut self) {
-        // The asker gave up: somebody else keeps the slot until the actor has done its part.
+        // The caller gave up: a task of its own keeps the slot until the actor is done with the question.
         if let (Some(request), Some(slot)) = (self.request.take(), self.slot.take())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {

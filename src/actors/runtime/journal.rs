@@ -1,9 +1,9 @@
-//! The journal: decisions of many actors made durable together, in one statement, before anyone is answered.
+//! The journal: group commit of decisions of many actors, in one statement, before any of them is answered.
 //!
-//! A lane takes whatever gathered while its previous commit was in flight; no timer stands in front of it, so a lone
-//! caller waits for one commit and a thousand callers share one. What a journal writes is the business of its
-//! [`Book`]. When nobody can know whether a commit happened (the connection broke around it), nobody guesses: every
-//! entry in it is answered with [`CommitError::Unknown`].
+//! A lane takes the entries that have gathered while its previous commit was in flight; it has no timer, so that a lone
+//! caller waits for one commit and a thousand callers share one. A [`Book`] says what is written. When it cannot be known
+//! whether a commit happened (the connection broke around it), every entry in it is answered with
+//! [`CommitError::Unknown`].
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -37,7 +37,7 @@ pub trait Book: Send + Sync + 'static {
         batch: &[Self::Entry],
     ) -> impl Future<Output = Result<Vec<Result<(), Self::Refusal>>, StorageError>> + Send;
 
-    /// Whether `next` may share a statement with `batch`; if not, it opens the following one.
+    /// Whether `next` may share a statement with `batch`; if not, it begins the following one.
     fn may_join(&self, batch: &[Self::Entry], next: &Self::Entry) -> bool {
         let _ = (batch, next);
         true
@@ -68,35 +68,35 @@ pub enum CommitError<R: fmt::Debug> {
     /// May have been committed.
     #[error("the outcome of the commit is not known")]
     Unknown,
-    /// Surely not committed, because the database could not be reached.
+    /// Not committed: the database could not be reached.
     #[error("the database cannot be reached")]
     Unreachable,
-    /// Surely not committed, because its turn did not come in time.
+    /// Not committed: the entry waited too long.
     #[error("the entry waited too long for its commit")]
     Late,
-    /// Surely not committed, because the database said that something is wrong with the statement or with itself.
+    /// Not committed: the database reported a defect of the statement or of itself.
     #[error("the commit failed: {0}")]
     Broken(String),
 }
 
 type Answer<B> = oneshot::Sender<Result<(), CommitError<<B as Book>::Refusal>>>;
-/// Who waits for an entry in the batch in hand, with the place that it takes until it is answered.
-type Asker<B> = (Answer<B>, OwnedSemaphorePermit);
+/// The caller that waits for an entry of the present batch, with the entry's slot.
+type Caller<B> = (Answer<B>, OwnedSemaphorePermit);
 
 struct Pending<B: Book> {
     entry: B::Entry,
     entered_at: Instant,
     answer: Answer<B>,
-    /// Given back when the entry is answered, or lost with a lane that panicked.
-    place: OwnedSemaphorePermit,
+    /// Returned when the entry is answered, or dropped by a lane that panicked.
+    slot: OwnedSemaphorePermit,
 }
 
 /// Where entries are handed in; cheap to clone.
 pub struct Journal<B: Book> {
-    /// Bounded by the places, not by itself.
+    /// Bounded by the slots.
     queue: mpsc::UnboundedSender<Pending<B>>,
-    places: Arc<Semaphore>,
-    places_max: usize,
+    slots: Arc<Semaphore>,
+    slots_max: usize,
     oldest: Arc<Oldest>,
 }
 
@@ -104,14 +104,14 @@ impl<B: Book> Clone for Journal<B> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
-            places: self.places.clone(),
-            places_max: self.places_max,
+            slots: self.slots.clone(),
+            slots_max: self.slots_max,
             oldest: self.oldest.clone(),
         }
     }
 }
 
-/// Since when the oldest entry waits that a lane has in hand; set for each batch, not for each entry.
+/// Since when the oldest entry of the present batch waits; set once for each batch.
 struct Oldest {
     began: Instant,
     /// Microseconds since it began; 0 while there is none.
@@ -141,24 +141,23 @@ impl Oldest {
 }
 
 impl<B: Book> Journal<B> {
-    /// A place in the queue, or nothing when the queue is full. Take the place first, then decide: a decision that
-    /// was made must be entered, and entries are committed in the order in which they were entered.
-    pub fn place(&self) -> Option<Place<'_, B>> {
-        let permit = self.places.clone().try_acquire_owned().ok()?;
-        Some(Place { queue: &self.queue, permit })
+    /// A slot in the queue; `None` when the queue is full. Take the slot first, then decide: a decision that was made must
+    /// be entered, and entries are committed in the order in which they were entered.
+    pub fn slot(&self) -> Option<Slot<'_, B>> {
+        let permit = self.slots.clone().try_acquire_owned().ok()?;
+        Some(Slot { queue: &self.queue, permit })
     }
 
-    /// How long the oldest entry has been waiting to be durable; while the lane looks for a connection, at least how long
-    /// it does.
+    /// How long the oldest entry has been waiting to be durable; while the lane is connecting, for how long it has been.
     pub fn lag(&self) -> Duration {
-        let is_empty = self.places.available_permits() == self.places_max;
+        let is_empty = self.slots.available_permits() == self.slots_max;
         if is_empty { Duration::ZERO } else { self.oldest.waits() }
     }
 
     /// Waits until everything that was entered has been answered.
     pub async fn flush(&self) {
-        let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
-        let _ = self.places.acquire_many(all).await;
+        let all = u32::try_from(self.slots_max).unwrap_or(u32::MAX);
+        let _ = self.slots.acquire_many(all).await;
     }
 }
 
@@ -168,34 +167,34 @@ impl<B: Book> Journal<B> {
     pub(super) fn committed_by(
         mut commit: impl FnMut(&B::Entry) -> Result<(), CommitError<B::Refusal>> + 'static,
     ) -> Self {
-        let places_max = 1_000;
+        let slots_max = 1_000;
         let (queue, mut entries) = mpsc::unbounded_channel::<Pending<B>>();
         actix_rt::spawn(async move {
-            while let Some(Pending { entry, answer, place: _place, .. }) = entries.recv().await {
+            while let Some(Pending { entry, answer, slot: _slot, .. }) = entries.recv().await {
                 let _ = answer.send(commit(&entry));
             }
         });
-        let places = Arc::new(Semaphore::new(places_max));
-        Self { queue, places, places_max, oldest: Arc::new(Oldest::none()) }
+        let slots = Arc::new(Semaphore::new(slots_max));
+        Self { queue, slots, slots_max, oldest: Arc::new(Oldest::none()) }
     }
 }
 
-/// A place in the queue that is sure to be free; it stays taken until its entry is answered.
-pub struct Place<'a, B: Book> {
+/// A free slot in the queue; it stays taken until its entry is answered.
+pub struct Slot<'a, B: Book> {
     queue: &'a mpsc::UnboundedSender<Pending<B>>,
     permit: OwnedSemaphorePermit,
 }
 
-impl<B: Book> Place<'_, B> {
-    /// Hands the entry in; the future resolves when the entry is durable or surely, or perhaps, is not.
+impl<B: Book> Slot<'_, B> {
+    /// Enters the entry; the future resolves when it is durable, or with the reason why it is not or may not be.
     pub fn enter(
         self,
         entry: B::Entry,
     ) -> impl Future<Output = Result<(), CommitError<B::Refusal>>> + Send + use<B> {
         let (answer, outcome) = oneshot::channel();
         // A lane ends with its arbiter only, and then the answer is dropped with the entry.
-        let _ = self.queue.send(Pending { entry, entered_at: Instant::now(), answer, place: self.permit });
-        // A lane that died with the entry in hand cannot say what became of it.
+        let _ = self.queue.send(Pending { entry, entered_at: Instant::now(), answer, slot: self.permit });
+        // A lane that panicked with the entry in its batch cannot tell whether it was committed.
         async move { outcome.await.unwrap_or(Err(CommitError::Unknown)) }
     }
 }
@@ -206,7 +205,7 @@ pub struct Lane<B: Book> {
     database: Database,
     limits: JournalLimits,
     meters: Meters,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     oldest: Arc<Oldest>,
     /// Taken from the queue and not yet committed.
     waiting: VecDeque<Pending<B>>,
@@ -235,7 +234,7 @@ impl Meters {
 }
 
 impl<B: Book> Lane<B> {
-    /// Starts a lane of the journal on the arbiter; it ends when the last [`Journal`] for it is dropped.
+    /// Starts a lane of the journal on the arbiter; it ends when its last [`Journal`] is dropped.
     pub fn start(
         name: &'static str,
         lane: usize,
@@ -245,27 +244,27 @@ impl<B: Book> Lane<B> {
         book: B,
     ) -> Journal<B> {
         let (queue, mut entries) = mpsc::unbounded_channel();
-        let places = Arc::new(Semaphore::new(limits.queue_max));
+        let slots = Arc::new(Semaphore::new(limits.queue_max));
         let oldest = Arc::new(Oldest::none());
         let mut lane = Lane {
             book,
             database,
             limits,
             meters: Meters::of(name, lane),
-            places: places.clone(),
+            slots: slots.clone(),
             oldest: oldest.clone(),
             waiting: VecDeque::new(),
         };
-        let life = async move {
-            // A panic loses the batch in hand (its callers hear "unknown") but never the queue.
+        let running = async move {
+            // A panic loses the present batch (its callers are answered with "unknown") but never the queue.
             while AssertUnwindSafe(lane.run(&mut entries)).catch_unwind().await.is_err() {
                 lane.waiting.clear();
                 lane.meters.restarts.increment(1);
                 tracing::error!(journal = name, "the journal panicked; it goes on with a new connection");
             }
         };
-        arbiter.spawn_fn(move || drop(actix_rt::spawn(life)));
-        Journal { queue, places, places_max: limits.queue_max, oldest }
+        arbiter.spawn_fn(move || drop(actix_rt::spawn(running)));
+        Journal { queue, slots, slots_max: limits.queue_max, oldest }
     }
 
     async fn run(&mut self, entries: &mut mpsc::UnboundedReceiver<Pending<B>>) {
@@ -303,7 +302,7 @@ impl<B: Book> Lane<B> {
         }
     }
 
-    /// Who enters something meanwhile waits for it.
+    /// Entries that arrive meanwhile wait for the connection.
     async fn connect(&self) -> Result<Connection, StorageError> {
         self.oldest.is(Instant::now());
         let connected = self.database.connect_lane(self.limits.commit_within).await;
@@ -311,15 +310,15 @@ impl<B: Book> Lane<B> {
         connected
     }
 
-    /// Waits for entries and takes all that are there; false when nobody can enter anything any more.
+    /// Waits for entries and takes all that have gathered; false when no [`Journal`] is left to enter any.
     async fn take(&mut self, entries: &mut mpsc::UnboundedReceiver<Pending<B>>) -> bool {
         let mut taken = Vec::new();
         if entries.recv_many(&mut taken, self.limits.batch_max).await == 0 {
             return false;
         }
         self.waiting.extend(taken);
-        // Whoever else on this thread is about to enter something gets to do so first: it belongs to the same commit.
-        // No timer: a lone caller waits for nothing, and under load the commits grow instead of becoming more.
+        // Other tasks of this thread that are about to enter an entry run first, so that it joins the same commit.
+        // No timer: a lone caller does not wait, and under load the commits grow instead of becoming more.
         loop {
             let gathered = self.waiting.len();
             tokio::task::yield_now().await;
@@ -337,10 +336,10 @@ impl<B: Book> Lane<B> {
     }
 
     fn show_depth(&self) {
-        self.meters.depth.set((self.limits.queue_max - self.places.available_permits()) as f64);
+        self.meters.depth.set((self.limits.queue_max - self.slots.available_permits()) as f64);
     }
 
-    /// While the database is away: answers at once that nothing was committed. False when the journal has ended.
+    /// While the database cannot be reached: answers entries at once as not committed. False when the journal has ended.
     async fn turn_away(
         &mut self,
         entries: &mut mpsc::UnboundedReceiver<Pending<B>>,
@@ -374,7 +373,7 @@ impl<B: Book> Lane<B> {
             }
             if batch.is_empty() || self.book.may_join(&batch, &pending.entry) {
                 batch.push(pending.entry);
-                answers.push((pending.answer, pending.place));
+                answers.push((pending.answer, pending.slot));
             } else {
                 self.waiting.push_front(pending);
                 break;
@@ -389,7 +388,7 @@ impl<B: Book> Lane<B> {
         self.meters.seconds.record(began.elapsed().as_secs_f64());
         match written {
             Ok(outcomes) => {
-                for ((answer, _place), outcome) in answers.into_iter().zip(outcomes) {
+                for ((answer, _slot), outcome) in answers.into_iter().zip(outcomes) {
                     if outcome.is_err() {
                         self.meters.refused.increment(1);
                     }
@@ -405,16 +404,16 @@ impl<B: Book> Lane<B> {
         }
     }
 
-    /// One entry ran against a constraint and took the batch with it: each is written alone, to find out which.
+    /// An entry violated a constraint, which rolled the batch back: each entry is written alone to find out which.
     async fn commit_singly(
         &mut self,
         connection: &Connection,
         batch: &[B::Entry],
-        answers: Vec<Asker<B>>,
+        answers: Vec<Caller<B>>,
     ) -> bool {
         let mut answers = answers.into_iter();
         for entry in batch {
-            let Some((answer, place)) = answers.next() else { break };
+            let Some((answer, slot)) = answers.next() else { break };
             match self.write(connection, std::slice::from_ref(entry)).await {
                 Ok(outcomes) => {
                     let outcome = outcomes.into_iter().next().unwrap_or(Ok(()));
@@ -425,10 +424,10 @@ impl<B: Book> Lane<B> {
                     let _ = answer.send(Err(CommitError::Refused(self.book.refusal(entry, &constraint))));
                 }
                 Err(error) => {
-                    self.fail(vec![(answer, place)], &error);
+                    self.fail(vec![(answer, slot)], &error);
                     if !matches!(error, StorageError::Broken(_)) {
-                        // Those behind it were rolled back with the batch and were not tried again.
-                        for (answer, _place) in answers {
+                        // The entries after it were rolled back with the batch and are not tried again.
+                        for (answer, _slot) in answers {
                             let _ = answer.send(Err(CommitError::Unreachable));
                         }
                         return false;
@@ -453,9 +452,9 @@ impl<B: Book> Lane<B> {
         }
     }
 
-    fn fail(&self, answers: Vec<Asker<B>>, error: &StorageError) {
+    fn fail(&self, answers: Vec<Caller<B>>, error: &StorageError) {
         tracing::error!(%error, entries = answers.len(), "a commit failed");
-        for (answer, _place) in answers {
+        for (answer, _slot) in answers {
             let outcome = match error {
                 StorageError::Unreachable(_) => CommitError::Unreachable,
                 StorageError::Broken(text) => CommitError::Broken(text.clone()),

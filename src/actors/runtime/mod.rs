@@ -1,7 +1,7 @@
-//! What every actor of the engine stands on: supervision, bounded questions, ports between domains, the journal.
+//! The mechanisms under every actor: supervision, bounded questions, ports between domains, the journal, entities.
 //!
-//! Outside this folder and the actor files nothing knows actix. See `supervisor.rs` for why actix's own supervisor
-//! and mailbox bounds are not used.
+//! Only this folder and the actor files use actix. See `supervisor.rs` for why actix's own supervisor and mailbox
+//! bounds are not used.
 
 mod background;
 pub(crate) mod contract;
@@ -20,7 +20,7 @@ pub(crate) use contract::{contract, needs};
 pub use feed::Feed;
 pub use handle::{AskError, AskLimits, Handle};
 pub use host::{Domain, Figures, Host, lag_port};
-pub use journal::{Book, CommitError, Journal, JournalLimits, Lane, Place};
+pub use journal::{Book, CommitError, Journal, JournalLimits, Lane, Slot};
 pub use port::Port;
 pub use supervisor::{keep_going, supervise};
 pub(crate) use supervisor::{run_guarded, unbounded_context};

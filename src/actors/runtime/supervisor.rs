@@ -1,7 +1,7 @@
 //! Keeps an actor alive: builds it from a closure, catches its panic, backs off, builds it again.
 //!
-//! `actix::Supervisor` neither catches a panic nor builds a new actor, so one panic would take the actor and every
-//! address of it away for good. Here the address is published in a watch channel, and a [`Handle`] finds the new one.
+//! `actix::Supervisor` neither catches a panic nor builds a new actor, so that one panic would end the actor and make
+//! every address of it useless. Here the address is published in a watch channel, where a [`Handle`] finds the new one.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -17,10 +17,10 @@ use super::handle::{AskLimits, Handle};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(10);
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
-/// An actor that ran this long without a panic starts over with the shortest back-off.
+/// An actor that ran this long is restarted with the shortest back-off again.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 
-/// Runs the actor that `build` makes on the arbiter, and builds it anew whenever it ends.
+/// Runs the actor that `build` makes on the arbiter, and builds it again whenever it ends.
 ///
 /// `build` is called on the arbiter's own thread; an actor keeps no state that it cannot load again.
 pub fn supervise<A, F>(name: &'static str, arbiter: &ArbiterHandle, limits: AskLimits, build: F) -> Handle<A>
@@ -29,11 +29,11 @@ where
     F: Fn() -> A + Send + 'static,
 {
     let (publish, address) = watch::channel(None);
-    arbiter.spawn_fn(move || drop(actix_rt::spawn(live_again_and_again(name, publish, build))));
+    arbiter.spawn_fn(move || drop(actix_rt::spawn(run_forever(name, publish, build))));
     Handle::new(name, address, limits)
 }
 
-async fn live_again_and_again<A, F>(name: &'static str, publish: watch::Sender<Option<Addr<A>>>, build: F)
+async fn run_forever<A, F>(name: &'static str, publish: watch::Sender<Option<Addr<A>>>, build: F)
 where
     A: Actor<Context = Context<A>>,
     F: Fn() -> A,
@@ -56,7 +56,7 @@ where
     }
 }
 
-/// Starts work that never ends on the arbiter, and starts it again, after a pause, should it panic.
+/// Runs work that never ends on the arbiter; after a panic it is started again, with a pause before.
 pub fn keep_going<W>(name: &'static str, arbiter: &ArbiterHandle, work: impl Fn() -> W + Send + 'static)
 where
     W: Future<Output = ()> + 'static,
@@ -73,7 +73,7 @@ where
     });
 }
 
-/// Runs one life of an actor to its end; true when a panic ended it.
+/// Runs an actor until it ends; true when a panic ended it.
 pub(crate) async fn run_guarded<A, F>(context: Context<A>, build: F) -> bool
 where
     A: Actor<Context = Context<A>>,
@@ -82,7 +82,7 @@ where
     AssertUnwindSafe(async move { context.into_future(build()).await }).catch_unwind().await.is_err()
 }
 
-/// A context whose mailbox has no bound of its own: actix's bound does not hold for `send`, so slots bound it instead.
+/// A context whose mailbox has no bound: actix's own does not hold for `send`, so that a handle's slots bound it instead.
 pub(crate) fn unbounded_context<A: Actor<Context = Context<A>>>() -> Context<A> {
     let mut context = Context::new();
     context.set_mailbox_capacity(0);

@@ -94,7 +94,7 @@ impl Doorkeeper {
     /// Writes what became of people. Says whether all of it is surely written.
     async fn write(&self, changes: Arc<[DatedChange]>) -> bool {
         let count = changes.len();
-        let why = match self.journal.place() {
+        let why = match self.journal.slot() {
             None => "the journal is full".to_owned(),
             Some(place) => match place.enter(RoomEntry::Changes(changes)).await {
                 Ok(()) => return true,
@@ -440,7 +440,7 @@ impl Handler<JoinQueue> for WaitingActor {
             Ok(Joined::Already(number)) => (number, None),
             // Its ticket is good once it is written, which whoever asked first is told.
             Ok(Joined::OnItsWay(_)) => return Box::pin(std::future::ready(Err(SalesError::Busy))),
-            Ok(Joined::New(entry)) => match self.keeper.journal.place() {
+            Ok(Joined::New(entry)) => match self.keeper.journal.slot() {
                 Some(place) => (entry.number, Some(place.enter(RoomEntry::Join(sale, entry)))),
                 None => {
                     rooms.get_mut(&sale).map(|room| room.room.forget(entry.number));

@@ -135,11 +135,11 @@ impl<E: Entity> EntityActor<E> {
         let Phase::Active(state) = &mut self.phase else {
             return at_once(Err(EntityError::Reloading(self.key.clone())));
         };
-        let Some(place) = self.journal.place() else { return at_once(Err(EntityError::Busy)) };
+        let Some(slot) = self.journal.slot() else { return at_once(Err(EntityError::Busy)) };
         let version = E::version(&E::snapshot(state));
         E::apply(state, &change, Instant::now());
         let promised = E::snapshot(state);
-        let committed = place.enter(E::entry(self.key.clone(), version, change));
+        let committed = slot.enter(E::entry(self.key.clone(), version, change));
 
         let (key, durable, actor) = (self.key.clone(), self.durable.clone(), ctx.address());
         Box::pin(async move {
