@@ -22,7 +22,7 @@ test: ## Runs every test; they start their own PostgreSQL and their own browser.
 
 pictures: ## Runs a sale in a real browser and keeps its pictures for the README.
 	@dev/setup tests
-	cargo test --test browser a_sale_is_run_from_the_page_alone
+	cargo test --test browser an_operator_runs_a_sale_from_the_page_alone
 	cp $(target)/tmp/browser/{sale,telephone,japanese}.png web/ops/
 
 bench: ## Measures reservations and orders beside row locks, on a real PostgreSQL.

@@ -75,7 +75,7 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     operator.does(&["arm", sale]).await;
     operator.sees(sale, "open").await;
     operator.does(&["pause", sale, "--reason", "too fast"]).await;
-    let buyer = shop.anybody().with_token(shop.customers(1).await.remove(0));
+    let buyer = shop.visitor().with_token(shop.customers(1).await.remove(0));
     buyer.orders(SKU, 1).await.expect_problem(409, "sale-paused");
     for _ in 0..2 {
         operator.does(&["resume", sale, "--ends", "pause"]).await;
@@ -122,8 +122,8 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
     let verified = shop.run(&["sale", "verify-report", path, "--clean"]).await;
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
     let text = std::fs::read_to_string(&file).unwrap();
-    let nobodys = ["report", "00000000-0000-7000-8000-000000000000", "--out", path];
-    assert_eq!(operator.says(&nobodys).await.status.code(), Some(2));
+    let unknown = ["report", "00000000-0000-7000-8000-000000000000", "--out", path];
+    assert_eq!(operator.says(&unknown).await.status.code(), Some(2));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "an earlier report is left alone");
     // Behind a link, which stays one.
     let link = shop.data_dir().join("latest.json");
@@ -152,7 +152,7 @@ async fn an_operator_takes_a_sale_from_its_plan_to_its_end() {
 }
 
 #[actix_web::test]
-async fn everybody_can_check_a_draw_with_what_was_published() {
+async fn a_draw_is_verified_with_what_was_published() {
     let shop = Shop::open(&[]).await;
     let operator = Operator { shop: &shop };
     let tokens = shop.customers(3).await;
@@ -163,17 +163,17 @@ async fn everybody_can_check_a_draw_with_what_was_published() {
     operator.does(&["schedule", sale]).await;
     operator.does(&["arm", sale]).await;
     for token in &tokens {
-        let client = shop.anybody().with_token(&**token);
+        let client = shop.visitor().with_token(&**token);
         eventually("the room is there", async || {
             let joined = client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await;
             (joined.status == 201).then_some(())
         })
         .await;
     }
-    let announced = shop.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    let announced = shop.visitor().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
     let commitment = announced["commitment"].as_str().unwrap();
     let draw = eventually("it is drawn", async || {
-        let draw = shop.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        let draw = shop.visitor().get(&format!("/v1/sales/{sale}/draw")).await;
         (draw.status == 200).then_some(draw)
     })
     .await;
@@ -205,7 +205,7 @@ async fn everybody_can_check_a_draw_with_what_was_published() {
 }
 
 #[actix_web::test]
-async fn staff_is_made_beside_the_engine_that_serves() {
+async fn an_account_of_staff_is_created_while_the_engine_runs() {
     let shop = Shop::open(&[]).await;
     let create = ["staff", "create", "second@example.jp", "--name", "Second"];
     let created = shop.run(&create).await;
@@ -214,16 +214,16 @@ async fn staff_is_made_beside_the_engine_that_serves() {
     let password = told.trim().rsplit(' ').next().unwrap();
 
     let sign_in = json!({"email": "second@example.jp", "password": password});
-    let signed_in = shop.anybody().post("/v1/auth/login", sign_in).await.expect(200);
+    let signed_in = shop.visitor().post("/v1/auth/login", sign_in).await.expect(200);
 
-    let staff = shop.anybody().with_token(signed_in.body["access_token"].as_str().unwrap());
+    let staff = shop.visitor().with_token(signed_in.body["access_token"].as_str().unwrap());
     assert_eq!(staff.get("/v1/users/me").await.expect(200).body["role"], "staff");
     staff.get("/v1/admin/sales").await.expect(200);
     assert_eq!(shop.run(&create).await.status.code(), Some(2), "the address is taken");
 }
 
 #[actix_web::test]
-async fn what_waits_for_a_second_operator_is_told_and_taken_back() {
+async fn an_operator_lists_and_withdraws_proposals() {
     let shop = Shop::open(&[("SHOBAI_SALES__SECOND_OPERATOR", r#"["kill", "lower"]"#)]).await;
     let operator = Operator { shop: &shop };
     let item = format!("{SKU}:2200:500");
@@ -263,7 +263,7 @@ async fn what_waits_for_a_second_operator_is_told_and_taken_back() {
 }
 
 #[actix_web::test]
-async fn a_plan_may_come_from_a_file_and_what_is_wrong_is_told() {
+async fn a_plan_is_read_from_a_file_and_its_problems_are_listed() {
     let shop = Shop::open(&[]).await;
     let operator = Operator { shop: &shop };
     let write = |name: &str, text: &str| {
@@ -289,12 +289,12 @@ async fn a_plan_may_come_from_a_file_and_what_is_wrong_is_told() {
     );
 
     // A refusal and a line that makes no sense: 2, with what is wrong on standard error.
-    let nobody = "019b0000-0000-7000-8000-000000000000";
+    let unknown = "019b0000-0000-7000-8000-000000000000";
     let no_token = shop.data_dir().join("none").to_str().unwrap().to_owned();
     let bad_token = write("token", "not-a-token\n");
     for (words, said) in [
-        (&["show", nobody][..], "there is no sale"),
-        (&["watch", nobody, "--for", "1"], "there is no sale"),
+        (&["show", unknown][..], "there is no sale"),
+        (&["watch", unknown, "--for", "1"], "there is no sale"),
         (&["show", "midnight"], "invalid value 'midnight'"),
         (&["create", "--file", "nowhere.json"], "the plan nowhere.json"),
         (&["create", "--file", &write("bad.json", "{")], "malformed-json"),
@@ -321,7 +321,7 @@ async fn a_plan_may_come_from_a_file_and_what_is_wrong_is_told() {
         assert!(told.contains(said), "{words:?}: {told}");
         assert!(output.stdout.is_empty(), "{words:?}");
     }
-    // Nobody there, and no demo's password for anybody else.
+    // No engine there, and no demo password for another shop.
     for (url, said) in [("http://127.0.0.1:1", "no-connection"), ("http://shop.example", "give a --token")] {
         let mut command = shop.command(&["sale", "list", "--url", url]);
         let output = command.stderr(std::process::Stdio::piped()).output().unwrap();
@@ -332,7 +332,7 @@ async fn a_plan_may_come_from_a_file_and_what_is_wrong_is_told() {
 }
 
 #[actix_web::test]
-async fn a_dry_run_is_told_and_counts_nowhere() {
+async fn a_dry_run_is_reported_and_appears_in_no_metric() {
     let shop = Shop::open(&[]).await;
     let operator = Operator { shop: &shop };
     let item = format!("{SKU}:2200:50");
@@ -340,7 +340,7 @@ async fn a_dry_run_is_told_and_counts_nowhere() {
         ["create", "--name", "Midnight drop", "--opens-at", "+1h", "--closes-at", "+2h", "--item", &item];
     let created = operator.does(&plan).await;
     let sale = created.split(' ').next().unwrap();
-    let buyer = shop.anybody().with_token(shop.customers(1).await.remove(0));
+    let buyer = shop.visitor().with_token(shop.customers(1).await.remove(0));
     buyer.orders(SKU, 1).await.expect(201);
     let before = figures_of_trade(&shop).await;
 
@@ -363,7 +363,7 @@ async fn a_dry_run_is_told_and_counts_nowhere() {
     shop.expect_clean_audit().await;
 }
 
-/// What the engine counts when somebody buys; nothing of a SKU that it does not sell.
+/// What the engine counts when a customer buys; `None` for a SKU that it does not sell.
 async fn figures_of_trade(shop: &Shop) -> BTreeSet<String> {
     let page = shop.monitoring().get("/metrics").await.expect(200);
     assert!(!page.text.contains("LIMIT-OF-THE-MACHINE"));

@@ -63,7 +63,7 @@ async fn broken_by(engine: &TestEngine, hand: &str) -> Vec<(&'static str, String
 }
 
 #[actix::test]
-async fn more_reserved_than_on_hand_is_found() {
+async fn the_audit_finds_more_pieces_reserved_than_on_hand() {
     let engine = shop().await;
     an_order(&engine).await;
 
@@ -75,7 +75,7 @@ async fn more_reserved_than_on_hand_is_found() {
 }
 
 #[actix::test]
-async fn a_part_of_a_sale_that_only_the_stock_or_only_the_sale_knows_is_found() {
+async fn the_audit_finds_an_allotment_that_only_stock_or_only_the_sale_records() {
     let sale = "019b0000-0000-7000-8000-000000000001";
     for (subject, hand) in [
         ("LAMP".to_owned(), "update inventory.stock set allotted = 1".to_owned()),
@@ -94,7 +94,7 @@ async fn a_part_of_a_sale_that_only_the_stock_or_only_the_sale_knows_is_found() 
 }
 
 #[actix::test]
-async fn pieces_that_only_the_stock_or_only_a_reservation_knows_to_be_reserved_are_found() {
+async fn the_audit_finds_reserved_pieces_that_only_stock_or_only_a_reservation_records() {
     for (sku, hand) in [
         ("LAMP", "update inventory.stock set reserved = reserved + 1"),
         (
@@ -111,7 +111,7 @@ async fn pieces_that_only_the_stock_or_only_a_reservation_knows_to_be_reserved_a
 }
 
 #[actix::test]
-async fn stock_that_its_movements_do_not_explain_is_found() {
+async fn the_audit_finds_stock_that_its_movements_do_not_explain() {
     for hand in [
         "alter table inventory.stock disable trigger stock_changed_by_hand;
          update inventory.stock set on_hand = on_hand + 1",
@@ -130,7 +130,7 @@ async fn stock_that_its_movements_do_not_explain_is_found() {
 }
 
 #[actix::test]
-async fn an_order_line_without_the_reservation_that_it_ought_to_have_is_found() {
+async fn the_audit_finds_an_order_line_without_its_reservation() {
     for hand in [
         "delete from inventory.reservations",
         "update inventory.reservations set quantity = 1",
@@ -145,7 +145,7 @@ async fn an_order_line_without_the_reservation_that_it_ought_to_have_is_found() 
 }
 
 #[actix::test]
-async fn a_hold_that_ended_while_its_order_awaits_payment_is_found_in_the_order_and_in_the_stock() {
+async fn the_audit_finds_a_hold_that_ended_while_its_order_awaits_payment() {
     let engine = shop().await;
     let line = format!("{} LAMP", an_order(&engine).await);
 
@@ -156,7 +156,7 @@ async fn a_hold_that_ended_while_its_order_awaits_payment_is_found_in_the_order_
 }
 
 #[actix::test]
-async fn stock_that_does_not_follow_its_order_in_time_is_found() {
+async fn the_audit_finds_stock_that_does_not_follow_its_order_in_time() {
     let engine = shop().await;
     let line = format!("{} LAMP", an_order(&engine).await);
 
@@ -170,7 +170,7 @@ async fn stock_that_does_not_follow_its_order_in_time_is_found() {
 }
 
 #[actix::test]
-async fn a_reservation_whose_order_does_not_appear_in_time_is_found() {
+async fn the_audit_finds_a_reservation_whose_order_does_not_appear_in_time() {
     let engine = shop().await;
     let held = format!("{} LAMP", an_order(&engine).await);
     let taken = format!("{} LAMP", a_paid_order(&engine).await);
@@ -185,7 +185,7 @@ async fn a_reservation_whose_order_does_not_appear_in_time_is_found() {
 }
 
 #[actix::test]
-async fn two_orders_with_one_idempotency_key_are_found() {
+async fn the_audit_finds_two_orders_with_one_idempotency_key() {
     let engine = shop().await;
     let customer = engine.customer().await;
     for key in ["first", "second"] {
@@ -202,7 +202,7 @@ async fn two_orders_with_one_idempotency_key_are_found() {
 }
 
 #[actix::test]
-async fn an_order_that_does_not_add_up_or_lacks_its_history_is_found() {
+async fn the_audit_finds_an_order_with_a_wrong_total_or_without_its_history() {
     for hand in [
         "update orders.orders set total = total + 1",
         "delete from orders.order_lines",
@@ -220,7 +220,7 @@ async fn an_order_that_does_not_add_up_or_lacks_its_history_is_found() {
 }
 
 #[actix::test]
-async fn the_command_says_ok_to_every_claim_or_fails_and_shows_the_row_that_is_against_it() {
+async fn the_audit_command_confirms_every_claim_or_fails_with_the_offending_row() {
     let engine = shop().await;
     let order = an_order(&engine).await;
 

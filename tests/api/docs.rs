@@ -15,7 +15,7 @@ fn is_for_people(path: &str) -> bool {
 async fn the_document_is_openapi_3_1_and_lists_every_route() {
     let engine = TestEngine::start().await;
 
-    let document = engine.anybody().get("/openapi.json").await.expect(200);
+    let document = engine.visitor().get("/openapi.json").await.expect(200);
 
     assert!(document.body["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document.body["openapi"]);
     for (method, path) in routes::table() {
@@ -39,9 +39,9 @@ async fn the_document_is_openapi_3_1_and_lists_every_route() {
 #[actix::test]
 async fn the_page_loads_from_the_engine_alone() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
 
-    let page = anybody.get("/docs").await.expect(200);
+    let page = visitor.get("/docs").await.expect(200);
 
     assert!(page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
     let policy = page.header("content-security-policy").unwrap();
@@ -55,14 +55,14 @@ async fn the_page_loads_from_the_engine_alone() {
     assert!(files.len() >= 4, "{files:?}");
     for file in &files {
         assert!(!file.contains("//"), "{file} comes from elsewhere");
-        let answer = anybody.get(&format!("/docs/{file}")).await.expect(200);
+        let answer = visitor.get(&format!("/docs/{file}")).await.expect(200);
         assert!(!answer.text.is_empty(), "{file}");
         assert_eq!(answer.header("content-encoding"), None, "{file}");
     }
-    let start = anybody.get("/docs/swagger-initializer.js").await.expect(200);
+    let start = visitor.get("/docs/swagger-initializer.js").await.expect(200);
     assert!(start.text.contains("/openapi.json") && !start.text.contains("://"), "{}", start.text);
-    anybody.get("/docs/no-such-file.js").await.expect_problem(404, "not-found");
-    anybody.get("/docs/..%2f..%2fCargo.toml").await.expect_problem(404, "not-found");
+    visitor.get("/docs/no-such-file.js").await.expect_problem(404, "not-found");
+    visitor.get("/docs/..%2f..%2fCargo.toml").await.expect_problem(404, "not-found");
     engine.stop().await;
 }
 
@@ -93,7 +93,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 #[actix::test]
 async fn every_header_that_a_handler_reads_is_described_where_it_is_read() {
     let engine = TestEngine::start().await;
-    let document = engine.anybody().get("/openapi.json").await.expect(200).body;
+    let document = engine.visitor().get("/openapi.json").await.expect(200).body;
     engine.stop().await;
     let described: BTreeSet<(String, String)> = document["paths"]
         .as_object()

@@ -79,7 +79,7 @@ async fn databases_beside(engine: &TestEngine) -> Vec<String> {
 }
 
 #[actix::test]
-async fn a_dry_run_tells_how_the_sale_would_go_and_touches_nothing() {
+async fn a_dry_run_predicts_the_sale_and_changes_nothing_in_the_shop() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     engine.sells("CHAIR", 30).await;
@@ -144,7 +144,7 @@ async fn a_dry_run_tells_how_the_sale_would_go_and_touches_nothing() {
 }
 
 #[actix::test]
-async fn a_dry_run_queues_as_its_sale_does() {
+async fn a_dry_run_uses_the_waiting_room_of_its_sale() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 50).await;
     let staff = engine.staff().await;
@@ -167,7 +167,7 @@ async fn a_dry_run_queues_as_its_sale_does() {
 }
 
 #[actix::test]
-async fn a_trace_in_the_shop_is_found() {
+async fn a_dry_run_reports_a_row_that_it_left_in_the_shop() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
     let staff = engine.staff().await;
@@ -189,7 +189,7 @@ async fn a_trace_in_the_shop_is_found() {
 }
 
 #[actix::test]
-async fn what_a_dry_run_left_behind_goes_and_what_is_somebody_elses_stays() {
+async fn a_start_drops_databases_that_dry_runs_left_and_no_others() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
     let staff = engine.staff().await;
@@ -233,7 +233,7 @@ async fn a_dry_run_ends_when_a_sale_begins() {
 }
 
 #[actix::test]
-async fn a_dry_run_is_refused_where_it_would_be_in_the_way_or_makes_no_sense() {
+async fn a_dry_run_is_refused_during_a_sale_or_with_impossible_figures() {
     let engine = TestEngine::start_with(|config| config.sales.dry_run_customers_max = 100).await;
     engine.sells("LAMP", 10).await;
     engine.sells("CHAIR", 10).await;
@@ -244,13 +244,13 @@ async fn a_dry_run_is_refused_where_it_would_be_in_the_way_or_makes_no_sense() {
         body["reason"] = json!("as planned");
         staff.post(&format!("/v1/admin/sales/{sale}/dry-run"), body).await
     };
-    let nobody = uuid::Uuid::now_v7().to_string();
-    run_dry(&nobody, json!({})).await.expect_problem(404, "unknown-sale");
+    let unknown = uuid::Uuid::now_v7().to_string();
+    run_dry(&unknown, json!({})).await.expect_problem(404, "unknown-sale");
     run_dry(&sale, json!({"customers": 101})).await.expect_problem(422, "invalid-value");
     run_dry(&sale, json!({"customers": 0})).await.expect_problem(422, "invalid-value");
     run_dry(&sale, json!({"seconds": -1})).await.expect_problem(422, "invalid-value");
     run_dry(&sale, json!({"hours": 1})).await.expect_problem(422, "invalid-body");
-    let unknown = planned(&staff, plan(&[("NOBODYS", 5)], "none")).await;
+    let unknown = planned(&staff, plan(&[("UNKNOWN", 5)], "none")).await;
     run_dry(&unknown, json!({})).await.expect_problem(404, "unknown-sku");
     let customer = engine.customer().await;
     let body = json!({"reason": "out of curiosity"});

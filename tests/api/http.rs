@@ -367,7 +367,7 @@ async fn texts_and_numbers_have_their_bounds() {
 }
 
 #[actix::test]
-async fn a_whole_number_is_one_however_json_writes_it() {
+async fn a_whole_number_is_accepted_in_every_json_spelling() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1_000).await;
     let staff = engine.staff().await;
@@ -376,7 +376,7 @@ async fn a_whole_number_is_one_however_json_writes_it() {
             konbini_order("LAMP", 1).to_string().replace("\"quantity\":1", &format!("\"quantity\":{number}"));
         let answer = send(&engine, &staff, "/v1/orders", Some("application/json"), body.into_bytes()).await;
         answer.expect(201);
-        assert_eq!(engine.anybody().available("LAMP").await, left, "{number}");
+        assert_eq!(engine.visitor().available("LAMP").await, left, "{number}");
     }
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
@@ -402,9 +402,9 @@ async fn a_body_of_ten_megabytes_is_too_large() {
 }
 
 #[actix::test]
-async fn a_path_that_is_not_there_is_404_and_a_method_that_is_not_is_405() {
+async fn an_unknown_path_is_404_and_an_unknown_method_405() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
     for path in [
         "/",
         "/v1",
@@ -417,7 +417,7 @@ async fn a_path_that_is_not_there_is_404_and_a_method_that_is_not_is_405() {
         "/.env",
         "/%00",
     ] {
-        let answer = anybody.get(path).await.expect_problem(404, "not-found");
+        let answer = visitor.get(path).await.expect_problem(404, "not-found");
         assert_eq!(answer.body["type"], "https://shobai.dev/problems/not-found");
         assert!(
             answer.body["title"].is_string()
@@ -439,8 +439,8 @@ async fn a_path_that_is_not_there_is_404_and_a_method_that_is_not_is_405() {
             if allowed.contains(&method) {
                 continue;
             }
-            let asked = anybody.request(method.parse().unwrap(), &path);
-            let answer = anybody.send(asked).await.expect(405);
+            let asked = visitor.request(method.parse().unwrap(), &path);
+            let answer = visitor.send(asked).await.expect(405);
             // People are told in words.
             let answer = match path.starts_with("/ops") {
                 true => answer,
@@ -458,10 +458,10 @@ async fn a_path_that_is_not_there_is_404_and_a_method_that_is_not_is_405() {
 async fn head_is_answered_as_get_without_the_body() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1).await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
     for path in ["/v1/products", "/v1/inventory/LAMP", "/openapi.json"] {
-        let get = anybody.get(path).await.expect(200);
-        let head = anybody.send(anybody.request(reqwest::Method::HEAD, path)).await.expect(200);
+        let get = visitor.get(path).await.expect(200);
+        let head = visitor.send(visitor.request(reqwest::Method::HEAD, path)).await.expect(200);
         assert_eq!(
             (head.text.as_str(), head.header("content-type")),
             ("", get.header("content-type")),
@@ -469,7 +469,7 @@ async fn head_is_answered_as_get_without_the_body() {
         );
     }
     let missing =
-        anybody.send(anybody.request(reqwest::Method::HEAD, "/v1/inventory/CHAIR")).await.expect(404);
+        visitor.send(visitor.request(reqwest::Method::HEAD, "/v1/inventory/CHAIR")).await.expect(404);
     assert_eq!(missing.text, "");
     engine.stop().await;
 }
@@ -521,11 +521,11 @@ async fn every_answer_has_its_request_id_and_the_security_headers() {
 async fn pages_of_configured_origins_may_call_and_others_may_not() {
     let origin = "https://shop.example";
     let engine = TestEngine::start_with(|config| config.http.allowed_origins = vec![origin.to_owned()]).await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
     let preflight = async |origin: &str, method: &str| {
-        let asked = anybody.request(reqwest::Method::OPTIONS, "/v1/orders").header("Origin", origin);
+        let asked = visitor.request(reqwest::Method::OPTIONS, "/v1/orders").header("Origin", origin);
         let asked = asked.header("Access-Control-Request-Method", method);
-        anybody
+        visitor
             .send(
                 asked.header("Access-Control-Request-Headers", "authorization,idempotency-key,content-type"),
             )
@@ -536,7 +536,7 @@ async fn pages_of_configured_origins_may_call_and_others_may_not() {
     assert_eq!(allowed.header("access-control-allow-origin"), Some(origin));
     assert!(allowed.header("access-control-allow-methods").unwrap().contains("POST"));
     let headers = allowed.header("access-control-allow-headers").unwrap().to_lowercase();
-    let documented = anybody.get("/openapi.json").await.expect(200).body;
+    let documented = visitor.get("/openapi.json").await.expect(200).body;
     for name in
         header_parameters(&documented).into_iter().chain(["authorization", "content-type"].map(str::to_owned))
     {
@@ -547,14 +547,14 @@ async fn pages_of_configured_origins_may_call_and_others_may_not() {
     assert!(refused.status >= 400 && refused.header("access-control-allow-origin").is_none(), "{refused:?}");
     assert_eq!(refused.header("content-type"), Some("application/problem+json"));
 
-    let asked = anybody.request(reqwest::Method::GET, "/v1/products").header("Origin", origin);
-    let simple = anybody.send(asked).await.expect(200);
+    let asked = visitor.request(reqwest::Method::GET, "/v1/products").header("Origin", origin);
+    let simple = visitor.send(asked).await.expect(200);
     assert_eq!(simple.header("access-control-allow-origin"), Some(origin));
     let exposed = simple.header("access-control-expose-headers").unwrap().to_lowercase();
     assert!(exposed.contains("idempotency-replayed") && exposed.contains("retry-after"), "{exposed}");
     // A problem can be read by the page as well.
-    let asked = anybody.request(reqwest::Method::GET, "/v1/users/me").header("Origin", origin);
-    let problem = anybody.send(asked).await.expect_problem(401, "token-missing");
+    let asked = visitor.request(reqwest::Method::GET, "/v1/users/me").header("Origin", origin);
+    let problem = visitor.send(asked).await.expect_problem(401, "token-missing");
     assert_eq!(problem.header("access-control-allow-origin"), Some(origin));
     engine.stop().await;
 }
@@ -573,33 +573,33 @@ fn header_parameters(document: &Value) -> BTreeSet<String> {
 }
 
 #[actix::test]
-async fn without_configured_origins_nobody_elses_page_may_call() {
+async fn without_configured_origins_pages_of_other_sites_may_not_call() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
     let asked =
-        anybody.request(reqwest::Method::GET, "/v1/products").header("Origin", "https://evil.example");
-    let answer = anybody.send(asked).await;
+        visitor.request(reqwest::Method::GET, "/v1/products").header("Origin", "https://evil.example");
+    let answer = visitor.send(asked).await;
     assert_eq!(answer.header("access-control-allow-origin"), None);
     engine.stop().await;
 }
 
 #[actix::test]
-async fn who_asks_too_often_is_told_when_to_come_back() {
+async fn a_client_that_asks_too_often_is_told_when_to_come_back() {
     let engine = TestEngine::start_with(|config| {
         config.rate_limit.enabled = true;
         config.rate_limit.burst = 3;
         config.rate_limit.per_second = 1;
     })
     .await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
 
-    let first = anybody.get("/v1/products").await.expect(200);
+    let first = visitor.get("/v1/products").await.expect(200);
     assert_eq!(
         (first.header("ratelimit-limit"), first.header("ratelimit-remaining")),
         (Some("3"), Some("2"))
     );
     assert!(first.header("ratelimit-reset").is_some());
-    let answers = futures_util::future::join_all((0..20).map(|_| anybody.get("/v1/products"))).await;
+    let answers = futures_util::future::join_all((0..20).map(|_| visitor.get("/v1/products"))).await;
 
     let refused: Vec<_> = answers.into_iter().filter(|answer| answer.status != 200).collect();
     assert!(refused.len() >= 15, "{}", refused.len());
@@ -616,7 +616,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     }
     // The bucket fills again.
     crate::support::eventually("it may ask again", async || {
-        (anybody.get("/v1/products").await.status == 200).then_some(())
+        (visitor.get("/v1/products").await.status == 200).then_some(())
     })
     .await;
     engine.stop().await;

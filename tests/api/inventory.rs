@@ -20,7 +20,7 @@ async fn a_visitor_sees_the_pieces_available_and_staff_see_every_figure() {
     let (customer, staff) = (engine.customer().await, engine.staff().await);
     customer.orders("LAMP", 2).await.expect(201);
 
-    let public = engine.anybody().get("/v1/inventory/LAMP").await.expect(200);
+    let public = engine.visitor().get("/v1/inventory/LAMP").await.expect(200);
     assert_eq!(public.body, json!({"sku": "LAMP", "available": 3}));
     let admin = staff.get("/v1/admin/inventory/LAMP").await.expect(200);
     assert_eq!(
@@ -29,14 +29,14 @@ async fn a_visitor_sees_the_pieces_available_and_staff_see_every_figure() {
     );
 
     for sku in ["CHAIR", "lamp", "x".repeat(64).as_str()] {
-        engine.anybody().get(&format!("/v1/inventory/{sku}")).await.expect_problem(404, "unknown-sku");
+        engine.visitor().get(&format!("/v1/inventory/{sku}")).await.expect_problem(404, "unknown-sku");
         staff.get(&format!("/v1/admin/inventory/{sku}")).await.expect_problem(404, "unknown-sku");
         staff.get(&format!("/v1/admin/inventory/{sku}/movements")).await.expect_problem(404, "unknown-sku");
         receives(&staff, sku, 1, "r").await.expect_problem(404, "unknown-sku");
         adjusts(&staff, sku, json!({"delta": 1, "reason": "found"})).await.expect_problem(404, "unknown-sku");
     }
     for sku in ["a%20b", "%00", "%E3%83%A9", "'%3B--", "x".repeat(65).as_str()] {
-        engine.anybody().get(&format!("/v1/inventory/{sku}")).await.expect_problem(404, "not-found");
+        engine.visitor().get(&format!("/v1/inventory/{sku}")).await.expect_problem(404, "not-found");
         receives(&staff, sku, 1, "r").await.expect_problem(404, "not-found");
     }
     assert_eq!(engine.audit().await, []);
@@ -78,7 +78,7 @@ async fn a_receipt_counts_once_for_each_reference() {
 
     let token = staff.token.unwrap();
     let engine = engine.restart().await;
-    let staff = engine.anybody().with_token(token);
+    let staff = engine.visitor().with_token(token);
     receives(&staff, "LAMP", 10, "note-1").await.expect(201);
     assert_eq!(staff.stock("LAMP").await, (18, 0));
     assert_eq!(engine.audit().await, []);
@@ -220,7 +220,7 @@ async fn only_staff_may_see_and_change_stock() {
         let method: reqwest::Method = method.parse().unwrap();
         let ask = async |client: &Client| client.send(client.request(method.clone(), path).json(body)).await;
         ask(&customer).await.expect_problem(403, "staff-only");
-        ask(&engine.anybody()).await.expect_problem(401, "token-missing");
+        ask(&engine.visitor()).await.expect_problem(401, "token-missing");
     }
     assert_eq!(staff.stock("LAMP").await, (10, 0));
     assert_eq!(engine.audit().await, []);

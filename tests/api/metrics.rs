@@ -53,7 +53,7 @@ async fn the_figures_have_the_promised_names_after_some_traffic() {
     for outcome in ["busy", "late"] {
         assert!(has(&["shobai_actor_ask_failures_total", &format!(r#"outcome="{outcome}""#)]), "{outcome}");
     }
-    // A path that anybody can make up becomes no label.
+    // A path that a client invents becomes no label.
     assert!(!page.text.contains("nowhere"));
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
@@ -88,7 +88,7 @@ async fn a_running_engine_lives_and_is_ready() {
     assert_eq!(machines.get("/readyz").await.expect(200).body["ready"], true);
     // What is for machines is not for the world.
     for path in ["/metrics", "/healthz", "/readyz"] {
-        engine.anybody().get(path).await.expect_problem(404, "not-found");
+        engine.visitor().get(path).await.expect_problem(404, "not-found");
     }
     engine.stop().await;
 }

@@ -19,7 +19,7 @@ pub struct Browser {
 
 impl Browser {
     fn of(engine: &TestEngine) -> Self {
-        Self { client: engine.anybody(), cookies: Vec::new(), token: String::new() }
+        Self { client: engine.visitor(), cookies: Vec::new(), token: String::new() }
     }
 
     /// Signed in as a member of staff.
@@ -156,7 +156,7 @@ async fn sale_is(browser: &mut Browser, sale: &str) -> (String, bool) {
 }
 
 #[actix::test]
-async fn only_staff_enters_and_the_token_is_out_of_reach() {
+async fn only_staff_may_sign_in_and_no_script_can_read_the_token() {
     let engine = TestEngine::start().await;
     let mut browser = Browser::of(&engine);
 
@@ -189,7 +189,7 @@ async fn only_staff_enters_and_the_token_is_out_of_reach() {
     let session = browser.cookies.clone();
     let answer = browser.post("/ops/sign-out", &[]).await.expect(303);
     assert!(answer.header("set-cookie").unwrap().contains("Max-Age=0"));
-    // The token itself has stopped working, whoever kept it.
+    // The token itself has stopped working, for every client that kept it.
     browser.cookies = session;
     let answer =
         browser.send("/ops/switch", &[("action", "kill")], &[("hx-request", "true")]).await.expect(200);
@@ -199,7 +199,7 @@ async fn only_staff_enters_and_the_token_is_out_of_reach() {
 }
 
 #[actix::test]
-async fn a_session_goes_on_while_it_is_used_and_not_for_ever() {
+async fn a_session_is_renewed_while_it_is_used_until_its_maximum_age() {
     let engine = TestEngine::start_with(|config| {
         config.users.access_token_seconds = 4;
         config.users.page_session_seconds = 9;
@@ -232,7 +232,7 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever() {
 }
 
 #[actix::test]
-async fn the_page_tells_of_each_sku_whether_it_is_ready_while_the_sale_needs_it() {
+async fn the_page_shows_which_skus_are_ready_while_the_sale_needs_them() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 20).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -257,7 +257,7 @@ async fn the_page_tells_of_each_sku_whether_it_is_ready_while_the_sale_needs_it(
 }
 
 #[actix::test]
-async fn the_report_of_a_sale_that_is_over_is_taken_along() {
+async fn an_operator_downloads_the_report_of_a_sale_that_is_over() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 20).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -285,7 +285,7 @@ async fn the_report_of_a_sale_that_is_over_is_taken_along() {
     }
     browser.get(&format!("/ops/sales/{sale}/report?form=pdf")).await.expect(422);
     browser.get(&format!("/ops/sales/{}/report?form=csv", uuid::Uuid::now_v7())).await.expect(404);
-    // Nobody else gets it.
+    // A visitor without a session does not get it.
     let mut stranger = Browser::of(&engine);
     let led = stranger.get(&format!("/ops/sales/{sale}/report?form=csv")).await.expect(200);
     assert!(led.text.contains(r#"name="password""#), "{led:?}");
@@ -293,7 +293,7 @@ async fn the_report_of_a_sale_that_is_over_is_taken_along() {
 }
 
 #[actix::test]
-async fn a_link_cannot_make_the_page_say_what_it_likes() {
+async fn a_link_cannot_make_the_page_show_a_text_of_its_own() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -310,7 +310,7 @@ async fn a_link_cannot_make_the_page_say_what_it_likes() {
 }
 
 #[actix::test]
-async fn a_cookie_that_came_over_https_stays_there() {
+async fn a_cookie_that_was_set_over_https_is_sent_over_https_alone() {
     let engine = TestEngine::start().await;
     let mut browser = Browser::of(&engine);
     let staff = email_of(&engine.staff().await).await;
@@ -323,7 +323,7 @@ async fn a_cookie_that_came_over_https_stays_there() {
 }
 
 #[actix::test]
-async fn pages_need_nothing_from_elsewhere_and_allow_no_script_of_their_own() {
+async fn pages_load_files_of_this_server_alone_and_have_no_inline_script() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -368,7 +368,7 @@ async fn pages_need_nothing_from_elsewhere_and_allow_no_script_of_their_own() {
 }
 
 #[actix::test]
-async fn what_did_not_come_from_the_page_changes_nothing() {
+async fn a_form_that_was_not_sent_from_the_page_changes_nothing() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -412,7 +412,7 @@ async fn what_did_not_come_from_the_page_changes_nothing() {
 }
 
 #[actix::test]
-async fn a_sale_is_planned_and_planned_anew() {
+async fn an_operator_plans_a_sale_and_changes_its_plan() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -502,7 +502,7 @@ async fn every_problem_is_shown_at_its_field_and_what_was_typed_is_kept() {
 }
 
 #[actix::test]
-async fn the_buttons_move_the_sale_and_the_history_tells_who_and_why() {
+async fn the_buttons_move_the_sale_and_the_history_shows_who_did_it_and_why() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 20).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -609,7 +609,7 @@ async fn everything_is_stopped_with_one_switch() {
 }
 
 #[actix::test]
-async fn the_stream_tells_a_changed_figure_within_a_second() {
+async fn the_stream_sends_a_changed_figure_within_a_second() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let mut browser = Browser::of_staff(&engine).await;
@@ -660,7 +660,7 @@ async fn the_language_is_the_browsers_until_it_is_chosen() {
     let answer = browser.post("/ops/language", &[("language", "ja"), ("back", "/ops")]).await;
     let page = browser.follow(answer).await.expect(200);
     assert!(page.text.contains(r#"<html lang="ja">"#), "{page:?}");
-    // Nobody is led away from the page.
+    // The browser is not led away from the page.
     let away =
         browser.post("/ops/language", &[("language", "en"), ("back", "//evil.example")]).await.expect(303);
     assert_eq!(away.header("location"), Some("/ops"));
@@ -668,7 +668,7 @@ async fn the_language_is_the_browsers_until_it_is_chosen() {
 }
 
 #[actix::test]
-async fn what_is_not_there_is_told_in_words() {
+async fn an_unknown_sale_or_address_is_answered_with_a_page_that_says_so() {
     let engine = TestEngine::start().await;
     let mut browser = Browser::of_staff(&engine).await;
     let unknown = uuid::Uuid::now_v7();
@@ -683,7 +683,7 @@ async fn what_is_not_there_is_told_in_words() {
 }
 
 #[actix::test]
-async fn a_sale_is_run_dry_from_the_page() {
+async fn an_operator_starts_a_dry_run_from_the_page() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     let mut browser = Browser::of_staff(&engine).await;

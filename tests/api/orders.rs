@@ -93,7 +93,7 @@ async fn an_order_at_a_konbini_awaits_payment_and_holds_the_stock() {
     assert_eq!(customer.order(id).await.expect(200).body, *order);
     assert_eq!(customer.history(id).await.len(), 1);
     assert_eq!(staff.stock("LAMP").await, (5, 2));
-    assert_eq!(engine.anybody().available("LAMP").await, 3);
+    assert_eq!(engine.visitor().available("LAMP").await, 3);
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
@@ -161,7 +161,7 @@ async fn the_tax_inside_is_shown_for_each_rate_and_rounded_down_once() {
 }
 
 #[actix::test]
-async fn more_than_there_is_cannot_be_ordered() {
+async fn an_order_of_more_pieces_than_are_available_is_refused() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 3).await;
     let customer = engine.customer().await;
@@ -187,13 +187,13 @@ async fn the_last_pieces_are_sold_once() {
 
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((count(201), count(409)), (5, 35));
-    assert_eq!(engine.anybody().available("LAMP").await, 0);
+    assert_eq!(engine.visitor().available("LAMP").await, 0);
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
 
 #[actix::test]
-async fn what_is_not_sold_here_is_an_unknown_sku() {
+async fn an_order_of_an_unknown_sku_is_refused() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 3).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);
@@ -291,13 +291,13 @@ async fn a_second_order_with_the_same_key_answers_the_first_word_for_word() {
 
     let token = customer.token.clone().unwrap();
     let engine = engine.restart().await;
-    let customer = engine.anybody().with_token(token);
+    let customer = engine.visitor().with_token(token);
     let after_restart = customer.orders_with("once", order).await.expect(201);
     assert_eq!(after_restart.text, first.text);
     assert_eq!(after_restart.header("idempotency-replayed"), Some("true"));
 
     assert_eq!(customer.get("/v1/orders").await.items().len(), 1);
-    assert_eq!(engine.anybody().available("LAMP").await, 5);
+    assert_eq!(engine.visitor().available("LAMP").await, 5);
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
@@ -321,7 +321,7 @@ async fn a_repeated_card_order_is_charged_once() {
 }
 
 #[actix::test]
-async fn who_got_the_last_piece_is_told_so_again() {
+async fn the_buyer_of_the_last_piece_gets_the_same_answer_again() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1).await;
     let (winner, other) = (engine.customer().await, engine.customer().await);
@@ -375,7 +375,7 @@ async fn a_key_that_is_not_remembered_is_found_in_the_database() {
         .orders_with("once", konbini_order("LAMP", 1))
         .await
         .expect_problem(422, "idempotency-key-reused");
-    assert_eq!(engine.anybody().available("LAMP").await, 3);
+    assert_eq!(engine.visitor().available("LAMP").await, 3);
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
@@ -411,8 +411,8 @@ async fn a_key_that_was_used_for_another_order_is_refused() {
     assert_eq!(again.text, first.text);
     // Upper and lower case are two keys.
     customer.orders_with("KEY", konbini_order("LAMP", 2)).await.expect(201);
-    assert_eq!(engine.anybody().available("LAMP").await, 2);
-    assert_eq!(engine.anybody().available("CHAIR").await, 1);
+    assert_eq!(engine.visitor().available("LAMP").await, 2);
+    assert_eq!(engine.visitor().available("CHAIR").await, 1);
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
@@ -431,7 +431,7 @@ async fn an_order_without_a_proper_key_is_refused() {
         let answer = customer.send(request.json(&konbini_order("LAMP", 1))).await;
         assert_eq!((answer.status, answer.code()), (422, "invalid-value"), "{key}: {answer:?}");
     }
-    assert_eq!(engine.anybody().available("LAMP").await, 5);
+    assert_eq!(engine.visitor().available("LAMP").await, 5);
     customer.orders_with(&"k".repeat(255), konbini_order("LAMP", 1)).await.expect(201);
     customer.orders_with("!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", konbini_order("LAMP", 1)).await.expect(201);
     assert_eq!(engine.audit().await, []);
@@ -452,7 +452,7 @@ async fn many_requests_with_one_key_at_once_are_one_order() {
     let replayed = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_some()).count();
     assert_eq!(replayed, 19);
     assert_eq!(customer.get("/v1/orders").await.items().len(), 1);
-    assert_eq!(engine.anybody().available("LAMP").await, 97);
+    assert_eq!(engine.visitor().available("LAMP").await, 97);
     // A key belongs to its customer.
     let others = other.orders_with("one", konbini_order("LAMP", 1)).await.expect(201);
     assert_eq!(others.header("idempotency-replayed"), None);
@@ -477,7 +477,7 @@ async fn different_orders_with_one_key_at_once_are_one_order_and_refusals() {
     }
     let pieces = placed[0].body["lines"][0]["quantity"].as_i64().unwrap();
     eventually("the others' stock is given back", async || {
-        (engine.anybody().available("LAMP").await == 1_000 - pieces).then_some(())
+        (engine.visitor().available("LAMP").await == 1_000 - pieces).then_some(())
     })
     .await;
     assert_eq!(engine.audit().await, []);
@@ -485,7 +485,7 @@ async fn different_orders_with_one_key_at_once_are_one_order_and_refusals() {
 }
 
 #[actix::test]
-async fn another_customers_order_is_not_there() {
+async fn an_order_of_another_customer_is_not_found() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
     let (owner, other, staff) = (engine.customer().await, engine.customer().await, engine.staff().await);
@@ -501,10 +501,10 @@ async fn another_customers_order_is_not_there() {
     let never_there = uuid::Uuid::now_v7();
     other.cancels(&never_there.to_string()).await.expect_problem(404, "unknown-order");
     for path in ["/v1/orders", &format!("/v1/orders/{id}"), &format!("/v1/orders/{id}/history")] {
-        engine.anybody().get(path).await.expect_problem(401, "token-missing");
+        engine.visitor().get(path).await.expect_problem(401, "token-missing");
     }
-    engine.anybody().cancels(id).await.expect_problem(401, "token-missing");
-    engine.anybody().orders("LAMP", 1).await.expect_problem(401, "token-missing");
+    engine.visitor().cancels(id).await.expect_problem(401, "token-missing");
+    engine.visitor().orders("LAMP", 1).await.expect_problem(401, "token-missing");
     for id in ["1", "not-an-id", "%2e%2e"] {
         owner.order(id).await.expect_problem(404, "not-found");
         owner.cancels(id).await.expect_problem(404, "not-found");
@@ -672,7 +672,7 @@ async fn an_order_that_is_not_paid_in_time_expires_and_gives_its_stock_back() {
 }
 
 #[actix::test]
-async fn an_order_that_lapses_while_the_engine_is_away_expires_when_it_is_back() {
+async fn an_order_that_lapses_while_the_engine_is_down_expires_after_the_start() {
     let engine = TestEngine::start_with(|config| config.orders.konbini_pay_within_seconds = 1).await;
     engine.sells("LAMP", 5).await;
     let customer = engine.customer().await;
@@ -680,16 +680,16 @@ async fn an_order_that_lapses_while_the_engine_is_away_expires_when_it_is_back()
 
     let engine = engine.restart().await;
 
-    let customer = engine.anybody().with_token(customer.token.unwrap());
+    let customer = engine.visitor().with_token(customer.token.unwrap());
     becomes(&customer, placed.id(), "expired").await;
-    eventually("the stock is back", async || (engine.anybody().available("LAMP").await == 5).then_some(()))
+    eventually("the stock is back", async || (engine.visitor().available("LAMP").await == 5).then_some(()))
         .await;
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
 
 #[actix::test]
-async fn what_was_ordered_is_there_after_a_restart() {
+async fn orders_and_their_stock_are_the_same_after_a_restart() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);
@@ -700,8 +700,8 @@ async fn what_was_ordered_is_there_after_a_restart() {
 
     let engine = engine.restart().await;
 
-    let customer = engine.anybody().with_token(customer.token.unwrap());
-    let staff = engine.anybody().with_token(staff.token.unwrap());
+    let customer = engine.visitor().with_token(customer.token.unwrap());
+    let staff = engine.visitor().with_token(staff.token.unwrap());
     assert_eq!(customer.order(konbini.id()).await.expect(200).body, konbini.body);
     assert_eq!(customer.order(card.id()).await.expect(200).body, card.body);
     assert_eq!(customer.order(cancelled.id()).await.order_status(), "cancelled");

@@ -10,10 +10,10 @@ pub fn paid(order: &str, amount: i64) -> Value {
     json!({"id": "evt_1", "type": "konbini.paid", "order_id": order, "amount": amount})
 }
 
-async fn send(anybody: &Client, body: &[u8], signature: Option<&str>) -> Answer {
-    let request = anybody.request(reqwest::Method::POST, "/v1/webhooks/sandbox").body(body.to_vec());
+async fn send(visitor: &Client, body: &[u8], signature: Option<&str>) -> Answer {
+    let request = visitor.request(reqwest::Method::POST, "/v1/webhooks/sandbox").body(body.to_vec());
     let request = request.header("Content-Type", "application/json");
-    anybody
+    visitor
         .send(signature.into_iter().fold(request, |request, it| request.header("Shobai-Signature", it)))
         .await
 }
@@ -22,7 +22,7 @@ async fn send(anybody: &Client, body: &[u8], signature: Option<&str>) -> Answer 
 pub async fn report(engine: &TestEngine, body: &Value) -> Answer {
     let secret = WebhookSecret::load_or_create(&engine.config.storage.data_dir).unwrap();
     let body = body.to_string();
-    send(&engine.anybody(), body.as_bytes(), Some(&secret.sign(body.as_bytes(), Timestamp::now()))).await
+    send(&engine.visitor(), body.as_bytes(), Some(&secret.sign(body.as_bytes(), Timestamp::now()))).await
 }
 
 #[actix::test]
@@ -79,7 +79,7 @@ async fn many_reports_at_once_confirm_the_order_once() {
 }
 
 #[actix::test]
-async fn money_that_comes_after_the_order_expired_goes_back() {
+async fn a_payment_after_the_order_expired_is_refunded() {
     let engine = TestEngine::start_with(|config| config.orders.konbini_pay_within_seconds = 1).await;
     engine.sells("LAMP", 5).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);
@@ -103,7 +103,7 @@ async fn money_that_comes_after_the_order_expired_goes_back() {
 }
 
 #[actix::test]
-async fn money_that_comes_after_the_order_was_cancelled_goes_back() {
+async fn a_payment_after_the_order_was_cancelled_is_refunded() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);
@@ -120,7 +120,7 @@ async fn money_that_comes_after_the_order_was_cancelled_goes_back() {
 }
 
 #[actix::test]
-async fn a_report_that_the_provider_did_not_sign_is_not_believed() {
+async fn a_payment_report_without_the_providers_signature_is_refused() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
     let customer = engine.customer().await;
@@ -140,24 +140,24 @@ async fn a_report_that_the_provider_did_not_sign_is_not_believed() {
         Some(other_secret.sign(body.as_bytes(), now)),
         Some(secret.sign(b"another body", now)),
     ] {
-        let answer = send(&engine.anybody(), body.as_bytes(), signature.as_deref()).await;
+        let answer = send(&engine.visitor(), body.as_bytes(), signature.as_deref()).await;
         answer.expect_problem(401, "bad-signature");
     }
     for away in [-3_600, -301, 310, 3_600] {
         let then = now.checked_add(SignedDuration::from_secs(away)).unwrap();
         let signature = secret.sign(body.as_bytes(), then);
-        let answer = send(&engine.anybody(), body.as_bytes(), Some(&signature)).await;
+        let answer = send(&engine.visitor(), body.as_bytes(), Some(&signature)).await;
         answer.expect_problem(401, "stale-signature");
     }
     let again = body.replace("3960", "3961");
-    send(&engine.anybody(), again.as_bytes(), Some(&good)).await.expect_problem(401, "bad-signature");
+    send(&engine.visitor(), again.as_bytes(), Some(&good)).await.expect_problem(401, "bad-signature");
     assert_eq!(customer.order(placed.id()).await.order_status(), "awaiting_payment");
     assert_eq!(engine.audit().await, []);
     engine.stop().await;
 }
 
 #[actix::test]
-async fn a_report_that_does_not_fit_its_order_changes_nothing() {
+async fn a_payment_report_that_does_not_match_its_order_changes_nothing() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 5).await;
     let customer = engine.customer().await;
@@ -174,7 +174,7 @@ async fn a_report_that_does_not_fit_its_order_changes_nothing() {
     assert_eq!(customer.order(konbini.id()).await.body, konbini.body);
     assert_eq!(customer.order(card.id()).await.body, card.body);
     eventually("the card's stock has followed", async || {
-        (engine.anybody().available("LAMP").await == 2).then_some(())
+        (engine.visitor().available("LAMP").await == 2).then_some(())
     })
     .await;
     assert_eq!(engine.audit().await, []);

@@ -42,7 +42,7 @@ pub async fn customers(engine: &TestEngine, count: usize) -> Vec<Client> {
     join_all((0..count).map(|_| engine.customer())).await
 }
 
-/// Somebody who waits.
+/// A waiting customer.
 pub struct Waiting {
     pub client: Client,
     pub sale: String,
@@ -95,13 +95,13 @@ impl Waiting {
 }
 
 #[actix::test]
-async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_everybody_can_check() {
+async fn early_customers_are_admitted_in_the_order_of_a_verifiable_draw() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1_000).await;
     let (crowd, last) = (customers(&engine, 30).await, engine.customer().await);
     let sale = armed(&engine, plan("queue", 3_000, 1_000, 10)).await;
-    let announced = engine.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
-    engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await.expect_problem(404, "not-drawn");
+    let announced = engine.visitor().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    engine.visitor().get(&format!("/v1/sales/{sale}/draw")).await.expect_problem(404, "not-drawn");
     let early = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
     let place = early[0].place().await;
     assert_eq!((place.body["state"].as_str(), place.body["position"].as_u64()), (Some("pre_queue"), None));
@@ -112,7 +112,7 @@ async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_ever
     assert_eq!(again.body["ticket"], early[0].ticket);
 
     let draw = eventually("it is drawn", async || {
-        let draw = engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        let draw = engine.visitor().get(&format!("/v1/sales/{sale}/draw")).await;
         (draw.status == 200).then_some(draw.body)
     })
     .await;
@@ -126,13 +126,13 @@ async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_ever
     assert_eq!(order.len(), 30);
     assert_ne!(order, (1..=30).collect::<Vec<_>>(), "it is drawn, not sorted");
     // They are let in in that order: at every moment those who are in come before those who are not.
-    let mut everybody: Vec<&Waiting> = early.iter().collect();
-    everybody.sort_by_key(|waiting| order.iter().position(|number| *number == waiting.number));
-    everybody.push(&late);
+    let mut all: Vec<&Waiting> = early.iter().collect();
+    all.sort_by_key(|waiting| order.iter().position(|number| *number == waiting.number));
+    all.push(&late);
     eventually("all are let in", async || {
-        // Backwards, so that nobody comes in between two looks.
+        // Backwards, so that no customer is admitted between two requests.
         let mut is_in = Vec::new();
-        for waiting in everybody.iter().rev() {
+        for waiting in all.iter().rev() {
             is_in.push(waiting.place().await.body["state"] == "admitted");
         }
         is_in.reverse();
@@ -144,7 +144,7 @@ async fn those_who_came_before_the_opening_are_let_in_as_the_draw_says_that_ever
 }
 
 #[actix::test]
-async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
+async fn an_order_needs_an_unused_admission_of_the_same_customer() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     let sale = armed(&engine, plan("queue", -1_000, 100, 1_000)).await;
@@ -181,12 +181,12 @@ async fn an_order_needs_an_admission_that_is_ones_own_and_not_used() {
     forged.replace_range(10..11, if &forged[10..11] == "A" { "B" } else { "A" });
     shows(&sale, &forged).await.expect_problem(403, "forged-pass");
     shows("019b0000-0000-7000-8000-000000000000", &one.ticket).await.expect_problem(403, "other-sale");
-    engine.anybody().post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(401);
+    engine.visitor().post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(401);
     engine.stop().await;
 }
 
 #[actix::test]
-async fn joining_may_cost_a_proof_of_work() {
+async fn joining_a_waiting_room_may_require_a_proof_of_work() {
     let engine = TestEngine::start_with(|config| config.sales.challenge_bits = 8).await;
     engine.sells("LAMP", 100).await;
     let sale = armed(&engine, plan("queue", 60_000, 100, 1)).await;
@@ -205,7 +205,7 @@ async fn joining_may_cost_a_proof_of_work() {
     engine.stop().await;
 }
 
-/// Whoever knows the word of the day may join; a service that is asked far away, and sometimes does not answer.
+/// A client that knows the word of the day may join; a remote service that sometimes does not answer checks it.
 struct WordOfTheDay;
 
 impl Challenge for WordOfTheDay {
@@ -231,7 +231,7 @@ impl Challenge for WordOfTheDay {
 }
 
 #[actix::test]
-async fn a_shop_may_bring_a_challenge_of_its_own() {
+async fn a_shop_may_replace_the_challenge_by_its_own() {
     let extensions = Extensions { challenge: Some(Arc::new(WordOfTheDay)) };
     let engine = TestEngine::start_extended(extensions, |_| {}).await;
     engine.sells("LAMP", 100).await;
@@ -252,7 +252,7 @@ async fn a_shop_may_bring_a_challenge_of_its_own() {
 }
 
 #[actix::test]
-async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
+async fn no_more_customers_are_admitted_than_pieces_remain_and_the_others_are_told() {
     let engine = TestEngine::start_with(|config| config.sales.admissions_per_piece = 1.0).await;
     engine.sells("LAMP", 100).await;
     let crowd = customers(&engine, 8).await;
@@ -283,7 +283,7 @@ async fn no_more_are_let_in_than_there_are_pieces_for_and_the_rest_is_told() {
 }
 
 #[actix::test]
-async fn at_no_moment_are_more_let_in_than_there_are_pieces_for_by_the_factor() {
+async fn admissions_never_exceed_the_remaining_pieces_times_the_factor() {
     let engine = TestEngine::start_with(|config| config.sales.admissions_per_piece = 1.5).await;
     engine.sells("LAMP", 100).await;
     let crowd = customers(&engine, 40).await;
@@ -311,7 +311,7 @@ async fn at_no_moment_are_more_let_in_than_there_are_pieces_for_by_the_factor() 
             waiting.place().await.body["admission"].as_str().map(|admission| (waiting, admission.to_owned())),
         );
     }
-    // Twelve are in, and seven pieces are left for them and whoever comes after them: eleven would be too many.
+    // Twelve are admitted, and seven pieces are left for them and all who come after them: eleven would be too many.
     for (waiting, admission) in &inside[..3] {
         waiting.orders(Some(admission), "mine").await.expect(201);
     }
@@ -326,7 +326,7 @@ async fn at_no_moment_are_more_let_in_than_there_are_pieces_for_by_the_factor() 
 }
 
 #[actix::test]
-async fn those_who_wait_are_told_that_the_last_pieces_are_held_and_within_two_seconds_that_they_are_sold() {
+async fn waiting_customers_are_told_within_two_seconds_that_the_last_pieces_are_sold() {
     /// The promise: from the moment at which nothing is left and nothing is held.
     const WITHIN: Duration = Duration::from_secs(2);
     let engine = TestEngine::start_with(|config| config.sales.admissions_per_piece = 1.0).await;
@@ -375,7 +375,7 @@ async fn those_who_wait_are_told_that_the_last_pieces_are_held_and_within_two_se
 }
 
 #[actix::test]
-async fn whoever_does_not_come_makes_way_and_may_stand_at_the_end() {
+async fn a_customer_who_lets_an_admission_lapse_may_rejoin_at_the_end() {
     let engine = TestEngine::start_with(|config| {
         config.sales.admissions_per_piece = 1.0;
         config.sales.admission_seconds = 2;
@@ -407,7 +407,7 @@ async fn whoever_does_not_come_makes_way_and_may_stand_at_the_end() {
 }
 
 #[actix::test]
-async fn the_automatic_rate_goes_up_while_people_wait_for_it_and_down_while_orders_are_slow() {
+async fn the_automatic_rate_rises_while_customers_wait_and_falls_while_orders_are_slow() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10_000).await;
     let crowd = customers(&engine, 48).await;
@@ -446,7 +446,7 @@ async fn the_automatic_rate_goes_up_while_people_wait_for_it_and_down_while_orde
 }
 
 #[actix::test]
-async fn nobody_is_let_in_while_what_they_came_for_is_stopped() {
+async fn no_customer_is_admitted_while_the_sale_is_stopped() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     let staff = engine.staff().await;
@@ -465,7 +465,7 @@ async fn nobody_is_let_in_while_what_they_came_for_is_stopped() {
     ] {
         staff.post(&stop, json!({"reason": "a test"})).await.expect(200);
         let waiting = join_all(crowd.by_ref().take(2).map(|client| Waiting::join(client, &sale))).await;
-        // Everybody is let in within a fifth of a second else.
+        // Without that, all are admitted within a fifth of a second.
         let stopped = Instant::now();
         while stopped.elapsed() < Duration::from_millis(1_200) {
             for waiting in &waiting {
@@ -477,13 +477,13 @@ async fn nobody_is_let_in_while_what_they_came_for_is_stopped() {
             waiting.admission().await;
         }
     }
-    // Whoever was in before has not lost anything.
+    // A customer who was admitted before has lost nothing.
     next.orders(Some(&early), "at-last").await.expect(201);
     engine.stop().await;
 }
 
 #[actix::test]
-async fn winners_of_a_lottery_who_do_not_come_make_way_for_runners_up() {
+async fn runners_up_of_a_lottery_replace_winners_who_do_not_come() {
     let engine = TestEngine::start_with(|config| config.sales.admission_seconds = 2).await;
     engine.sells("LAMP", 100).await;
     let crowd = customers(&engine, 5).await;
@@ -512,14 +512,14 @@ async fn winners_of_a_lottery_who_do_not_come_make_way_for_runners_up() {
 }
 
 #[actix::test]
-async fn a_restart_keeps_the_order_and_everybodys_ticket() {
+async fn a_restart_keeps_the_order_and_the_ticket_of_every_customer() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 1_000).await;
     let crowd = customers(&engine, 12).await;
     let sale = armed(&engine, plan("queue", 1_500, 1_000, 1)).await;
     let mut crowd = join_all(crowd.into_iter().map(|client| Waiting::join(client, &sale))).await;
     let draw = eventually("it is drawn", async || {
-        let draw = engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await;
+        let draw = engine.visitor().get(&format!("/v1/sales/{sale}/draw")).await;
         (draw.status == 200).then_some(draw.body)
     })
     .await;
@@ -529,7 +529,7 @@ async fn a_restart_keeps_the_order_and_everybodys_ticket() {
     let engine = engine.restart().await;
 
     for waiting in &mut crowd {
-        waiting.client = engine.anybody().with_token(waiting.client.token.clone().expect("a token"));
+        waiting.client = engine.visitor().with_token(waiting.client.token.clone().expect("a token"));
     }
     eventually("the room is there again", async || {
         let request = crowd[0].client.request(reqwest::Method::GET, &format!("/v1/sales/{sale}/queue"));
@@ -537,11 +537,11 @@ async fn a_restart_keeps_the_order_and_everybodys_ticket() {
         (answer.status == 200).then_some(())
     })
     .await;
-    assert_eq!(engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await.expect(200).body, draw);
+    assert_eq!(engine.visitor().get(&format!("/v1/sales/{sale}/draw")).await.expect(200).body, draw);
     let after =
         join_all(crowd.iter().map(async |waiting| waiting.place().await.body["position"].as_u64())).await;
     for (before, after) in before.iter().zip(&after) {
-        // Some were let in meanwhile; nobody fell back.
+        // Some were admitted meanwhile; no customer fell back.
         assert!(after.unwrap_or(0) <= before.unwrap_or(0), "{before:?} {after:?}");
     }
     let again = crowd[3].client.post(&format!("/v1/sales/{sale}/queue"), json!({})).await.expect(201);
@@ -550,7 +550,7 @@ async fn a_restart_keeps_the_order_and_everybodys_ticket() {
 }
 
 #[actix::test]
-async fn the_settlement_says_whether_people_were_let_in_as_they_were_drawn() {
+async fn the_settlement_says_whether_admissions_followed_the_draw() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     let crowd = customers(&engine, 4).await;

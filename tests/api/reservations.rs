@@ -279,7 +279,7 @@ async fn a_reservation_made_before_a_restart_is_committed_released_or_expires_af
 
     let token = staff.token.clone().unwrap();
     let engine = engine.restart().await;
-    let staff = engine.anybody().with_token(token);
+    let staff = engine.visitor().with_token(token);
 
     commits(&staff, sold.id()).await.expect(200);
     releases(&staff, returned.id()).await.expect(204);

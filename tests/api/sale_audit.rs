@@ -15,7 +15,7 @@ use shobai::types::{Money, Quantity, SaleId, Sku};
 
 use crate::support::{Client, TestEngine, eventually};
 
-/// Whoever corrupts a sale is found out within this time.
+/// A corrupted sale is detected within this time.
 const FOUND_WITHIN: Duration = Duration::from_secs(5);
 
 /// An open sale of these SKUs, so many pieces of each, ¥900 a piece, two for each customer.
@@ -147,7 +147,7 @@ async fn a_sale_stays_green_while_many_buy_at_once_and_until_it_is_over() {
 }
 
 #[actix::test]
-async fn whatever_a_hand_does_to_an_open_sale_makes_its_light_red_and_stops_the_sku() {
+async fn a_manual_change_to_an_open_sale_is_detected_and_stops_the_sku() {
     for (claim, hand) in [
         (Claim::AllotmentAddsUp, "update inventory.reservations set state = 'released' where sku = 'LAMP'"),
         (
@@ -207,7 +207,7 @@ async fn whatever_a_hand_does_to_an_open_sale_makes_its_light_red_and_stops_the_
 }
 
 #[actix::test]
-async fn an_actor_whose_figures_are_not_those_of_stock_and_ledger_is_found() {
+async fn an_actor_whose_figures_differ_from_stock_and_ledger_is_detected() {
     let engine = TestEngine::start_with(|config| config.sales.audit_every_ms = 100).await;
     let lamp = engine.sells("LAMP", 50).await;
     let sale = an_open_sale(&engine, std::slice::from_ref(&lamp), 10).await;
@@ -236,7 +236,7 @@ async fn an_actor_whose_figures_are_not_those_of_stock_and_ledger_is_found() {
 }
 
 #[actix::test]
-async fn who_lets_a_sku_in_again_although_it_is_red_is_left_alone() {
+async fn a_sku_that_an_operator_resumes_despite_a_breach_is_not_stopped_again() {
     let engine = TestEngine::start_with(|config| config.sales.audit_every_ms = 100).await;
     let lamp = engine.sells("LAMP", 50).await;
     let sale = an_open_sale(&engine, std::slice::from_ref(&lamp), 10).await;
@@ -261,7 +261,7 @@ async fn who_lets_a_sku_in_again_although_it_is_red_is_left_alone() {
 }
 
 #[actix::test]
-async fn a_red_light_stops_nothing_where_that_is_not_wanted() {
+async fn a_breach_stops_no_sku_when_that_is_switched_off() {
     let engine = TestEngine::start_with(|config| {
         config.sales.audit_every_ms = 100;
         config.sales.stop_on_breach = false;

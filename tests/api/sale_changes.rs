@@ -18,7 +18,7 @@ impl Operator {
 }
 
 #[actix::test]
-async fn of_two_who_plan_at_the_same_time_both_are_heard() {
+async fn two_operators_who_change_a_plan_at_once_both_get_an_answer() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 5).await;
@@ -38,7 +38,7 @@ async fn of_two_who_plan_at_the_same_time_both_are_heard() {
 }
 
 #[actix::test]
-async fn a_kill_that_meets_a_resume_on_its_way_holds() {
+async fn a_kill_during_a_resume_takes_effect() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 50).await;
@@ -79,7 +79,7 @@ async fn a_kill_that_meets_a_resume_on_its_way_holds() {
 }
 
 #[actix::test]
-async fn whoever_ends_a_pause_does_not_undo_a_kill() {
+async fn the_end_of_a_pause_does_not_undo_a_kill() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 50).await;
@@ -94,7 +94,7 @@ async fn whoever_ends_a_pause_does_not_undo_a_kill() {
         let body = json!({"reason": "a test", "ends": halt});
         operator.staff.post(&format!("/v1/admin/sales/{sale}/resume"), body).await.expect(200).body
     };
-    // Whoever got no answer asks again.
+    // A client without an answer asks again.
     for _ in 0..2 {
         let resumed = ends("pause").await;
         assert_eq!((&resumed["status"], &resumed["stopped"]), (&json!("open"), &json!(true)));
@@ -129,7 +129,7 @@ async fn whoever_ends_a_pause_does_not_undo_a_kill() {
 }
 
 #[actix::test]
-async fn an_allotment_that_was_changed_and_not_written_down_is_written_at_the_next_start() {
+async fn an_allotment_change_that_was_not_saved_is_saved_at_the_next_start() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 50).await;
@@ -163,7 +163,7 @@ async fn an_allotment_that_was_changed_and_not_written_down_is_written_at_the_ne
     assert_eq!((&last["action"], &last["actor"]), (&json!("allot"), &Value::Null), "{last}");
     assert_eq!(allot(&operator, 20, 15).await, 20);
 
-    // Whoever is told that it failed, and lets it be, leaves a plan that says what is set apart all the same.
+    // A change that was answered as failed and not repeated still leaves a plan that says what is allotted.
     refuse_plans(&engine).await;
     let change = json!({"allotment": 25, "expected": 20, "reason": "a test"});
     let failed =
@@ -176,7 +176,7 @@ async fn an_allotment_that_was_changed_and_not_written_down_is_written_at_the_ne
 }
 
 #[actix::test]
-async fn a_stop_that_could_not_be_written_is_told_until_it_is_resumed_or_done_again() {
+async fn a_stop_that_could_not_be_saved_is_shown_until_it_is_repeated_or_resumed() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 50).await;
@@ -233,7 +233,7 @@ async fn a_switch_of_a_sku_outlives_a_new_plan_and_ends_with_the_sale() {
 }
 
 #[actix::test]
-async fn a_sale_that_lacks_pieces_moves_none() {
+async fn a_sale_whose_stock_is_too_small_moves_no_pieces() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 5).await;
@@ -281,7 +281,7 @@ async fn tries(engine: &TestEngine) -> Option<i64> {
 }
 
 #[actix::test]
-async fn arms_of_one_sale_that_overlap_leave_it_all_of_its_pieces() {
+async fn a_sale_that_is_armed_twice_at_once_gets_its_pieces_once() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     for round in 0..8 {
@@ -334,7 +334,7 @@ async fn arms_of_one_sale_that_overlap_leave_it_all_of_its_pieces() {
 }
 
 #[actix::test]
-async fn what_was_done_to_everything_stands_in_the_history_of_each_sale_that_it_was_done_to() {
+async fn a_switch_of_all_orders_is_in_the_history_of_every_sale_concerned() {
     let engine = TestEngine::start_with(|config| {
         config.sales.second_operator = vec![shobai::config::SecondOperator::Kill];
     })
@@ -374,7 +374,7 @@ async fn what_was_done_to_everything_stands_in_the_history_of_each_sale_that_it_
 }
 
 #[actix::test]
-async fn a_crowd_that_takes_every_place_does_not_keep_staff_out() {
+async fn requests_of_staff_are_answered_while_customers_use_every_slot() {
     let engine = TestEngine::start_with(|config| {
         config.actors.asks_max = 24;
         config.sales.order_every_ms = 0;
@@ -390,7 +390,7 @@ async fn a_crowd_that_takes_every_place_does_not_keep_staff_out() {
     let is_over = std::cell::Cell::new(false);
     let crowd = async {
         engine.sees_locked("inventory.stock").await;
-        // Whoever is turned away comes again at once, so that no place stays free.
+        // A client that is turned away comes again at once, so that no slot stays free.
         join_all((0..48).map(async |_| {
             while !is_over.get() {
                 buyer.orders_by_card("LAMP", 1).await;

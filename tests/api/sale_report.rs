@@ -36,7 +36,7 @@ const fn tally(orders: i64, pieces: i64) -> Tally {
 }
 
 #[actix::test]
-async fn what_people_did_in_a_sale_is_what_its_settlement_says() {
+async fn the_settlement_reports_what_customers_did_in_the_sale() {
     let engine = TestEngine::start().await;
     let skus = [engine.sells("LAMP", 50).await, engine.sells("CHAIR", 50).await];
     let sale = an_open_sale(&engine, &skus, 10).await;
@@ -96,7 +96,7 @@ async fn what_people_did_in_a_sale_is_what_its_settlement_says() {
 }
 
 #[actix::test]
-async fn what_a_hand_did_is_not_explained() {
+async fn the_settlement_does_not_explain_manual_changes() {
     for (hand, reason) in [
         ("delete from inventory.reservations where state = 'held'", "nothing was set aside"),
         ("update inventory.reservations set state = 'released' where state = 'held'", "released"),
@@ -124,7 +124,7 @@ async fn what_a_hand_did_is_not_explained() {
 }
 
 #[actix::test]
-async fn orphans_on_either_side_and_limits_that_were_broken_are_listed() {
+async fn the_settlement_lists_orphans_and_broken_limits() {
     let engine = TestEngine::start_with(|config| config.orders.reconcile_every_ms = 60_000).await;
     let lamp = engine.sells("LAMP", 50).await;
     let sale = an_open_sale(&engine, &[lamp], 10).await;
@@ -153,7 +153,7 @@ async fn orphans_on_either_side_and_limits_that_were_broken_are_listed() {
 }
 
 #[actix::test]
-async fn pieces_that_are_held_for_an_order_that_is_being_placed_are_on_its_way() {
+async fn the_settlement_counts_pieces_of_an_order_that_is_being_placed_as_in_flight() {
     let engine = TestEngine::start_with(|config| config.orders.reconcile_every_ms = 60_000).await;
     let lamp = engine.sells("LAMP", 50).await;
     let sale = an_open_sale(&engine, &[lamp], 10).await;
@@ -206,7 +206,7 @@ async fn verified(data_dir: &Path, file: &Path, key: Option<&Path>) -> Output {
 }
 
 #[actix::test]
-async fn the_command_verifies_a_file_or_says_what_does_not_fit() {
+async fn the_command_verifies_a_report_or_says_what_does_not_match() {
     let engine = TestEngine::start().await;
     let lamp = engine.sells("LAMP", 50).await;
     let sale = an_open_sale(&engine, &[lamp], 10).await;
@@ -223,14 +223,14 @@ async fn the_command_verifies_a_file_or_says_what_does_not_fit() {
     assert!(said(&run).contains("1 orders, as they were signed"), "{run:?}");
     assert!(said(&run).contains("signed with the key of this engine"), "{run:?}");
 
-    // Where there is no engine, nobody can say whose key it is; where there is another one, it is not that one's.
+    // Without an engine the key's owner is unknown; with another engine, the key is not that one's.
     let elsewhere = data_dir.join("elsewhere");
     std::fs::create_dir_all(elsewhere.join("keys")).unwrap();
     let run = verified(&elsewhere, &file, None).await;
     assert_eq!(run.status.code(), Some(0), "{run:?}");
     assert!(said(&run).contains(&settled.signature.key_id), "{run:?}");
     assert!(said(&run).contains("known from the report alone"), "{run:?}");
-    // Whoever was given the key before needs no engine.
+    // A reader who has the key already needs no engine.
     let key = data_dir.join("keys/report-ed25519.pub.pem");
     let run = verified(&elsewhere, &file, Some(&key)).await;
     assert_eq!(run.status.code(), Some(0), "{run:?}");

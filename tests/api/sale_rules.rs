@@ -11,7 +11,7 @@ use crate::support::client::card_order;
 use crate::support::{TestEngine, eventually};
 
 #[actix::test]
-async fn a_limit_is_left_as_it_is_or_taken_out() {
+async fn a_changed_plan_keeps_its_limit_or_removes_it() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 5).await;
@@ -27,7 +27,7 @@ async fn a_limit_is_left_as_it_is_or_taken_out() {
 }
 
 #[actix::test]
-async fn of_sales_that_are_scheduled_at_the_same_moment_one_gets_the_sku() {
+async fn only_one_of_two_sales_scheduled_at_once_gets_the_sku() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 100).await;
@@ -48,7 +48,7 @@ async fn of_sales_that_are_scheduled_at_the_same_moment_one_gets_the_sku() {
 }
 
 #[actix::test]
-async fn a_sku_is_free_for_the_next_sale_once_the_one_before_may_not_drain_any_more() {
+async fn a_sku_is_free_for_the_next_sale_after_the_drain_period_of_the_last() {
     let engine = TestEngine::start_with(|config| config.sales.drain_within_seconds = 60).await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 100).await;
@@ -72,7 +72,7 @@ async fn a_sku_is_free_for_the_next_sale_once_the_one_before_may_not_drain_any_m
 }
 
 #[actix::test]
-async fn a_sale_is_settled_when_none_of_its_orders_is_open() {
+async fn a_sale_is_settled_once_none_of_its_orders_is_open() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 10).await;
@@ -121,9 +121,9 @@ async fn an_order_that_is_paid_after_its_hold_lapsed_counts_also_after_a_restart
 
     report(&engine, &paid(&late, 1_000)).await.expect(200);
 
-    let operator = Operator { staff: engine.anybody().with_token(operator.staff.token.expect("a token")) };
+    let operator = Operator { staff: engine.visitor().with_token(operator.staff.token.expect("a token")) };
     operator.sees_pieces(&sale, 8, 0, 2, 0).await;
-    let buyer = engine.anybody().with_token(buyer.token.expect("a token"));
+    let buyer = engine.visitor().with_token(buyer.token.expect("a token"));
     let settled = "select count(*) from orders.orders where stock_settled";
     eventually("the sale heard of it", async || {
         (engine.told(settled).await.as_deref() == Some("1")).then_some(())
@@ -135,20 +135,20 @@ async fn an_order_that_is_paid_after_its_hold_lapsed_counts_also_after_a_restart
 }
 
 #[actix::test]
-async fn the_public_sees_what_is_announced_and_whether_everything_is_stopped() {
+async fn visitors_see_announced_sales_and_whether_all_orders_are_stopped() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 10).await;
     let sale = operator.opens(plan("LAMP", 5)).await;
-    let anybody = engine.anybody();
-    let shown = async || anybody.get(&format!("/v1/sales/{sale}")).await.expect(200).body;
-    // Drafts of later sales take nobody's place on the list.
+    let visitor = engine.visitor();
+    let shown = async || visitor.get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    // Drafts of later sales take no place on the list.
     let mut later = plan("LAMP", 5);
     (later["opens_at"], later["closes_at"]) = (json!(soon(3_600_000)), json!(soon(7_200_000)));
     for _ in 0..201 {
         operator.plans(later.clone()).await;
     }
-    assert_eq!(anybody.get("/v1/sales").await.expect(200).each("id"), [json!(sale)]);
+    assert_eq!(visitor.get("/v1/sales").await.expect(200).each("id"), [json!(sale)]);
 
     operator.staff.post("/v1/admin/kill", json!({"reason": "a test"})).await.expect(200);
     assert_eq!(shown().await["state"], "paused");
@@ -158,15 +158,15 @@ async fn the_public_sees_what_is_announced_and_whether_everything_is_stopped() {
     operator.tells(&sale, "close").await.expect(200);
     operator.tells(&sale, "settle").await.expect(200);
     let engine = engine.restart().await;
-    let anybody = engine.anybody();
-    assert_eq!(anybody.get("/v1/sales").await.expect(200).each("id"), [json!(sale)]);
-    let ended = anybody.get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    let visitor = engine.visitor();
+    assert_eq!(visitor.get("/v1/sales").await.expect(200).each("id"), [json!(sale)]);
+    let ended = visitor.get(&format!("/v1/sales/{sale}")).await.expect(200).body;
     assert_eq!((&ended["state"], &ended["items"][0]["left"]), (&json!("ended"), &json!("none")));
     engine.stop().await;
 }
 
 #[actix::test]
-async fn a_sale_that_cannot_be_wound_up_is_tried_again_after_longer_and_longer() {
+async fn closing_a_sale_is_retried_at_growing_intervals() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 10).await;
@@ -204,7 +204,7 @@ async fn a_sale_that_cannot_be_wound_up_is_tried_again_after_longer_and_longer()
 }
 
 #[actix::test]
-async fn refusals_are_written_once_they_can_be() {
+async fn refusals_are_saved_once_the_database_is_reachable() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 10).await;
@@ -250,7 +250,7 @@ async fn refusals_are_written_once_they_can_be() {
 }
 
 #[actix::test]
-async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
+async fn waiting_room_changes_are_saved_once_the_database_is_reachable() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 10).await;
@@ -294,7 +294,7 @@ async fn what_becomes_of_people_in_a_waiting_room_is_written_once_it_can_be() {
 }
 
 #[actix::test]
-async fn orders_of_one_device_have_a_pace_whatever_accounts_they_are_of() {
+async fn orders_of_one_device_are_paced_across_its_accounts() {
     let engine = TestEngine::start_with(|config| {
         config.sales.order_every_ms = 60_000;
         config.sales.orders_at_once = 2;
@@ -324,7 +324,7 @@ async fn orders_of_one_device_have_a_pace_whatever_accounts_they_are_of() {
 }
 
 #[actix::test]
-async fn an_account_has_few_orders_in_a_sale_that_are_not_paid() {
+async fn an_account_has_a_bounded_number_of_unpaid_orders_in_a_sale() {
     let engine = TestEngine::start_with(|config| config.sales.unpaid_orders_max = 2).await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 100).await;
@@ -340,7 +340,7 @@ async fn an_account_has_few_orders_in_a_sale_that_are_not_paid() {
 
     let engine = engine.restart().await;
 
-    let buyer = engine.anybody().with_token(buyer.token.expect("a token"));
+    let buyer = engine.visitor().with_token(buyer.token.expect("a token"));
     buyer.orders("LAMP", 1).await.expect_problem(409, "too-many-unpaid");
     report(&engine, &paid(first.id(), 2_500)).await.expect(200);
     let third = eventually("the first one is paid", async || {
@@ -352,7 +352,7 @@ async fn an_account_has_few_orders_in_a_sale_that_are_not_paid() {
     buyer.cancels(second.id()).await.expect(200);
     buyer.cancels(third.id()).await.expect(200);
     buyer.orders("LAMP", 1).await.expect(201);
-    let operator = Operator { staff: engine.anybody().with_token(operator.staff.token.expect("a token")) };
+    let operator = Operator { staff: engine.visitor().with_token(operator.staff.token.expect("a token")) };
     let refused = operator.live(&sale).await["decisions"]["refused"].clone();
     assert!(refused["too-many-unpaid"].as_u64().is_some_and(|count| count >= 2), "{refused}");
     expect_no_findings(&engine).await;
@@ -360,7 +360,7 @@ async fn an_account_has_few_orders_in_a_sale_that_are_not_paid() {
 }
 
 #[actix::test]
-async fn every_attempt_is_accepted_or_refused_by_a_name() {
+async fn every_attempt_is_accepted_or_refused_by_a_named_gate() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 100).await;
@@ -408,7 +408,7 @@ async fn every_attempt_is_accepted_or_refused_by_a_name() {
 }
 
 #[actix::test]
-async fn a_sale_that_drains_ends_at_its_deadline_though_pieces_are_held() {
+async fn a_draining_sale_ends_at_its_deadline_although_pieces_are_held() {
     let engine = TestEngine::start_with(|config| config.sales.drain_within_seconds = 2).await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 10).await;

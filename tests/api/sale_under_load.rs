@@ -54,7 +54,7 @@ impl Crowd {
         }
     }
 
-    /// Lets everybody order until something has happened.
+    /// Lets all customers order until a condition holds.
     async fn orders_during(&self, happening: impl Future<Output = ()>) {
         let ordering = join_all(self.buyers.iter().enumerate().map(async |(buyer, (client, sku))| {
             while !self.is_over.get() {
@@ -162,12 +162,12 @@ impl Scene {
         self.operator.staff.post(path, json!({"reason": "a test"})).await.expect(200);
         self.holds_run_on(held).await;
         let is_later = |told: &Told| told.sent >= began && skus.contains(&told.sku);
-        eventually("everybody was turned away for a while", async || {
+        eventually("every buyer was turned away for a while", async || {
             let is_turned_away = |buyer| {
                 crowd.count(|told| told.buyer == buyer && is_later(told) && told.refused.is_some()) > 0
             };
-            let everybody = (0..crowd.buyers.len()).filter(|buyer| skus.contains(&crowd.buyers[*buyer].1));
-            (began.elapsed() >= KNOCKING && everybody.into_iter().all(is_turned_away)).then_some(())
+            let buyers = (0..crowd.buyers.len()).filter(|buyer| skus.contains(&crowd.buyers[*buyer].1));
+            (began.elapsed() >= KNOCKING && buyers.into_iter().all(is_turned_away)).then_some(())
         })
         .await;
         let told = crowd.told.borrow();
@@ -195,9 +195,9 @@ impl Scene {
 
     /// Whatever is killed, everything can be read meanwhile, and staff may try it.
     async fn stays_open_to_readers_and_staff(&self) {
-        let anybody = self.engine.anybody();
+        let visitor = self.engine.visitor();
         for path in ["/v1/products", "/v1/sales", &format!("/v1/sales/{}", self.sale)] {
-            anybody.get(path).await.expect(200);
+            visitor.get(path).await.expect(200);
         }
         let [reader, _] = &self.holders;
         reader.get("/v1/orders").await.expect(200);
@@ -226,7 +226,7 @@ impl Scene {
 }
 
 #[actix::test]
-async fn a_pause_and_every_kill_are_in_effect_within_a_second_and_so_is_their_end() {
+async fn a_pause_and_every_kill_take_effect_and_end_within_a_second() {
     let scene = Scene::opens().await;
     let both = ["LAMP", "CHAIR"];
     let rows: [(&str, String, String, &[&str], &str); 4] = [
@@ -352,7 +352,7 @@ async fn a_sale_is_armed_while_the_shop_sells_its_skus_and_gets_every_piece() {
 }
 
 #[actix::test]
-async fn of_many_slips_at_once_exactly_the_share_is_held_and_cards_are_not_in_its_way() {
+async fn many_konbini_orders_at_once_hold_exactly_their_share() {
     let engine = without_paces().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 1_000).await;
@@ -390,7 +390,7 @@ async fn of_many_slips_at_once_exactly_the_share_is_held_and_cards_are_not_in_it
 }
 
 #[actix::test]
-async fn what_expires_gives_the_limit_back_to_everybody_and_no_more_than_it() {
+async fn an_expired_order_restores_exactly_the_limit_of_its_customer() {
     let engine = without_paces().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 1_000).await;
@@ -419,7 +419,7 @@ async fn what_expires_gives_the_limit_back_to_everybody_and_no_more_than_it() {
         taken
     };
 
-    // A second may pass within a rush, so that a few come twice; nobody has more at any time than the limit.
+    // A second may pass within a rush, so that a few come twice; no customer ever has more than the limit.
     let first = rush().await;
     assert!(first.iter().all(|taken| *taken >= 2), "{first:?}");
     operator.sees_pieces(&sale, 1_000, 0, 0, 0).await;
@@ -440,7 +440,7 @@ async fn what_expires_gives_the_limit_back_to_everybody_and_no_more_than_it() {
 }
 
 #[actix::test]
-async fn a_sale_drains_until_nothing_is_held_and_nobody_gets_in_meanwhile() {
+async fn a_sale_drains_until_no_piece_is_held_and_accepts_no_order_meanwhile() {
     let scene = Scene::opens().await;
     let last = scene.engine.customer().await;
     scene
@@ -474,7 +474,7 @@ async fn a_sale_is_cancelled_within_a_second_and_its_holds_run_on() {
 }
 
 #[actix::test]
-async fn of_a_thousand_orders_of_many_accounts_on_one_phone_or_card_the_limit_is_had() {
+async fn accounts_that_share_a_phone_or_card_get_the_limit_once() {
     let engine = without_paces().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 1_000).await;

@@ -108,8 +108,8 @@ async fn a_sale_goes_from_its_plan_to_its_end() {
         assert_eq!(draft.body[member], plan[member], "{member}");
     }
 
-    // A draft is nobody's business, and the shop sells as always.
-    engine.anybody().get(&format!("/v1/sales/{sale}")).await.expect(404);
+    // A draft is not public, and the shop sells as always.
+    engine.visitor().get(&format!("/v1/sales/{sale}")).await.expect(404);
     let as_always = buyer.orders("LAMP", 1).await.expect(201);
     assert_eq!(as_always.body["totals"]["total"], 1_980);
 
@@ -117,10 +117,10 @@ async fn a_sale_goes_from_its_plan_to_its_end() {
     operator.tells(&sale, "schedule").await.expect(200);
     operator.sees(&sale, "open").await;
     operator.sees_pieces(&sale, 8, 0, 0, 0).await;
-    let public = engine.anybody().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
+    let public = engine.visitor().get(&format!("/v1/sales/{sale}")).await.expect(200).body;
     assert_eq!((&public["state"], &public["items"][0]["left"]), (&json!("open"), &json!("many")));
-    assert_eq!(engine.anybody().get("/v1/sales").await.expect(200).items().len(), 1);
-    // One piece is left in general stock, and nobody sells it while the sale is on.
+    assert_eq!(engine.visitor().get("/v1/sales").await.expect(200).items().len(), 1);
+    // One piece is left in general stock, and is not sold while the sale is on.
     assert_eq!(operator.staff.get("/v1/admin/inventory/LAMP").await.expect(200).body["allotted"], 8);
 
     let in_sale = buyer.orders("LAMP", 2).await.expect(201);
@@ -173,7 +173,7 @@ async fn a_sale_goes_from_its_plan_to_its_end() {
 }
 
 #[actix::test]
-async fn nobody_buys_before_the_opening_or_after_the_end() {
+async fn orders_before_the_opening_and_after_the_end_are_refused() {
     let engine = TestEngine::start_with(|config| {
         config.sales.order_every_ms = 0;
         config.sales.unpaid_orders_max = 0;
@@ -217,7 +217,7 @@ async fn nobody_buys_before_the_opening_or_after_the_end() {
 }
 
 #[actix::test]
-async fn of_a_thousand_requests_of_one_customer_as_many_pieces_are_had_as_the_limit_allows() {
+async fn a_thousand_requests_of_one_customer_get_as_many_pieces_as_the_limit() {
     let engine = TestEngine::start_with(|config| config.sales.order_every_ms = 0).await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 100).await;
@@ -264,7 +264,7 @@ async fn an_account_that_orders_too_fast_is_told_to_wait() {
 }
 
 #[actix::test]
-async fn the_limit_knows_a_customer_by_phone_and_by_card() {
+async fn the_limit_recognises_a_customer_by_phone_and_by_card() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 100).await;
@@ -348,8 +348,8 @@ async fn pause_and_kill_are_in_effect_within_a_second_and_outlive_a_restart() {
 
     let engine = engine.restart().await;
 
-    let operator = Operator { staff: engine.anybody().with_token(operator.staff.token.expect("a token")) };
-    let buyer = engine.anybody().with_token(buyer.token.expect("a token"));
+    let operator = Operator { staff: engine.visitor().with_token(operator.staff.token.expect("a token")) };
+    let buyer = engine.visitor().with_token(buyer.token.expect("a token"));
     buyer.orders("LAMP", 1).await.expect_problem(409, "stopped");
     operator.staff.post("/v1/admin/resume", reason()).await.expect(200);
     buyer.orders("LAMP", 1).await.expect_problem(409, "sale-paused");
@@ -376,8 +376,8 @@ async fn a_restart_keeps_the_schedule_and_the_limits() {
 
     let engine = engine.restart().await;
 
-    let operator = Operator { staff: engine.anybody().with_token(operator.staff.token.expect("a token")) };
-    let buyer = engine.anybody().with_token(buyer.token.expect("a token"));
+    let operator = Operator { staff: engine.visitor().with_token(operator.staff.token.expect("a token")) };
+    let buyer = engine.visitor().with_token(buyer.token.expect("a token"));
     buyer.orders("LAMP", 1).await.expect_problem(409, "limit-reached");
     buyer.cancels(held.id()).await.expect(200);
     buyer.orders("LAMP", 1).await.expect(201);
@@ -419,7 +419,7 @@ async fn an_allotment_is_changed_from_what_it_was_and_never_below_what_is_promis
 }
 
 #[actix::test]
-async fn konbini_may_be_left_out_or_get_a_share() {
+async fn konbini_payment_may_be_excluded_or_limited_to_a_share() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     for sku in ["LAMP", "CHAIR"] {
@@ -446,7 +446,7 @@ async fn konbini_may_be_left_out_or_get_a_share() {
 }
 
 #[actix::test]
-async fn a_plan_is_told_all_its_problems_and_what_cannot_be_is_refused() {
+async fn a_plan_is_answered_with_all_its_problems_at_once() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 5).await;
@@ -514,7 +514,7 @@ async fn a_plan_is_told_all_its_problems_and_what_cannot_be_is_refused() {
 }
 
 #[actix::test]
-async fn only_staff_see_and_steer_sales() {
+async fn only_staff_see_and_control_sales() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 5).await;
@@ -549,7 +549,7 @@ async fn only_staff_see_and_steer_sales() {
 }
 
 #[actix::test]
-async fn what_is_not_paid_in_time_is_for_others_again_and_is_told_as_expired() {
+async fn unpaid_pieces_return_to_the_sale_and_are_counted_as_expired() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 4).await;
@@ -586,7 +586,7 @@ async fn what_is_not_paid_in_time_is_for_others_again_and_is_told_as_expired() {
 }
 
 #[actix::test]
-async fn a_stream_tells_within_a_second_how_the_sale_is_going() {
+async fn a_stream_shows_the_progress_of_a_sale_within_a_second() {
     let engine = TestEngine::start().await;
     let operator = Operator::of(&engine).await;
     engine.sells("LAMP", 5).await;

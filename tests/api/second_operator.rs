@@ -29,7 +29,7 @@ async fn open_proposals(staff: &Client) -> Vec<Value> {
 }
 
 #[actix::test]
-async fn a_kill_is_carried_out_by_the_second_of_two() {
+async fn a_kill_takes_effect_when_a_second_operator_confirms_it() {
     let engine = TestEngine::start_with(both).await;
     let (first, second) = (Operator::of(&engine).await, engine.staff().await);
     let sale = an_open_sale(&engine, &first).await;
@@ -65,7 +65,7 @@ async fn a_kill_is_carried_out_by_the_second_of_two() {
 
         buyer.orders("LAMP", 1).await.expect_problem(409, "stopped");
         assert_eq!(open_proposals(&second).await, [] as [Value; 0]);
-        // It is so already, and nobody has to agree to letting people in again.
+        // It is so already, and resuming needs no second operator.
         first.staff.post(&kill, reason("once more")).await.expect(200);
         first.staff.post(&resume, reason("mended")).await.expect(200);
         buyer.orders_by_card("LAMP", 1).await.expect(201);
@@ -91,7 +91,7 @@ async fn a_kill_is_carried_out_by_the_second_of_two() {
             json!(["kill", "LAMP", two, one, "so it is"]),
         ]
     );
-    // What the engine does by itself needs nobody.
+    // What the engine does by itself needs no operator.
     engine.by_hand("update inventory.allotments set sold = sold - 1, returned = returned + 1").await;
     eventually("the audit stops the sku", async || {
         let shown = first.staff.get(&format!("/v1/admin/sales/{sale}")).await.expect(200);
@@ -102,7 +102,7 @@ async fn a_kill_is_carried_out_by_the_second_of_two() {
 }
 
 #[actix::test]
-async fn an_allotment_is_lowered_by_two_and_raised_by_one() {
+async fn lowering_an_allotment_needs_two_operators_and_raising_it_one() {
     let engine = TestEngine::start_with(both).await;
     let (first, second) = (Operator::of(&engine).await, engine.staff().await);
     let sale = an_open_sale(&engine, &first).await;
@@ -149,7 +149,7 @@ async fn a_proposal_is_withdrawn_or_lapses_and_outlives_a_restart() {
     let engine = engine.restart().await;
 
     let [first, second] =
-        [first.staff, second].map(|staff| engine.anybody().with_token(staff.token.expect("a token")));
+        [first.staff, second].map(|staff| engine.visitor().with_token(staff.token.expect("a token")));
     assert_eq!(open_proposals(&first).await[0]["id"], anew);
     kills(&first).await.expect(200);
     first.post(&format!("/v1/admin/sales/{sale}/resume"), json!({"reason": "a test"})).await.expect(200);
@@ -167,7 +167,7 @@ async fn a_proposal_is_withdrawn_or_lapses_and_outlives_a_restart() {
 }
 
 #[actix::test]
-async fn of_two_at_the_same_moment_one_proposes_and_one_carries_out() {
+async fn of_two_operators_at_once_one_proposes_and_one_confirms() {
     let engine = TestEngine::start_with(|config| {
         both(config);
         config.sales.proposals_max = 1;
@@ -200,7 +200,7 @@ async fn of_two_at_the_same_moment_one_proposes_and_one_carries_out() {
 }
 
 #[actix::test]
-async fn one_is_enough_where_nothing_else_is_said() {
+async fn one_operator_is_enough_unless_configured_otherwise() {
     let engine =
         TestEngine::start_with(|config| config.sales.second_operator = vec![SecondOperator::Lower]).await;
     let operator = Operator::of(&engine).await;
@@ -212,7 +212,7 @@ async fn one_is_enough_where_nothing_else_is_said() {
 }
 
 #[actix::test]
-async fn the_page_shows_what_waits_and_lets_another_one_confirm_or_withdraw_it() {
+async fn another_operator_confirms_or_withdraws_a_proposal_on_the_page() {
     let engine = TestEngine::start_with(both).await;
     let operator = Operator::of(&engine).await;
     let sale = an_open_sale(&engine, &operator).await;

@@ -29,14 +29,14 @@ async fn a_second_engine_of_the_same_database_is_refused_until_the_first_has_sto
 }
 
 #[actix::test]
-async fn an_engine_whose_lock_was_lost_with_its_connection_takes_it_again() {
+async fn an_engine_that_lost_its_lock_with_its_connection_takes_it_again() {
     let engine = TestEngine::start().await;
     let first = eventually("the lock is held", async || holder(&engine).await).await;
 
     engine.by_hand(&format!("select pg_terminate_backend({first})")).await;
 
     eventually("it is held again", async || holder(&engine).await.filter(|holder| *holder != first)).await;
-    engine.anybody().get("/v1/sales").await.expect(200);
+    engine.visitor().get("/v1/sales").await.expect(200);
     engine.stop().await;
 }
 
@@ -64,7 +64,7 @@ async fn an_engine_that_lost_its_lock_to_another_stops_at_once() {
 }
 
 #[actix::test]
-async fn an_engine_stops_when_another_one_came_and_went_while_it_could_not_know() {
+async fn an_engine_stops_when_another_one_held_the_lock_in_between() {
     let mut engine = TestEngine::start().await;
     let first = eventually("the lock is held", async || holder(&engine).await).await;
     // As the other one's start is noted.

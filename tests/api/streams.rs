@@ -1,4 +1,4 @@
-//! The three streams of events: what an operator watches, by the API and on the page, and what somebody who waits does.
+//! The three streams of events: an operator's by the API, an operator's on the page, and a waiting customer's.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::events::{Event, Events};
 use crate::support::{Client, TestEngine, eventually};
 
-/// A sale with a waiting room that lets nobody in yet, somebody who waits for it, and the staff.
+/// A sale whose waiting room admits no customer yet, a customer who waits for it, and the staff.
 struct Room {
     staff: Client,
     customer: Client,
@@ -80,12 +80,12 @@ async fn streams_end_at_once_when_the_engine_stops() {
     for rest in streams {
         let rest = rest.await.expect("it ends in order");
         let ended = Event::Named("ended".to_owned(), json!({}));
-        assert!(!rest.contains(&ended), "whoever comes back is welcome: {rest:?}");
+        assert!(!rest.contains(&ended), "the client may come back: {rest:?}");
     }
 }
 
 #[actix::test]
-async fn a_head_of_a_stream_is_its_headers() {
+async fn a_head_request_for_a_stream_gets_its_headers() {
     let engine = TestEngine::start_with(|config| {
         config.http.operator_streams_max = 1;
         config.http.queue_streams_max = 1;
@@ -108,7 +108,7 @@ async fn a_head_of_a_stream_is_its_headers() {
 }
 
 #[actix::test]
-async fn no_more_streams_are_open_than_there_are_places() {
+async fn the_number_of_open_streams_is_bounded() {
     let engine = TestEngine::start_with(|config| {
         config.http.operator_streams_max = 1;
         config.http.queue_streams_max = 1;
@@ -137,7 +137,7 @@ async fn no_more_streams_are_open_than_there_are_places() {
 }
 
 #[actix::test]
-async fn one_ticket_does_not_take_the_places_of_the_others() {
+async fn the_streams_of_one_ticket_are_bounded() {
     let engine = TestEngine::start().await;
     let room = Room::of(&engine).await;
     let mut open = Vec::new();
@@ -163,7 +163,7 @@ async fn one_ticket_does_not_take_the_places_of_the_others() {
 }
 
 #[actix::test]
-async fn a_stream_ends_with_the_session_of_whoever_watches() {
+async fn a_stream_ends_with_the_session_of_its_operator() {
     let engine = TestEngine::start().await;
     let room = Room::of(&engine).await;
     let mut streams = Vec::new();
@@ -194,7 +194,7 @@ async fn a_stream_ends_when_its_token_expires() {
 }
 
 #[actix::test]
-async fn whoever_waits_is_told_what_changes_and_in_between_that_the_stream_is_there() {
+async fn a_waiting_customer_gets_changes_and_keep_alive_comments() {
     let engine = TestEngine::start().await;
     let room = Room::of(&engine).await;
     let mut stream = Events::open(room.waiting(Method::GET)).await;

@@ -24,11 +24,11 @@ fn refresh(token: &str) -> Value {
 }
 
 #[actix::test]
-async fn whoever_registers_is_signed_in() {
+async fn a_customer_who_registers_is_signed_in() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
 
-    let answer = anybody.post("/v1/auth/register", account("Hanako@Example.jp", PASSWORD)).await.expect(201);
+    let answer = visitor.post("/v1/auth/register", account("Hanako@Example.jp", PASSWORD)).await.expect(201);
 
     let body = &answer.body;
     assert_eq!(body["token_type"], "Bearer");
@@ -40,7 +40,7 @@ async fn whoever_registers_is_signed_in() {
     assert_eq!(members, ["access_token", "expires_in", "refresh_token", "token_type", "user"]);
     assert!(!answer.text.contains(PASSWORD) && !answer.text.contains("argon2"));
 
-    let me = anybody.with_token(body["access_token"].as_str().unwrap()).get("/v1/users/me").await.expect(200);
+    let me = visitor.with_token(body["access_token"].as_str().unwrap()).get("/v1/users/me").await.expect(200);
     assert_eq!(me.body, body["user"]);
     engine.stop().await;
 }
@@ -48,21 +48,21 @@ async fn whoever_registers_is_signed_in() {
 #[actix::test]
 async fn an_email_address_is_taken_once_however_it_is_written() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
-    anybody.registered("hanako@example.jp").await;
+    let visitor = engine.visitor();
+    visitor.registered("hanako@example.jp").await;
 
     for email in ["hanako@example.jp", "HANAKO@example.JP", " hanako@example.jp "] {
-        let answer = anybody.post("/v1/auth/register", account(email, PASSWORD)).await;
+        let answer = visitor.post("/v1/auth/register", account(email, PASSWORD)).await;
         answer.expect_problem(409, "email-taken");
     }
     engine.stop().await;
 }
 
 #[actix::test]
-async fn of_many_who_register_one_address_at_once_one_gets_it() {
+async fn one_of_many_simultaneous_registrations_of_an_address_succeeds() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
-    let register = || anybody.post("/v1/auth/register", account("hanako@example.jp", PASSWORD));
+    let visitor = engine.visitor();
+    let register = || visitor.post("/v1/auth/register", account("hanako@example.jp", PASSWORD));
 
     let answers = futures_util::future::join_all((0..6).map(|_| register())).await;
 
@@ -75,26 +75,26 @@ async fn of_many_who_register_one_address_at_once_one_gets_it() {
 #[actix::test]
 async fn a_weak_password_is_refused_with_its_reason() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
+    let visitor = engine.visitor();
     for password in ["", "short", "aaaaaaaaaaaaaa", "password1234", "hanako-likes-plums", &"x1y2z".repeat(26)]
     {
-        let answer = anybody.post("/v1/auth/register", account("hanako@example.jp", password)).await;
+        let answer = visitor.post("/v1/auth/register", account("hanako@example.jp", password)).await;
         let answer = answer.expect_problem(422, "weak-password");
         assert!(answer.body["reason"].is_string(), "{answer:?}");
         assert!(password.len() < 12 || !answer.text.contains(password), "{answer:?}");
     }
-    anybody.post("/v1/auth/login", credentials("hanako@example.jp", PASSWORD)).await.expect(401);
+    visitor.post("/v1/auth/login", credentials("hanako@example.jp", PASSWORD)).await.expect(401);
     engine.stop().await;
 }
 
 #[actix::test]
-async fn an_unknown_email_and_a_wrong_password_are_told_the_same() {
+async fn an_unknown_email_and_a_wrong_password_get_the_same_answer() {
     let engine = TestEngine::start().await;
-    let anybody = engine.anybody();
-    anybody.registered("hanako@example.jp").await;
+    let visitor = engine.visitor();
+    visitor.registered("hanako@example.jp").await;
     let sign_in = async |email: &str| {
         let began = Instant::now();
-        let answer = anybody.post("/v1/auth/login", credentials(email, "not the right one")).await;
+        let answer = visitor.post("/v1/auth/login", credentials(email, "not the right one")).await;
         let took = began.elapsed();
         (answer.expect_problem(401, "bad-credentials"), took)
     };
@@ -123,10 +123,10 @@ async fn an_unknown_email_and_a_wrong_password_are_told_the_same() {
 }
 
 #[actix::test]
-async fn who_signs_in_again_has_two_sessions_and_signing_out_ends_one() {
+async fn a_second_sign_in_begins_another_session_and_signing_out_ends_one() {
     let engine = TestEngine::start().await;
-    let first = engine.anybody().registered("hanako@example.jp").await;
-    let second = engine.anybody().signed_in("HANAKO@example.jp").await;
+    let first = engine.visitor().registered("hanako@example.jp").await;
+    let second = engine.visitor().signed_in("HANAKO@example.jp").await;
 
     let signed_out = first.send(first.request(reqwest::Method::POST, "/v1/auth/logout")).await.expect(204);
 
@@ -151,7 +151,7 @@ async fn an_ended_session_stays_ended_after_a_restart() {
 
     let engine = engine.restart().await;
 
-    let as_before = |token: &Option<String>| engine.anybody().with_token(token.clone().unwrap());
+    let as_before = |token: &Option<String>| engine.visitor().with_token(token.clone().unwrap());
     as_before(&ended.token).get("/v1/users/me").await.expect_problem(401, "session-ended");
     as_before(&going_on.token).get("/v1/users/me").await.expect(200);
     engine.stop().await;
@@ -179,7 +179,7 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_session() {
 }
 
 #[actix::test]
-async fn of_two_who_refresh_with_one_token_at_once_the_session_ends() {
+async fn using_one_refresh_token_twice_at_once_ends_the_session() {
     let engine = TestEngine::start().await;
     let customer = engine.customer().await;
     let token = customer.refresh_token.clone().unwrap();
@@ -201,13 +201,13 @@ async fn of_two_who_refresh_with_one_token_at_once_the_session_ends() {
 }
 
 #[actix::test]
-async fn a_made_up_or_old_refresh_token_does_not_work() {
+async fn an_invented_or_old_refresh_token_is_refused() {
     let engine = TestEngine::start_with(|config| config.users.refresh_token_seconds = 1).await;
     let customer = engine.customer().await;
     for token in ["", "x", "gWkO0m1bN1oY0t9E4cO3w0m2v0w6d3J1b5h0m3x9p5c", &"a".repeat(10_000)] {
         customer.post("/v1/auth/refresh", refresh(token)).await.expect_problem(401, "bad-refresh-token");
     }
-    // Whoever asks with a token that still works gets the next one, so each look needs a session of its own.
+    // A token that still works is exchanged for the next one, so each attempt needs a session of its own.
     let token = customer.refresh_token.clone().unwrap();
     let lapsed = Instant::now() + Duration::from_millis(1_100);
     eventually("the refresh token is too old", async || (Instant::now() > lapsed).then_some(())).await;
@@ -217,12 +217,12 @@ async fn a_made_up_or_old_refresh_token_does_not_work() {
 }
 
 #[actix::test]
-async fn an_access_token_stops_working_when_it_expires() {
+async fn an_expired_access_token_is_refused() {
     let engine = TestEngine::start_with(|config| config.users.access_token_seconds = 2).await;
     let answer =
-        engine.anybody().post("/v1/auth/register", account("hanako@example.jp", PASSWORD)).await.expect(201);
+        engine.visitor().post("/v1/auth/register", account("hanako@example.jp", PASSWORD)).await.expect(201);
     assert_eq!(answer.body["expires_in"], 2);
-    let customer = engine.anybody().with_token(answer.body["access_token"].as_str().unwrap());
+    let customer = engine.visitor().with_token(answer.body["access_token"].as_str().unwrap());
 
     let refused = eventually("the token has expired", async || {
         let answer = customer.get("/v1/users/me").await;
@@ -235,12 +235,12 @@ async fn an_access_token_stops_working_when_it_expires() {
 }
 
 #[actix::test]
-async fn a_token_that_was_not_given_out_is_nobodys() {
+async fn a_token_that_the_engine_did_not_issue_is_refused() {
     let engine = TestEngine::start().await;
     let customer = engine.customer().await;
     let token = customer.token.clone().unwrap();
     let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
-    let key = &engine.anybody().get("/.well-known/jwks.json").await.expect(200).body["keys"][0];
+    let key = &engine.visitor().get("/.well-known/jwks.json").await.expect(200).body["keys"][0];
     let decoded =
         |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
     let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -286,7 +286,7 @@ async fn a_token_that_was_not_given_out_is_nobodys() {
     for authorization in
         ["", "Bearer", "Bearer ", "Basic aGFuYWtvOnBsdW0=", &token, &format!("Token {token}")]
     {
-        let asked = engine.anybody().request(reqwest::Method::GET, "/v1/users/me");
+        let asked = engine.visitor().request(reqwest::Method::GET, "/v1/users/me");
         let answer = customer.send(asked.header("Authorization", authorization)).await;
         answer.expect_problem(401, "token-missing");
     }
@@ -295,11 +295,11 @@ async fn a_token_that_was_not_given_out_is_nobodys() {
 }
 
 #[actix::test]
-async fn the_published_key_verifies_the_tokens_and_shows_nothing_else() {
+async fn the_published_key_verifies_tokens_and_reveals_no_secret() {
     let engine = TestEngine::start().await;
     let customer = engine.customer().await;
 
-    let answer = engine.anybody().get("/.well-known/jwks.json").await.expect(200);
+    let answer = engine.visitor().get("/.well-known/jwks.json").await.expect(200);
 
     let key = &answer.body["keys"][0];
     let members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();

@@ -39,7 +39,7 @@ async fn until(staff: &Client, sale: &str, what: &str, is_so: impl Fn(&Value) ->
 }
 
 #[actix::test]
-async fn operators_are_told_how_long_orders_take_and_pieces_are_held() {
+async fn operators_see_the_latency_of_orders_and_the_age_of_holds() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 30_000).await;
     let staff = engine.staff().await;
@@ -77,7 +77,7 @@ async fn operators_are_told_how_long_orders_take_and_pieces_are_held() {
 }
 
 #[actix::test]
-async fn a_commit_that_hangs_is_seen_while_it_does() {
+async fn a_commit_that_hangs_is_visible_while_it_hangs() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 30_000).await;
     let staff = engine.staff().await;
@@ -151,7 +151,7 @@ async fn the_skus_of_a_sale_are_ready_and_stay_awake_until_it_is_over() {
 
     staff.post(&format!("/v1/admin/sales/{over}/cancel"), json!({"reason": "a test"})).await.expect(200);
 
-    // Nobody orders in the other one either, and the same round that lets the one go passes it over.
+    // The other one has no orders either, and the round that evicts the one passes it over.
     eventually("the one that is over falls asleep", async || {
         let is_asleep = !is_ready(&over).await;
         assert!(is_ready(&on).await, "an open sale's actor is asleep");
@@ -162,7 +162,7 @@ async fn the_skus_of_a_sale_are_ready_and_stay_awake_until_it_is_over() {
 }
 
 #[actix::test]
-async fn a_sale_is_not_armed_while_an_actor_cannot_set_its_pieces_apart() {
+async fn a_sale_is_not_armed_while_an_actor_cannot_allot_its_pieces() {
     let engine = TestEngine::start_with(give_orphans_back_soon).await;
     let staff = engine.staff().await;
     engine.sells("LAMP", 8).await;

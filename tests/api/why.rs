@@ -32,7 +32,7 @@ async fn complete(staff: &Client, sale: &str, about: &str, count: usize) -> Vec<
     .await
 }
 
-/// The question about whoever this is.
+/// The question about a customer.
 async fn about(client: &Client) -> String {
     format!("customer={}", client.get("/v1/users/me").await.expect(200).id())
 }
@@ -47,7 +47,7 @@ fn assert_told(found: &[(String, String)], expected: &[(&str, &[&str])]) {
 }
 
 #[actix::test]
-async fn every_decision_is_told_from_the_draw_to_the_refund() {
+async fn every_decision_is_explained_from_the_draw_to_the_refund() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     let (crowd, staff) = (customers(&engine, 3).await, engine.staff().await);
@@ -72,7 +72,7 @@ async fn every_decision_is_told_from_the_draw_to_the_refund() {
     let bought = one.orders(Some(&admission), "bought").await.expect(201);
     one.orders(Some(&admission), "more").await.expect_problem(409, "limit-reached");
 
-    let draw = engine.anybody().get(&format!("/v1/sales/{sale}/draw")).await.expect(200).body;
+    let draw = engine.visitor().get(&format!("/v1/sales/{sale}/draw")).await.expect(200).body;
     let order = draw["order"].as_array().expect("an order");
     let place = order.iter().position(|number| number.as_u64() == Some(one.number)).expect("drawn") + 1;
     let found = complete(&staff, &sale, &about_one, 24).await;
@@ -133,7 +133,7 @@ async fn every_decision_is_told_from_the_draw_to_the_refund() {
         ],
     );
 
-    // Whoever came after the draw stands behind it.
+    // A customer who came after the draw stands behind it.
     let late = Waiting::join(crowd.next().unwrap(), &sale).await;
     late.admission().await;
     let behind = complete(&staff, &sale, &about(&late.client).await, 3).await;
@@ -158,7 +158,7 @@ async fn every_decision_is_told_from_the_draw_to_the_refund() {
 }
 
 #[actix::test]
-async fn whoever_came_late_and_did_not_order_is_told_too() {
+async fn a_customer_who_came_late_and_did_not_order_is_explained_too() {
     let engine = TestEngine::start_with(|config| config.sales.admission_seconds = 1).await;
     engine.sells("LAMP", 100).await;
     let (late, staff) = (engine.customer().await, engine.staff().await);
@@ -180,7 +180,7 @@ async fn whoever_came_late_and_did_not_order_is_told_too() {
 }
 
 #[actix::test]
-async fn whoever_was_not_let_into_the_waiting_room_is_told_why() {
+async fn a_customer_who_could_not_join_the_waiting_room_is_explained_too() {
     let engine = TestEngine::start_with(|config| {
         config.sales.challenge_bits = 8;
         config.sales.admissions_per_piece = 1.0;
@@ -236,7 +236,7 @@ async fn whoever_was_not_let_into_the_waiting_room_is_told_why() {
 }
 
 #[actix::test]
-async fn only_orders_of_the_sale_are_told() {
+async fn only_orders_of_the_sale_are_explained() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     engine.sells("VASE", 100).await;
@@ -258,7 +258,7 @@ async fn only_orders_of_the_sale_are_told() {
 }
 
 #[actix::test]
-async fn refusals_stand_where_they_happened_and_a_bot_does_not_fill_the_shop_with_them() {
+async fn refusals_are_explained_in_order_and_a_bot_cannot_flood_them() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 100).await;
     let (customer, staff) = (engine.customer().await, engine.staff().await);

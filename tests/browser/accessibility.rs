@@ -1,4 +1,4 @@
-//! The page for everybody: by keyboard, on a telephone, in the dark, in English and in Japanese.
+//! The pages are accessible: by keyboard, on a telephone, in dark mode, in English and in Japanese.
 
 use serde_json::json;
 
@@ -125,7 +125,7 @@ async fn tab_through(browser: &Chromium, path: &str) {
 }
 
 #[actix::test]
-async fn every_page_fits_a_telephone_and_can_be_read_in_light_and_dark_in_both_languages() {
+async fn every_page_is_readable_on_a_telephone_in_light_and_dark_in_both_languages() {
     let engine = engine_with_stock().await;
     let paths = pages(&engine).await;
     let browser = Chromium::open(&engine).await;

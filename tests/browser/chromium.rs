@@ -171,7 +171,7 @@ impl Chromium {
         self.session.take().expect("a session").ends().await.expect("its end");
     }
 
-    /// No error, no warning, and nothing that was asked of anybody else.
+    /// No error, no warning, and no request to another server.
     pub async fn was_quiet(&self) {
         let said = self.session().log("browser").await.expect("its log");
         let bad: Vec<_> =

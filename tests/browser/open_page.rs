@@ -1,4 +1,4 @@
-//! What happens elsewhere is seen on a page that is open, without anybody loading it again.
+//! An open page shows what happens elsewhere, without being loaded again.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn joins(customer: &Client, sale: &str) -> String {
 }
 
 #[actix::test]
-async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
+async fn an_open_page_shows_what_others_do_and_what_goes_wrong() {
     let engine = TestEngine::start_with(|config| {
         config.sales.audit_every_ms = 200;
         config.sales.second_operator = vec![shobai::config::SecondOperator::Kill];
@@ -67,7 +67,7 @@ async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
     page.sees("some are in", &format!("+{} > 0 && +{} < 3", figure("admitted"), figure("waiting"))).await;
     page.sees("their rate", &format!("{} === '1'", figure("per_second"))).await;
 
-    // What somebody proposes, and the switch for everything.
+    // A proposal, and the switch of all orders.
     tells(&staff, "kill").await;
     page.sees("a proposal", &format!("{}?.includes('Stop everything')", text_of("#proposals"))).await;
     // Confirmed where it is seen, and seen there.
@@ -131,7 +131,7 @@ async fn an_open_page_tells_what_others_do_and_what_goes_wrong() {
     assert_eq!(page.value(&text_of(".countdown-time")).await, Value::from(""));
     page.was_quiet().await;
 
-    // An engine that is gone is told where somebody looks: in the open dialog.
+    // The loss of the engine is shown where the operator looks: in the open dialog.
     page.clicks("#control-settle").await;
     page.sees("a question", "document.activeElement.id === 'reason'").await;
     page.types("#reason", "at last").await;

@@ -48,7 +48,7 @@ impl Crowd {
         crowd
     }
 
-    /// Sends everybody home; answers with the orders that they got.
+    /// Stops all customers; answers with the orders that they got.
     async fn ends(self) -> Vec<(String, bool)> {
         self.is_over.set(true);
         for task in self.tasks {
@@ -117,7 +117,7 @@ fn action(name: &str) -> String {
 }
 
 #[actix::test]
-async fn a_sale_is_run_from_the_page_alone() {
+async fn an_operator_runs_a_sale_from_the_page_alone() {
     let engine = TestEngine::start_with(|config| {
         config.sales.arm_before_seconds = 0;
         config.sales.order_every_ms = 0;

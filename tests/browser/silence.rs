@@ -45,7 +45,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut is_held: watc
 }
 
 #[actix::test]
-async fn a_page_whose_engine_says_nothing_tells_that_and_goes_on_when_it_does() {
+async fn a_page_says_that_its_engine_is_silent_and_recovers_with_it() {
     let engine = TestEngine::start().await;
     engine.sells("LAMP", 10).await;
     let staff = engine.staff().await;

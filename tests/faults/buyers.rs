@@ -18,7 +18,7 @@ pub async fn buyers(engine: &TestEngine, count: usize) -> Vec<Client> {
     let key = SigningKey::load_or_create(&engine.config.storage.data_dir).expect("the signing key");
     let count = u32::try_from(count).expect("fewer customers");
     let tokens = create_test_customers(&store, &key, &engine.config.users, count).await.expect("customers");
-    tokens.into_iter().map(|token| engine.anybody().with_token(token)).collect()
+    tokens.into_iter().map(|token| engine.visitor().with_token(token)).collect()
 }
 
 /// The id under which the engine knows a customer.

@@ -20,7 +20,7 @@ pub struct Crowd {
     customers: Vec<Customer>,
     /// What they order, with the pieces that were there in the beginning.
     goods: BTreeMap<String, i64>,
-    /// Orders that were confirmed to somebody.
+    /// Orders that were confirmed to a customer.
     placed: Cell<usize>,
     /// Requests that got no answer, or none that says what became of the order.
     unclear: Cell<usize>,
@@ -60,18 +60,18 @@ impl Crowd {
             unclear: RefCell::default(),
             keys: Cell::default(),
         });
-        let products = shop.anybody().get("/v1/products?limit=4").await.expect(200).body;
+        let products = shop.visitor().get("/v1/products?limit=4").await.expect(200).body;
         let mut goods = BTreeMap::from([("SHOBAI-HOT-1".to_owned(), 0)]);
         for product in products["items"].as_array().expect("products") {
             goods.insert(product["variants"][0]["sku"].as_str().expect("a sku").to_owned(), 0);
         }
         for (sku, pieces) in &mut goods {
-            *pieces = available(&shop.anybody(), sku).await;
+            *pieces = available(&shop.visitor(), sku).await;
         }
         Self { customers: customers.collect(), goods, placed: Cell::default(), unclear: Cell::default() }
     }
 
-    /// Lets everybody order and cancel at this door while something happens.
+    /// Lets all customers order and cancel while a condition holds.
     pub async fn buys_during<T>(&self, door: &Client, happening: impl Future<Output = T>) -> T {
         let closed = Cell::new(false);
         let buying = join_all(self.customers.iter().map(|customer| {
@@ -96,10 +96,10 @@ impl Crowd {
         self.unclear.get()
     }
 
-    /// Every confirmed order is there and as it was told; nobody has an order of which they were not told.
+    /// Every confirmed order exists as it was told; no customer has an order that was not told.
     pub async fn finds_what_it_was_told(&self, shop: &Shop) {
         join_all(self.customers.iter().map(async |customer| {
-            let client = shop.anybody().with_token(&*customer.token);
+            let client = shop.visitor().with_token(&*customer.token);
             customer.finds_each_order(&client).await;
             customer.finds_no_other_order(&client).await;
         }))
@@ -109,7 +109,7 @@ impl Crowd {
     /// Repeats every request that was not clearly answered: each key brings one order, however often it is sent.
     pub async fn finds_out_what_was_unclear(&self, shop: &Shop) {
         join_all(self.customers.iter().map(async |customer| {
-            let client = shop.anybody().with_token(&*customer.token);
+            let client = shop.visitor().with_token(&*customer.token);
             customer.finds_out(&client).await;
         }))
         .await;
@@ -120,7 +120,7 @@ impl Crowd {
     pub async fn finds_the_stock_balanced(&self, shop: &Shop) {
         let mut expected = self.goods.clone();
         for customer in &self.customers {
-            let client = shop.anybody().with_token(&*customer.token);
+            let client = shop.visitor().with_token(&*customer.token);
             for order in all_orders(&client).await {
                 if order["status"] == "cancelled" {
                     continue;
@@ -137,7 +137,7 @@ impl Crowd {
         let balanced = eventually("the stock balances", async || {
             let mut stock = BTreeMap::new();
             for sku in self.goods.keys() {
-                stock.insert(sku.clone(), available(&shop.anybody(), sku).await);
+                stock.insert(sku.clone(), available(&shop.visitor(), sku).await);
             }
             found.replace(stock);
             (*found.borrow() == expected).then_some(())

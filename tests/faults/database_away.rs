@@ -27,7 +27,7 @@ const SHORT_DEADLINES: &[(&str, &str)] = &[
 ];
 
 #[actix_web::test]
-async fn a_database_that_is_gone_is_told_at_once_and_comes_back_by_itself() {
+async fn an_unreachable_database_is_reported_at_once_and_recovers_by_itself() {
     let data_dir = std::env::temp_dir().join(format!("shobai-away-{}", std::process::id()));
     let settings = ClusterSettings {
         data_dir: data_dir.clone(),
@@ -85,13 +85,13 @@ async fn a_database_that_is_gone_is_told_at_once_and_comes_back_by_itself() {
 }
 
 #[actix_web::test]
-async fn a_database_that_hangs_keeps_nobody_waiting_beyond_the_deadline() {
+async fn a_hanging_database_keeps_no_customer_waiting_beyond_the_deadline() {
     let shop = Shop::open(SHORT_DEADLINES).await;
     // The deadline of a request, and a slow machine.
     let patience = Duration::from_secs(5);
     let monitoring = shop.monitoring();
     let customers: Vec<Client> =
-        shop.customers(30).await.into_iter().map(|token| shop.anybody().with_token(token)).collect();
+        shop.customers(30).await.into_iter().map(|token| shop.visitor().with_token(token)).collect();
     let sku = "SHOBAI-HOT-1".parse().expect("a sku");
     let before = available(&customers[0], &sku).await;
     customers[0].orders("SHOBAI-HOT-1", 1).await.expect(201);
@@ -131,7 +131,7 @@ async fn a_database_that_hangs_keeps_nobody_waiting_beyond_the_deadline() {
 }
 
 #[actix_web::test]
-async fn a_database_that_hangs_in_the_middle_of_many_orders_loses_none() {
+async fn a_database_that_hangs_during_many_orders_loses_none() {
     const CUSTOMERS: usize = 32;
     let shop = Shop::open(SHORT_DEADLINES).await;
     let crowd = Crowd::at(&shop, CUSTOMERS).await;
@@ -141,8 +141,8 @@ async fn a_database_that_hangs_in_the_middle_of_many_orders_loses_none() {
             crowd.got(150).await;
             let before = crowd.unclear_answers();
             shop.signal_postgres(Signal::SIGSTOP);
-            // Everybody was told four times to come again: longer than stock is held for an order that does not appear.
-            eventually("everybody is told to come again", async || {
+            // Every customer was told four times to come again: longer than stock is held for an order that does not appear.
+            eventually("every customer is told to come again", async || {
                 (crowd.unclear_answers() >= before + 4 * CUSTOMERS).then_some(())
             })
             .await;
@@ -150,7 +150,7 @@ async fn a_database_that_hangs_in_the_middle_of_many_orders_loses_none() {
         }
         crowd.got(150).await;
     };
-    crowd.buys_during(&shop.anybody(), hanging).await;
+    crowd.buys_during(&shop.visitor(), hanging).await;
 
     crowd.finds_out_what_was_unclear(&shop).await;
     crowd.finds_what_it_was_told(&shop).await;
@@ -159,13 +159,13 @@ async fn a_database_that_hangs_in_the_middle_of_many_orders_loses_none() {
 }
 
 #[actix_web::test]
-async fn an_order_that_gets_stuck_until_its_stock_was_given_back_never_comes_to_be() {
+async fn an_order_that_is_stuck_until_its_stock_was_released_is_never_created() {
     let engine = TestEngine::start_with(give_orphans_back_soon).await;
     let buyer = engine.customer().await;
     let sku = engine.sells("STUCK", 5).await;
     buyer.orders(sku.as_str(), 1).await.expect(201);
 
-    // The order of this request is on its way into the database, beyond anybody's reach.
+    // The order of this request is on its way into the database and cannot be recalled.
     let journal = backend_that_places_orders(&engine).await;
     kill(journal, Signal::SIGSTOP).expect("a signal");
     expect_try_again(&buyer.orders_with("stuck", konbini_order(sku.as_str(), 2)).await);

@@ -10,7 +10,7 @@ use crate::support::{by_hand, eventually, told};
 const IS_THERE: &str = "select 1 from pg_database where datname = current_database() || '_dry_run'";
 
 #[actix_web::test]
-async fn a_kill_inside_of_making_a_database_keeps_no_later_dry_run_from_its_own() {
+async fn a_kill_while_a_database_is_created_does_not_block_later_dry_runs() {
     let mut shop = Shop::open(&[]).await;
     let mut operator = Operator::at(&shop).await;
     let sale = operator.plans(plan(&skus(&shop).await[..1], soon(300_000))).await;

@@ -15,7 +15,7 @@ async fn ten_kills_of_the_engine_lose_no_confirmed_order() {
     let crowd = Crowd::at(&shop, CUSTOMERS).await;
 
     for _ in 0..ROUNDS {
-        let door = shop.anybody();
+        let door = shop.visitor();
         crowd
             .buys_during(&door, async {
                 crowd.got(150).await;
@@ -43,7 +43,7 @@ async fn ten_kills_of_postgresql_lose_no_confirmed_order_and_the_engine_serves_o
         }
         crowd.got(150).await;
     };
-    crowd.buys_during(&shop.anybody(), kills).await;
+    crowd.buys_during(&shop.visitor(), kills).await;
 
     find_everything(&crowd, &shop).await;
 }
@@ -54,7 +54,7 @@ async fn a_power_cut_loses_no_confirmed_order() {
     let crowd = Crowd::at(&shop, CUSTOMERS).await;
 
     for _ in 0..3 {
-        let door = shop.anybody();
+        let door = shop.visitor();
         crowd
             .buys_during(&door, async {
                 crowd.got(150).await;
@@ -75,5 +75,5 @@ async fn find_everything(crowd: &Crowd, shop: &Shop) {
     crowd.finds_what_it_was_told(shop).await;
     crowd.finds_the_stock_balanced(shop).await;
     shop.expect_clean_audit().await;
-    assert!(crowd.unclear_answers() > 0, "the kills hit nobody, so this shows nothing");
+    assert!(crowd.unclear_answers() > 0, "the kills hit no request, so this proves nothing");
 }

@@ -39,14 +39,14 @@ pub struct Operator {
 
 impl Operator {
     pub async fn at(shop: &Shop) -> Self {
-        let signed_in = shop.anybody().post("/v1/auth/login", shop.demo()["admin"].clone()).await.expect(200);
+        let signed_in = shop.visitor().post("/v1/auth/login", shop.demo()["admin"].clone()).await.expect(200);
         let token = signed_in.body["access_token"].as_str().expect("a token");
-        Self { staff: shop.anybody().with_token(token) }
+        Self { staff: shop.visitor().with_token(token) }
     }
 
     /// Goes on at the engine that was started again.
     pub fn again_at(&mut self, shop: &Shop) {
-        self.staff = shop.anybody().with_token(self.staff.token.clone().expect("a token"));
+        self.staff = shop.visitor().with_token(self.staff.token.clone().expect("a token"));
     }
 
     pub async fn plans(&self, plan: Value) -> String {
@@ -120,7 +120,7 @@ impl Operator {
 
 /// The demo's SKUs that have some hundred pieces each.
 pub async fn skus(shop: &Shop) -> Vec<String> {
-    let products = shop.anybody().all_pages("/v1/products", 50).await;
+    let products = shop.visitor().all_pages("/v1/products", 50).await;
     let variants = products.iter().flat_map(|product| product["variants"].as_array().expect("variants"));
     let skus = variants.map(|variant| variant["sku"].as_str().expect("a sku").to_owned());
     skus.filter(|sku| sku != "SHOBAI-HOT-1").collect()
@@ -134,5 +134,5 @@ pub fn held_order(sku: &str, quantity: i64, customer: usize) -> Value {
 }
 
 pub async fn buys(shop: &Shop, token: &str, order: Value) -> Answer {
-    shop.anybody().with_token(token).orders_with(&uuid::Uuid::now_v7().to_string(), order).await
+    shop.visitor().with_token(token).orders_with(&uuid::Uuid::now_v7().to_string(), order).await
 }

@@ -81,7 +81,7 @@ async fn panics_everywhere_among_many_buyers_cost_no_order() {
     let ordering = join_all(buyers.iter().map(|buyer| order_until(buyer, &sku, &placed, &enough)));
     let (turned_away, ()) = tokio::join!(ordering, panics);
 
-    assert!(turned_away.into_iter().sum::<i64>() > 0, "the panics hit nobody, so this shows nothing");
+    assert!(turned_away.into_iter().sum::<i64>() > 0, "the panics hit no request, so this proves nothing");
     let placed = placed.into_inner();
     eventually("the stock balances", async || {
         (available(&buyers[0], &sku).await == PIECES - placed).then_some(())

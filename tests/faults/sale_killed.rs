@@ -26,7 +26,7 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
     let skus = skus(&shop).await;
     let mut before = BTreeMap::new();
     for sku in &skus {
-        before.insert(sku.clone(), shop.anybody().available(sku).await);
+        before.insert(sku.clone(), shop.visitor().available(sku).await);
     }
     let (of_each, of_closing) = skus.split_at(6);
     let of_closing: Vec<&[String]> = of_closing.chunks(10).take(3).collect();
@@ -83,7 +83,7 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
         let (_, (unclear, ())) = tokio::join!(by_hand(&url, &hold), close_and_kill);
         assert!(unclear.is_err(), "what was held up is told as done");
         if round == 0 {
-            // Their time comes while nobody is there.
+            // Their time comes while the engine is down.
             let wait = opens_at.duration_since(Timestamp::now()).unsigned_abs();
             tokio::time::sleep(wait.min(Duration::from_secs(6))).await;
         }
@@ -110,7 +110,7 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
     buys(&shop, third, card_order(sku(1), 1, "tok_ok")).await.expect(201);
     // One ends as nothing is held any more, the other though something is.
     assert_eq!(operator.sale(&let_go).await["status"], "draining");
-    shop.anybody().with_token(&**second).cancels(held.id()).await.expect(200);
+    shop.visitor().with_token(&**second).cancels(held.id()).await.expect(200);
     operator.sees(&let_go, "closed").await;
     operator.sees_pieces(&let_go, &[[0, 0, 0, PIECES]]).await;
     operator.sees(&left_draining, "closed").await;
@@ -124,7 +124,7 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
     }
     for (sku, expected) in &before {
         eventually(&format!("{expected} pieces of {sku} in general stock"), async || {
-            (shop.anybody().available(sku).await == *expected).then_some(())
+            (shop.visitor().available(sku).await == *expected).then_some(())
         })
         .await;
     }
@@ -132,7 +132,7 @@ async fn a_kill_changes_no_sale_whatever_its_status() {
 }
 
 #[actix_web::test]
-async fn what_staff_did_before_a_kill_holds_after_it() {
+async fn commands_of_staff_before_a_kill_hold_after_it() {
     let settings =
         [("SHOBAI_SALES__ARM_BEFORE_SECONDS", "1"), ("SHOBAI_SALES__SECOND_OPERATOR", r#"["lower"]"#)];
     let mut shop = Shop::open(&settings).await;
@@ -147,7 +147,7 @@ async fn what_staff_did_before_a_kill_holds_after_it() {
     let one = |index: usize| &of_each[index..=index];
     let mut before = BTreeMap::new();
     for sku in of_cancelled.iter().copied().flatten() {
-        before.insert(sku.clone(), shop.anybody().available(sku).await);
+        before.insert(sku.clone(), shop.visitor().available(sku).await);
     }
 
     let draft = operator.plans(plan(one(0), soon(300_000))).await;
@@ -186,12 +186,12 @@ async fn what_staff_did_before_a_kill_holds_after_it() {
         shop.start().await;
         operator.again_at(&shop);
     }
-    second = shop.anybody().with_token(second.token.expect("a token"));
+    second = shop.visitor().with_token(second.token.expect("a token"));
 
     // Everything is stopped for customers; all can be read, and staff may try it.
     for sku in [sku(2), sku(3), sku(5)] {
         buys(&shop, other, card_order(sku, 1, "tok_ok")).await.expect_problem(409, "stopped");
-        assert!(shop.anybody().available(sku).await > 0);
+        assert!(shop.visitor().available(sku).await > 0);
     }
     operator.staff.orders_by_card(sku(3), 1).await.expect(201);
     for sale in &cancelled {
@@ -202,7 +202,7 @@ async fn what_staff_did_before_a_kill_holds_after_it() {
     }
     for (sku, expected) in &before {
         eventually(&format!("{expected} pieces of {sku} in general stock"), async || {
-            (shop.anybody().available(sku).await == *expected).then_some(())
+            (shop.visitor().available(sku).await == *expected).then_some(())
         })
         .await;
     }
@@ -249,18 +249,18 @@ async fn allots(staff: &Client, sale: &str, sku: &str, expected: i64, allotment:
 }
 
 #[actix_web::test]
-async fn kills_under_load_let_nobody_have_more_than_the_limit() {
+async fn kills_under_load_let_no_customer_exceed_the_limit() {
     let mut shop = Shop::open(&[]).await;
     let mut operator = Operator::at(&shop).await;
     let sku = skus(&shop).await.remove(0);
-    let before = shop.anybody().available(&sku).await;
+    let before = shop.visitor().available(&sku).await;
     // Few enough that the limit holds them up, and not the end of the pieces.
     let tokens = shop.customers(16).await;
     let buyers: Vec<Buyer> = tokens.into_iter().enumerate().map(Buyer::new).collect();
     let sale = operator.opens(std::slice::from_ref(&sku)).await;
 
     for _ in 0..3 {
-        let (door, closed, bought) = (shop.anybody(), Cell::new(false), Cell::new(0));
+        let (door, closed, bought) = (shop.visitor(), Cell::new(false), Cell::new(0));
         let buying = join_all(buyers.iter().map(|buyer| buyer.buys_until(&door, &sku, &closed, &bought)));
         let killing = async {
             eventually("customers are served", async || (bought.get() >= 40).then_some(())).await;
@@ -273,8 +273,8 @@ async fn kills_under_load_let_nobody_have_more_than_the_limit() {
         assert_eq!(operator.sale(&sale).await["status"], "open");
     }
 
-    // What was unclear is found out; then everybody wants as much as there is.
-    let door = shop.anybody();
+    // What was unclear is found out; then every customer wants as much as is left.
+    let door = shop.visitor();
     join_all(buyers.iter().map(|buyer| buyer.finds_out(&door))).await;
     join_all(buyers.iter().map(|buyer| buyer.buys_until_it_is_refused(&door, &sku))).await;
     let mut sold = 0;
@@ -286,7 +286,7 @@ async fn kills_under_load_let_nobody_have_more_than_the_limit() {
     }
     assert!(
         buyers.iter().any(|buyer| buyer.was_unclear.get()),
-        "the kills hit nobody, so this shows nothing"
+        "the kills hit no request, so this proves nothing"
     );
     eventually("what is sold or held is what they have", async || {
         let [remaining, held, paid, _] = operator.pieces(&sale).await[0];
@@ -295,14 +295,14 @@ async fn kills_under_load_let_nobody_have_more_than_the_limit() {
     .await;
     operator.tells(&sale, "close").await.expect(200);
     eventually("what is left returns", async || {
-        (shop.anybody().available(&sku).await == before - sold).then_some(())
+        (shop.visitor().available(&sku).await == before - sold).then_some(())
     })
     .await;
     shop.expect_clean_audit().await;
 }
 
 #[actix_web::test]
-async fn panics_of_the_sales_actor_let_nobody_have_more_than_the_limit() {
+async fn panics_of_the_sales_actor_let_no_customer_exceed_the_limit() {
     let engine = TestEngine::start_with(give_orphans_back_soon).await;
     let sku = engine.sells("PANIC-SALE", 1_000).await.to_string();
     let operator = Operator { staff: engine.staff().await };
@@ -317,7 +317,7 @@ async fn panics_of_the_sales_actor_let_nobody_have_more_than_the_limit() {
     for round in 0..4 {
         let panicking = format!("sales {}", id_of(&customers[round]).await);
         let (sku, answered) = (&*sku, Cell::new(0));
-        // Everybody at four doors at once, one order after the other at each, so that some are past the gates whenever
+        // Every customer orders at four clients at once, one order after the other at each, so that some are past the gates whenever
         // the actor dies.
         let rush = customers.iter().enumerate().flat_map(|(number, buyer)| {
             let answered = &answered;
@@ -364,8 +364,8 @@ async fn panics_of_the_sales_actor_let_nobody_have_more_than_the_limit() {
         }
     }
 
-    assert!(turned_away > 0, "the panics hit nobody, so this shows nothing");
-    // Nobody is kept from what the limit allows by a passage that was lost.
+    assert!(turned_away > 0, "the panics hit no request, so this proves nothing");
+    // A hold that was lost does not keep a customer from what the limit allows.
     for (number, buyer) in customers.iter().enumerate() {
         for attempt in 0..LIMIT - pieces_of(buyer).await {
             let key = format!("at-last-{attempt}");
@@ -393,7 +393,7 @@ async fn pieces_of(buyer: &Client) -> i64 {
     live.map(|order| order["lines"][0]["quantity"].as_i64().expect("pieces")).sum()
 }
 
-/// Somebody who wants as many as there are, and remembers every order that was confirmed.
+/// A customer who wants as many pieces as are left, and remembers every order that was confirmed.
 struct Buyer {
     number: usize,
     token: String,

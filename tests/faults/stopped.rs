@@ -13,7 +13,7 @@ async fn a_stop_under_load_drops_no_request_that_was_accepted() {
     let mut shop = Shop::open(&[]).await;
     let crowd = Crowd::at(&shop, 32).await;
 
-    let door = shop.anybody();
+    let door = shop.visitor();
     let (status, took) = crowd
         .buys_during(&door, async {
             crowd.got(300).await;
@@ -26,7 +26,7 @@ async fn a_stop_under_load_drops_no_request_that_was_accepted() {
     assert!(took < Duration::from_secs(10), "customers with open connections held the stop up for {took:?}");
     assert!(shop.postgres_processes().is_empty());
 
-    // Whoever got no answer was not let in: there is no order that nobody was told of.
+    // A request without an answer was not accepted: every order was told to its customer.
     shop.start().await;
     crowd.finds_what_it_was_told(&shop).await;
     crowd.finds_out_what_was_unclear(&shop).await;
@@ -35,9 +35,9 @@ async fn a_stop_under_load_drops_no_request_that_was_accepted() {
 }
 
 #[actix_web::test]
-async fn a_customer_who_only_keeps_a_connection_open_does_not_hold_the_stop_up() {
+async fn an_idle_connection_does_not_delay_the_stop() {
     let mut shop = Shop::open(&[]).await;
-    let idle = shop.anybody();
+    let idle = shop.visitor();
     idle.get("/v1/products").await.expect(200);
 
     let asked = Instant::now();
@@ -59,7 +59,7 @@ async fn a_second_start_keeps_the_data_and_the_sign_ins() {
 
     assert_eq!(shop.demo(), demo);
     // The token of before still counts, and so does the password.
-    let before = shop.anybody().with_token(customer.token.expect("a token"));
+    let before = shop.visitor().with_token(customer.token.expect("a token"));
     let path = format!("/v1/orders/{}", order["id"].as_str().expect("an id"));
     assert_eq!(before.get(&path).await.expect(200).body, order);
     sign_in(&shop, &demo["customer"]).await.get(&path).await.expect(200);
@@ -83,7 +83,7 @@ async fn a_second_engine_on_the_same_data_is_refused_in_words() {
     let data_dir = shop.data_dir().canonicalize().expect("a directory");
     assert!(words.contains(data_dir.to_str().expect("a path")), "{words}");
     assert!(words.contains(&shop.pid().to_string()), "{words}");
-    shop.anybody().get("/v1/products").await.expect(200);
+    shop.visitor().get("/v1/products").await.expect(200);
 }
 
 #[actix_web::test]
@@ -108,6 +108,6 @@ async fn secrets_are_readable_by_their_owner_only() {
 }
 
 async fn sign_in(shop: &Shop, account: &serde_json::Value) -> Client {
-    let answer = shop.anybody().post("/v1/auth/login", account.clone()).await.expect(200);
-    shop.anybody().with_token(answer.body["access_token"].as_str().expect("a token"))
+    let answer = shop.visitor().post("/v1/auth/login", account.clone()).await.expect(200);
+    shop.visitor().with_token(answer.body["access_token"].as_str().expect("a token"))
 }

@@ -14,7 +14,7 @@ use crate::support::client::card_order;
 use crate::support::shop::Shop;
 use crate::support::{Answer, Client, TestEngine, eventually};
 
-/// Somebody who waits, with the ticket that was handed out.
+/// A waiting customer with their ticket.
 struct Waiting<'a> {
     token: &'a str,
     sale: &'a str,
@@ -68,7 +68,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-async fn everybody<'a>(door: &Client, tokens: &'a [String], sale: &'a str) -> Vec<Waiting<'a>> {
+async fn all_join<'a>(door: &Client, tokens: &'a [String], sale: &'a str) -> Vec<Waiting<'a>> {
     join_all(tokens.iter().map(|token| Waiting::join(door, token, sale))).await
 }
 
@@ -85,7 +85,7 @@ async fn armed(operator: &Operator, sku: &str, opens_at: Timestamp, admission: V
     sale
 }
 
-/// As it was published: by the seed that was committed to before anybody came.
+/// As it was published: by the seed that was committed to before the first customer came.
 async fn draw(door: &Client, sale: &str) -> Value {
     let draw = eventually("it is drawn", async || {
         let draw = door.get(&format!("/v1/sales/{sale}/draw")).await;
@@ -113,20 +113,20 @@ fn in_order<'a, 'b>(waiting: &'b [Waiting<'a>], draw: &Value) -> Vec<&'b Waiting
 }
 
 #[actix_web::test]
-async fn a_kill_takes_nothing_from_those_who_wait() {
+async fn a_kill_costs_no_waiting_customer_their_place() {
     let mut shop = Shop::open(&[]).await;
-    let (mut door, mut operator) = (shop.anybody(), Operator::at(&shop).await);
+    let (mut door, mut operator) = (shop.visitor(), Operator::at(&shop).await);
     let tokens = shop.customers(8).await;
     let skus = skus(&shop).await;
     let queue = |per_second: u32| json!({"mode": "queue", "per_second": per_second});
 
-    // One is paused before anybody comes, one is drawn and lets people in, one each is drawn while nobody is there.
+    // One is paused before a customer comes, one is drawn and admits customers, one each is drawn while the engine is down.
     let paused = armed(&operator, &skus[0], soon(-1_000), queue(100)).await;
     operator.sees(&paused, "open").await;
     operator.tells(&paused, "pause").await.expect(200);
-    let in_paused = everybody(&door, &tokens[..2], &paused).await;
+    let in_paused = all_join(&door, &tokens[..2], &paused).await;
     let open = armed(&operator, &skus[1], soon(2_000), queue(1)).await;
-    let in_open = everybody(&door, &tokens, &open).await;
+    let in_open = all_join(&door, &tokens, &open).await;
     let drawn = draw(&door, &open).await;
     let in_open = in_order(&in_open, &drawn);
     let [used, holds, unused, behind @ ..] = &in_open[..] else { panic!("eight people") };
@@ -136,8 +136,8 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
     let opens_at = soon(6_000);
     let early = armed(&operator, &skus[2], opens_at, queue(1)).await;
     let lottery = armed(&operator, &skus[3], opens_at, json!({"mode": "lottery"})).await;
-    let in_early = everybody(&door, &tokens[..5], &early).await;
-    let in_lottery = everybody(&door, &tokens[..5], &lottery).await;
+    let in_early = all_join(&door, &tokens[..5], &early).await;
+    let in_lottery = all_join(&door, &tokens[..5], &lottery).await;
     let committed = [commitment(&door, &early).await, commitment(&door, &lottery).await];
     let held_with = holds.admission(&door).await;
     let held = holds.orders(&door, &held_with, held_order(sku, 1, 1)).await.expect(201);
@@ -151,18 +151,18 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
         assert_eq!(waiting.place(&door).await["state"], "pre_queue", "too late, so this shows little");
     }
 
-    // The opening of two of them passes while nobody is there.
+    // The opening of two of them passes while the engine is down.
     shop.kill_engine().await;
     let wait = opens_at.duration_since(Timestamp::now());
     if wait.is_positive() {
         tokio::time::sleep(wait.unsigned_abs().min(Duration::from_secs(6))).await;
     }
     shop.start().await;
-    door = shop.anybody();
+    door = shop.visitor();
     operator.again_at(&shop);
 
     for (waiting, before) in behind.iter().zip(places) {
-        // Some may be let in meanwhile; nobody falls back.
+        // Some may be admitted meanwhile; no customer falls back.
         let now = waiting.place(&door).await["position"].as_u64().unwrap_or(0);
         assert!(now <= before, "ticket {}: {before}, then {now}", waiting.number);
     }
@@ -176,7 +176,7 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
         }
     }
 
-    // An admission is good for one live order, and for one only, however often somebody is let in with it.
+    // An admission is good for one live order alone, however often it is used.
     for (waiting, admission) in [(used, &spent), (holds, &held_with)] {
         let again = waiting.orders(&door, admission, card_order(sku, 1, "tok_ok")).await;
         again.expect_problem(403, "not-admitted");
@@ -197,7 +197,7 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
     let line = in_order(&in_early, &drawn);
     assert_eq!(line.len(), 5);
     eventually("all are let in, as they were drawn", async || {
-        // Backwards, so that nobody comes in between two looks.
+        // Backwards, so that no customer is admitted between two requests.
         let mut is_in = Vec::new();
         for waiting in line.iter().rev() {
             is_in.push(waiting.place(&door).await["state"] == "admitted");
@@ -218,7 +218,7 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
     let prize = won.admission(&door).await;
     shop.kill_engine().await;
     shop.start().await;
-    door = shop.anybody();
+    door = shop.visitor();
     operator.again_at(&shop);
     assert_eq!(draw(&door, &lottery).await, drawn);
     also_won.sees(&door, "admitted").await;
@@ -242,15 +242,15 @@ async fn a_kill_takes_nothing_from_those_who_wait() {
 }
 
 #[actix_web::test]
-async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
+async fn an_admission_that_was_not_saved_still_allows_one_order() {
     let engine = TestEngine::start().await;
     let sku = engine.sells("PANIC-ROOM", 100).await.to_string();
     let operator = Operator { staff: engine.staff().await };
-    let (door, crowd) = (engine.anybody(), buyers(&engine, 3).await);
+    let (door, crowd) = (engine.visitor(), buyers(&engine, 3).await);
     let tokens: Vec<String> = crowd.iter().map(|buyer| buyer.token.clone().expect("a token")).collect();
     let sale = armed(&operator, &sku, soon(-1_000), json!({"mode": "queue", "per_second": 100})).await;
     engine.refuses_changes_of_tickets().await;
-    let waiting = everybody(&door, &tokens[..2], &sale).await;
+    let waiting = all_join(&door, &tokens[..2], &sale).await;
     let [used, unused] = &waiting[..] else { panic!("two people") };
     let spent = used.admission(&door).await;
     used.orders(&door, &spent, card_order(&sku, 1, "tok_ok")).await.expect(201);
@@ -263,7 +263,7 @@ async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
     assert!(!failpoint::is_armed(&place), "nothing panicked, so this shows nothing");
     expect_try_again(&struck);
 
-    // What is written is that both wait. Whoever has an order is known by that; the other is let in again.
+    // The database says that both wait. The one with an order is known by that order; the other is admitted again.
     used.sees(&door, "ordered").await;
     used.orders(&door, &spent, card_order(&sku, 1, "tok_ok")).await.expect_problem(403, "not-admitted");
     let again = unused.admission(&door).await;
@@ -278,14 +278,14 @@ async fn who_was_let_in_and_not_written_down_may_order_once_all_the_same() {
 }
 
 #[actix_web::test]
-async fn an_admission_that_came_back_as_the_gates_began_anew_is_good_again() {
+async fn an_admission_returned_while_the_gates_restarted_is_valid_again() {
     let engine = TestEngine::start().await;
     let sku = engine.sells("PANIC-GATES", 100).await.to_string();
     let operator = Operator { staff: engine.staff().await };
-    let (door, crowd) = (engine.anybody(), buyers(&engine, 2).await);
+    let (door, crowd) = (engine.visitor(), buyers(&engine, 2).await);
     let tokens: Vec<String> = crowd.iter().map(|buyer| buyer.token.clone().expect("a token")).collect();
     let sale = armed(&operator, &sku, soon(-1_000), json!({"mode": "queue", "per_second": 100})).await;
-    let waiting = everybody(&door, &tokens[..1], &sale).await;
+    let waiting = all_join(&door, &tokens[..1], &sale).await;
     let used = &waiting[0];
     let admission = used.admission(&door).await;
     let order = used.orders(&door, &admission, held_order(&sku, 1, 1)).await.expect(201);

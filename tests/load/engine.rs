@@ -14,7 +14,7 @@ fn settings(port: u16) -> Vec<(&'static str, &'static str)> {
     vec![("SHOBAI_HTTP__LISTEN", listen)]
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that no process listens on at this moment.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -75,7 +75,7 @@ async fn konbini_orders_are_paid_through_the_providers_webhook() {
         "pay.toml",
         r#"
         name = "pay"
-        about = "Everybody pays."
+        about = "Every customer pays."
         customers = { count = 2 }
         skus = { choose = "zipf", catalogue = 5 }
         stages = [{ kind = "steady", name = "busy", seconds = 1, rate = 40 }]
@@ -112,7 +112,7 @@ async fn a_run_goes_on_when_the_engine_was_killed_and_its_audit_is_clean() {
     );
     let more = ["--audit", "--admin", &admin(&shop)];
     let running = bench.start(&scenario, &shop.base(), &more, Some(&shop.data_dir()));
-    let door = shop.anybody();
+    let door = shop.visitor();
     let before = door.available("SHOBAI-HOT-1").await;
     eventually("it is in full swing", async || {
         (door.available("SHOBAI-HOT-1").await < before - 100).then_some(())
@@ -126,7 +126,7 @@ async fn a_run_goes_on_when_the_engine_was_killed_and_its_audit_is_clean() {
     expect_clean(code, &result);
     assert_eq!(result["audit"]["engine_audit"]["clean"], true);
     let broken = result["totals"]["failed"].as_u64().unwrap();
-    assert!(broken > 0, "the kill hit nobody, so this shows nothing");
+    assert!(broken > 0, "the kill hit no request, so this proves nothing");
     let last = result["timeline"].as_array().unwrap().iter().rev().take(4);
     assert!(last.map(|second| second["orders"].as_u64().unwrap()).sum::<u64>() > 0, "it went on");
     shop.expect_clean_audit().await;

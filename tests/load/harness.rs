@@ -39,7 +39,7 @@ impl Bench {
         command
     }
 
-    /// Runs a command to its end, without holding up whoever serves on this thread.
+    /// Runs a command to its end without blocking the servers of this thread.
     pub async fn load(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()

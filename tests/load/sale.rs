@@ -17,7 +17,7 @@ fn scenario() -> String {
 
 const TICKETS: usize = 1_000;
 
-/// A shop that asks for work before anybody joins, with the access tokens of those who will, in a file.
+/// A shop that demands a proof of work to join, with the access tokens of its customers in a file.
 async fn shop(bench: &Bench) -> (Shop, String) {
     let shop = Shop::open(&[("SHOBAI_SALES__CHALLENGE_BITS", "4")]).await;
     let tokens = shop.customers(TICKETS).await;
@@ -52,7 +52,10 @@ async fn a_sale_with_bots_sells_exactly_what_it_has_in_the_order_of_its_draw() {
     assert_eq!((&sale["sold"], &sale["allotment"]), (&200.into(), &200.into()), "{sale:#}");
     assert_eq!((&sale["tickets"], &sale["drawn"]), (&TICKETS.into(), &TICKETS.into()), "{sale:#}");
     assert!(sale["most_of_one"].as_i64().unwrap() <= 2, "{sale:#}");
-    assert!(sale["admitted"].as_u64().unwrap() < TICKETS as u64 / 2, "not everybody is let in: {sale:#}");
+    assert!(
+        sale["admitted"].as_u64().unwrap() < TICKETS as u64 / 2,
+        "not every customer is admitted: {sale:#}"
+    );
     assert_eq!(sale["offences"], sale["explained"], "{sale:#}");
     // Every rule was broken, and by its own gate refused.
     for (step, gate) in [
@@ -82,12 +85,12 @@ async fn signed_in(shop: &Shop) -> crate::support::Client {
     let demo = shop.demo();
     let text = |member: &str| demo["admin"][member].as_str().unwrap().to_owned();
     let body = json!({"email": text("email"), "password": text("password")});
-    let session = shop.anybody().post("/v1/auth/login", body).await.expect(200).body;
-    shop.anybody().with_token(session["access_token"].as_str().unwrap())
+    let session = shop.visitor().post("/v1/auth/login", body).await.expect(200).body;
+    shop.visitor().with_token(session["access_token"].as_str().unwrap())
 }
 
 #[actix_web::test]
-async fn a_sale_that_sells_more_than_was_planned_is_found_out() {
+async fn an_audit_finds_a_sale_that_sold_more_than_planned() {
     let bench = Bench::new();
     let (shop, tokens) = shop(&bench).await;
     let path = bench.write("more.toml", &scenario());
@@ -95,7 +98,7 @@ async fn a_sale_that_sells_more_than_was_planned_is_found_out() {
     let more = ["--audit", "--admin", &admin(&shop), "--tokens", &tokens];
     let running = bench.start(&path, &shop.base(), &more, None);
 
-    // Somebody gives the sale three pieces of one SKU more, of which the plan of the run does not know.
+    // An operator gives the sale three pieces of one SKU more, which the plan of the run does not know.
     let sale = eventually("it is armed", async || {
         let sales = staff.get("/v1/admin/sales").await.expect(200);
         sales.items().iter().find(|sale| sale["status"] == "armed").cloned()

@@ -16,7 +16,7 @@ pub const SKU: &str = "STUB-1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vice {
     None,
-    /// Answers nobody for a second, once a second has passed since the first order.
+    /// Answers no request for a second, once a second has passed since the first order.
     Freezes,
     /// Accepts an order and forgets it.
     Loses,
@@ -28,7 +28,7 @@ pub enum Vice {
     Undersells,
     /// Changes an order after it was answered.
     Alters,
-    /// Takes pieces for nobody.
+    /// Takes pieces without an order.
     Hoards,
     /// Takes forged tokens.
     Admits,
@@ -78,7 +78,7 @@ pub fn serve(vice: Vice, pieces: i64) -> String {
     format!("http://{address}")
 }
 
-/// The admin's sign-in, which this shop takes from anybody.
+/// The admin's sign-in, which this shop accepts from every client.
 pub const ADMIN: &str = r#"{"admin": {"email": "admin@stub.example", "password": "secret"}}"#;
 
 async fn products() -> Json<Value> {

@@ -29,7 +29,7 @@ fn scenario(stage: &str, journeys: &str, limits: &str) -> String {
 const BUY: &str = "[journeys.buy]\nweight = 1\nsteps = [\"place_order\"]";
 
 #[actix_web::test]
-async fn a_shop_that_stands_still_is_seen_in_open_loop_and_hardly_in_a_closed_one() {
+async fn a_pause_of_the_shop_shows_in_an_open_loop_and_hardly_in_a_closed_one() {
     let bench = Bench::new();
     let open = scenario("kind = \"steady\"\nseconds = 4\nrate = 100", BUY, "");
     let closed = scenario("kind = \"closed\"\nseconds = 4\nworkers = 1\nthink_ms = 1", BUY, "");
@@ -38,7 +38,7 @@ async fn a_shop_that_stands_still_is_seen_in_open_loop_and_hardly_in_a_closed_on
     let (_, open) = bench.run(&open, &serve(Vice::Freezes, 1_000_000), &[]).await;
     let (_, closed) = bench.run(&closed, &serve(Vice::Freezes, 1_000_000), &[]).await;
 
-    // A quarter of all who meant to come met the second in which nobody was served; in closed loop only one did.
+    // A quarter of all arrivals met the second without answers; in a closed loop only one did.
     let p99 = |result: &serde_json::Value| {
         row(result, "place_order", "accepted")["latency_ms"]["p99"].as_f64().unwrap()
     };
@@ -49,7 +49,7 @@ async fn a_shop_that_stands_still_is_seen_in_open_loop_and_hardly_in_a_closed_on
 }
 
 #[actix_web::test]
-async fn an_audit_finds_each_vice_and_nothing_in_an_honest_shop() {
+async fn an_audit_finds_each_fault_and_none_in_a_correct_shop() {
     let buyers = "kind = \"spike\"\nseconds = 1\nvisits = 200";
     let honest = r#"
         [journeys.buy]
@@ -83,7 +83,7 @@ async fn an_audit_finds_each_vice_and_nothing_in_an_honest_shop() {
             bench.run(&path, &serve(vice, pieces), &["--audit", "--admin", admin.to_str().unwrap()]).await;
 
         let mut kinds = findings(&result);
-        // Pieces of an order that the shop forgot are held for nobody, and those that forgers took too.
+        // Pieces of an order that the shop forgot are held without an order, as are those that forgers took.
         kinds.retain(|kind| *kind != "stuck" || found.contains(kind));
         assert_eq!(kinds, found, "{vice:?} {:#}", result["audit"]);
         assert_eq!(code, i32::from(!found.is_empty()), "{vice:?}");
@@ -101,7 +101,7 @@ async fn a_generator_that_is_starved_says_so_and_its_run_is_not_valid() {
     let target = serve(Vice::None, 1_000_000);
     let mut running = bench.start(&path, &target, &[], None);
 
-    // Somebody else has the processor for most of the time.
+    // Another process has the processor for most of the time.
     while !running.has_ended() {
         running.signal(Signal::SIGSTOP);
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -142,17 +142,17 @@ async fn an_interrupted_run_still_reports() {
 #[actix_web::test]
 async fn an_impossible_scenario_is_refused_before_any_request_and_its_key_named() {
     let bench = Bench::new();
-    let nobody = "http://127.0.0.1:9";
+    let unreachable = "http://127.0.0.1:9";
     for (stage, named) in [
         ("kind = \"steady\"\nseconds = 1\nrate = 0", "stages.0.rate"),
         ("kind = \"steady\"\nseconds = 1\nrat = 10", "rat"),
         ("kind = \"burst\"\nseconds = 1", "burst"),
     ] {
         let path = bench.write("impossible.toml", &scenario(stage, BUY, ""));
-        let output = bench.load(&["run", path.to_str().unwrap(), "--target", nobody]).await;
+        let output = bench.load(&["run", path.to_str().unwrap(), "--target", unreachable]).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(named), "{said}");
     }
-    let output = bench.load(&["run", "no-such-scenario", "--target", nobody]).await;
+    let output = bench.load(&["run", "no-such-scenario", "--target", unreachable]).await;
     assert!(String::from_utf8_lossy(&output.stderr).contains("flash-sale"), "{output:?}");
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::document;
 
-/// The password of everybody in the tests.
+/// The password of every account in the tests.
 pub const PASSWORD: &str = "correct horse battery staple";
 
 #[derive(Clone)]
@@ -148,7 +148,7 @@ impl Client {
         answer.items().iter().map(|step| (text(&step["status"]), text(&step["reason"]))).collect()
     }
 
-    /// Pieces that can be ordered, as anybody sees them.
+    /// Pieces that can be ordered, as a visitor sees them.
     pub async fn available(&self, sku: &str) -> i64 {
         let answer = self.get(&format!("/v1/inventory/{sku}")).await.expect(200);
         answer.body["available"].as_i64().expect("a number")

@@ -58,7 +58,7 @@ static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
             let migrated = self::database(template);
             migrations::run(&migrated).await.expect("migrations");
             migrated.close();
-            ready.send(connection).expect("somebody waits");
+            ready.send(connection).expect("a waiting receiver");
             std::future::pending::<()>().await;
         });
     });
@@ -171,8 +171,8 @@ impl TestEngine {
         format!("http://{}", self.engine.metrics_address())
     }
 
-    /// Somebody who is not signed in.
-    pub fn anybody(&self) -> Client {
+    /// A client that is not signed in.
+    pub fn visitor(&self) -> Client {
         Client::new(self.base(), None).held_to_the_document()
     }
 
@@ -180,7 +180,7 @@ impl TestEngine {
     pub async fn customer(&self) -> Client {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        self.anybody().registered(&format!("customer-{number}@example.jp")).await
+        self.visitor().registered(&format!("customer-{number}@example.jp")).await
     }
 
     /// A member of staff, signed in through the API.
@@ -196,7 +196,7 @@ impl TestEngine {
             role: Role::Staff,
         };
         self.engine.domains.users.ports.create_user.ask(created).await.expect("created");
-        self.anybody().signed_in(&email).await
+        self.visitor().signed_in(&email).await
     }
 
     /// A product on sale with one SKU: ¥1,980 at 10 %.
@@ -258,24 +258,24 @@ impl TestEngine {
         self.by_hand("drop trigger refuse on sales.entries").await;
     }
 
-    /// The first column of the first row, as somebody at the prompt is told it.
+    /// The first column of the first row, as psql shows it.
     pub async fn told(&self, sql: &str) -> Option<String> {
         use secrecy::ExposeSecret as _;
         told(self.config.postgres.url.expose_secret(), sql).await
     }
 
-    /// Keeps everybody from writing into a table for so many seconds.
+    /// Locks a table against writes for so many seconds.
     pub async fn holds_up(&self, table: &str, seconds: f64) {
         let lock = format!("begin; lock table {table} in exclusive mode; select pg_sleep({seconds}); commit");
         self.by_hand(&lock).await;
     }
 
-    /// Waits until somebody has locked a table by hand.
+    /// Waits until a table is locked manually.
     pub async fn sees_locked(&self, table: &str) {
         self.sees_lock(table, "mode = 'ExclusiveLock' and granted").await;
     }
 
-    /// Waits until somebody waits for a table that another one has locked.
+    /// Waits until a statement waits for a locked table.
     pub async fn sees_waiting(&self, table: &str) {
         self.sees_lock(table, "not granted").await;
     }
@@ -291,7 +291,7 @@ impl TestEngine {
     }
 }
 
-/// The first column of the first row, as somebody at the prompt is told it.
+/// The first column of the first row, as psql shows it.
 pub async fn told(url: &str, sql: &str) -> Option<String> {
     by_hand(url, sql).await.into_iter().find_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -299,7 +299,7 @@ pub async fn told(url: &str, sql: &str) -> Option<String> {
     })
 }
 
-/// Runs SQL as somebody at the database's own prompt would: without the engine's settings.
+/// Runs SQL as psql would: without the engine's settings.
 pub async fn by_hand(url: &str, sql: &str) -> Vec<tokio_postgres::SimpleQueryMessage> {
     let config: tokio_postgres::Config = url.parse().expect("a url");
     let (client, connection) = config.connect(tokio_postgres::NoTls).await.expect("a connection");

@@ -109,11 +109,11 @@ impl Shop {
         self.running().metrics_base.clone()
     }
 
-    pub fn anybody(&self) -> Client {
+    pub fn visitor(&self) -> Client {
         Client::new(self.base(), None)
     }
 
-    /// Whoever looks at the internal port.
+    /// A client of the internal port.
     pub fn monitoring(&self) -> Client {
         Client::new(self.metrics_base(), None)
     }
@@ -133,7 +133,7 @@ impl Shop {
         serde_json::from_str(&text).expect("json")
     }
 
-    /// Ends the engine as nobody should.
+    /// Kills the engine without a chance to stop.
     pub async fn kill_engine(&mut self) {
         let mut running = self.running.take().expect("a running engine");
         running.engine.kill().expect("a kill");
@@ -156,13 +156,13 @@ impl Shop {
     /// Another member of staff, signed in; the demo has one.
     pub async fn staff(&self) -> Client {
         let email = "second@example.jp";
-        self.anybody().registered(email).await;
+        self.visitor().registered(email).await;
         let staff = format!("update users.users set role = 'staff' where email = '{email}'");
         by_hand(&self.database_url(), &staff).await;
-        self.anybody().signed_in(email).await
+        self.visitor().signed_in(email).await
     }
 
-    /// How somebody at the prompt finds the engine's database.
+    /// The address of the engine's database, for a client of PostgreSQL.
     pub fn database_url(&self) -> String {
         let pid_file =
             fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).expect("a cluster");
