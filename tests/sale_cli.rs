@@ -363,7 +363,7 @@ async fn a_dry_run_is_reported_and_appears_in_no_metric() {
     shop.expect_clean_audit().await;
 }
 
-/// What the engine counts when a customer buys; `None` for a SKU that it does not sell.
+/// The metrics that orders change, none of which names a SKU of the dry run.
 async fn figures_of_trade(shop: &Shop) -> BTreeSet<String> {
     let page = shop.monitoring().get("/metrics").await.expect(200);
     assert!(!page.text.contains("LIMIT-OF-THE-MACHINE"));
