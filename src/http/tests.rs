@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::gateway::Gateway;
 use super::gateway::server::{Layers, app};
 use super::ports::Ports;
+use super::{Access, DeclaredRoute, route_table};
 use crate::actors::catalog::CatalogPorts;
 use crate::actors::inventory::{InventoryError, InventoryPorts, Stock};
 use crate::actors::orders::{Order, OrdersError, OrdersPorts, PlaceOrder, Placed, Placing};
@@ -107,11 +108,12 @@ fn ports() -> Ports {
     }
 }
 
-/// `customer` and `staff` are tokens here.
+/// `customer`, `staff` and `admin` are tokens here.
 fn identify(token: &str) -> Result<Identity, TokenError> {
     let role = match token {
         "customer" => Role::Customer,
         "staff" => Role::Staff,
+        "admin" => Role::Admin,
         "" => return Err(TokenError::Missing),
         _ => return Err(TokenError::Malformed),
     };
@@ -426,11 +428,10 @@ async fn the_document_describes_every_route_and_refers_to_nothing_that_is_missin
     // What people look at in a browser is no part of the API.
     let is_documented =
         |path: &str| !["/openapi.json", "/docs", "/ops"].iter().any(|it| path.starts_with(it));
-    for line in include_str!("mod.rs").lines().filter_map(|line| line.trim().strip_prefix(".service(at(\"")) {
-        let (path, handlers) = line.split_once('"').unwrap();
-        for method in ["get", "post", "delete"] {
-            let exists = handlers.contains(&format!(".{method}("));
-            let documented = document["paths"][path].get(method).is_some();
+    for path in route_table().iter().map(|route| route.pattern) {
+        for method in ["GET", "POST", "PATCH", "DELETE"] {
+            let exists = route_table().iter().any(|route| route.pattern == path && route.method == method);
+            let documented = document["paths"][path].get(method.to_lowercase()).is_some();
             assert_eq!(exists && is_documented(path), documented, "{method} {path}");
         }
     }
@@ -438,6 +439,66 @@ async fn the_document_describes_every_route_and_refers_to_nothing_that_is_missin
     for reference in text.split("\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
         assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+    }
+}
+
+/// A path that the pattern matches.
+fn path_of(pattern: &str) -> String {
+    let part = |part: &str| match part {
+        "{id}" => OrderId::generate().to_string(),
+        "{sku}" => "LAMP".to_owned(),
+        "{action}" => "kill".to_owned(),
+        part if part.starts_with('{') => "file".to_owned(),
+        part => part.to_owned(),
+    };
+    pattern.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// Whether a route turned the caller away, and how.
+fn turned_away(access: Access, answer: &Answered) -> Option<&'static str> {
+    let leads_to_sign_in = answer.header("location").is_some_and(|to| to.starts_with("/ops?back="));
+    if access.is_page() {
+        return (answer.status == 303 && leads_to_sign_in).then_some("sign-in");
+    }
+    let is_problem = answer.header("content-type") == Some("application/problem+json");
+    match (answer.status, is_problem.then(|| answer.code()).as_deref()) {
+        (401, Some("token-missing")) => Some("token-missing"),
+        (403, Some("staff-only")) => Some("staff-only"),
+        _ => None,
+    }
+}
+
+#[actix_web::test]
+async fn each_route_lets_in_the_callers_that_it_declares_and_no_others() {
+    let callers = [None, Some("customer"), Some("staff"), Some("admin")];
+    let cases: Vec<_> = route_table()
+        .into_iter()
+        .flat_map(|route| callers.into_iter().map(move |caller| (route, caller)))
+        .collect();
+    let request = |(route, caller): &(DeclaredRoute, Option<&str>)| {
+        let method = Method::from_bytes(route.method.as_bytes()).unwrap();
+        let request = TestRequest::with_uri(&path_of(route.pattern)).method(method);
+        match caller {
+            Some(token) if route.access.is_page() => {
+                request.insert_header(("Cookie", format!("shobai-ops={token}")))
+            }
+            Some(token) => request.insert_header(("Authorization", format!("Bearer {token}"))),
+            None => request,
+        }
+    };
+
+    let answers = ask(cases.iter().map(request).collect(), &config()).await;
+
+    for ((route, caller), answer) in cases.iter().zip(&answers) {
+        let is_staff = matches!(caller, Some("staff" | "admin"));
+        let expected = match (route.access, caller) {
+            (Access::Public | Access::Page, _) | (Access::Customer, Some(_)) => None,
+            (Access::Staff(_) | Access::SignedInPage | Access::StaffPage(_), _) if is_staff => None,
+            (Access::Customer | Access::Staff(_), None) => Some("token-missing"),
+            (Access::Staff(_), Some(_)) => Some("staff-only"),
+            (Access::SignedInPage | Access::StaffPage(_), _) => Some("sign-in"),
+        };
+        assert_eq!(turned_away(route.access, answer), expected, "{route:?} by {caller:?}");
     }
 }
 

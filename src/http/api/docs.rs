@@ -10,16 +10,19 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
 };
 use actix_web::web::{Data, Path};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_swagger_ui::Config;
 
 use super::{
     dry_run, inventory, orders, products, proposals, report, sales, users, waiting_room, webhooks, why,
 };
+use crate::http::gateway::access::Access;
 use crate::http::gateway::answer::Answer;
 use crate::http::gateway::problem::Problem;
+use crate::http::gateway::route::DeclaredRoute;
 use crate::http::gateway::{Gateway, GatewayLimits};
+use crate::http::route_table;
 
 /// Swagger UI sets styles of its own in elements; everything else comes from this server.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -146,19 +149,23 @@ pub fn openapi(limits: &GatewayLimits) -> Value {
     }
     // The derive has no word for "any number but zero".
     schemas["AdjustStockBody"]["properties"]["delta"]["not"] = json!({"const": 0});
+    let routes = route_table();
     if let Some(paths) = document["paths"].as_object_mut() {
         for (path, item) in paths {
-            let operations = item.as_object_mut().into_iter().flat_map(Map::values_mut);
-            for operation in operations {
-                complete(path, operation);
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
+                let is_it = |route: &&DeclaredRoute| {
+                    route.pattern == path && route.method.eq_ignore_ascii_case(method)
+                };
+                let access = routes.iter().find(is_it).map_or(Access::Public, |route| route.access);
+                complete(access, operation);
             }
         }
     }
     document
 }
 
-/// Adds what follows from the operation's own description.
-fn complete(path: &str, operation: &mut Value) {
+/// Adds what follows from the operation's own description and from what its route declares.
+fn complete(access: Access, operation: &mut Value) {
     let sku = json!({"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._-]+$"});
     let mut has_query = false;
     let mut has_key = false;
@@ -189,10 +196,11 @@ fn complete(path: &str, operation: &mut Value) {
     if has_key {
         common.push((422, "`invalid-value`"));
     }
-    if operation.get("security").is_some() {
+    if matches!(access, Access::Customer | Access::Staff(_)) {
+        operation["security"] = json!([{ "bearer": [] }]);
         common.push((401, "`token-missing`, `token-malformed`, `token-expired` or `session-ended`"));
     }
-    if path.starts_with("/v1/admin/") {
+    if matches!(access, Access::Staff(_)) {
         common.push((403, "`staff-only`"));
     }
     let Some(responses) = operation["responses"].as_object_mut() else { return };

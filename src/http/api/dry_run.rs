@@ -12,8 +12,8 @@ use super::sales::SaleView;
 use crate::actors::sales::GetSale;
 use crate::dry_run::{CrowdSize, DryRun, DryRunState, GetDryRun, Report, StartDryRun};
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::StaffMember;
 use crate::http::gateway::input::{self, FromJson, FromPath};
 use crate::types::SaleId;
 
@@ -98,7 +98,7 @@ impl DryRunView {
 ///
 /// What it found out is told by `GET`, when it has ended.
 #[utoipa::path(
-    post, path = "/v1/admin/sales/{id}/dry-run", tag = "sales", security(("bearer" = [])),
+    post, path = "/v1/admin/sales/{id}/dry-run", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),
     request_body = StartDryRunBody,
     responses(
@@ -111,7 +111,7 @@ impl DryRunView {
     )
 )]
 pub async fn start_dry_run(
-    staff: StaffMember,
+    staff: Caller,
     id: FromPath<SaleId>,
     body: FromJson<StartDryRunBody>,
     gateway: Data<Gateway>,
@@ -125,14 +125,14 @@ pub async fn start_dry_run(
 
 /// The dry run of a sale that is under way, or what the last one found out.
 #[utoipa::path(
-    get, path = "/v1/admin/sales/{id}/dry-run", tag = "sales", security(("bearer" = [])),
+    get, path = "/v1/admin/sales/{id}/dry-run", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "The dry run", body = DryRunView),
         (status = 404, description = "`no-dry-run`, or `not-found` for what is not an id"),
     )
 )]
-pub async fn get_dry_run(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+pub async fn get_dry_run(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     let run = gateway.ports.dry_runs.get_dry_run.ask(GetDryRun { sale: id.0 }).await?;
     answer::ok(&DryRunView::of(run))
 }

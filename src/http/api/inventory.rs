@@ -17,7 +17,6 @@ use crate::actors::inventory::{
 };
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::StaffMember;
 use crate::http::gateway::input::{self, FromJson, FromPath, FromQuery};
 use crate::http::gateway::problem::Problem;
 use crate::types::{Cursor, Limit, Quantity, ReservationId, Sku};
@@ -238,21 +237,21 @@ pub async fn get_available(sku: FromPath<Sku>, gateway: Data<Gateway>) -> Answer
 
 /// The figures of one SKU.
 #[utoipa::path(
-    get, path = "/v1/admin/inventory/{sku}", tag = "inventory", security(("bearer" = [])),
+    get, path = "/v1/admin/inventory/{sku}", tag = "inventory",
     params(("sku" = String, Path, description = "The SKU")),
     responses(
         (status = 200, description = "Its stock", body = StockView),
         (status = 404, description = "`unknown-sku`, or `not-found` for what is not a SKU"),
     )
 )]
-pub async fn get_stock(_: StaffMember, sku: FromPath<Sku>, gateway: Data<Gateway>) -> Answer {
+pub async fn get_stock(sku: FromPath<Sku>, gateway: Data<Gateway>) -> Answer {
     let stock = gateway.ports.inventory.get_stock.ask(GetStock { sku: sku.0.clone() }).await?;
     answer::ok(&StockView::of(&sku.0, stock))
 }
 
 /// The ledger of one SKU, newest movement first.
 #[utoipa::path(
-    get, path = "/v1/admin/inventory/{sku}/movements", tag = "inventory", security(("bearer" = [])),
+    get, path = "/v1/admin/inventory/{sku}/movements", tag = "inventory",
     params(("sku" = String, Path, description = "The SKU"), ListMovementsQuery),
     responses(
         (status = 200, description = "A page of movements", body = MovementPageView),
@@ -260,7 +259,6 @@ pub async fn get_stock(_: StaffMember, sku: FromPath<Sku>, gateway: Data<Gateway
     )
 )]
 pub async fn list_movements(
-    _: StaffMember,
     sku: FromPath<Sku>,
     query: FromQuery<ListMovementsQuery>,
     gateway: Data<Gateway>,
@@ -276,7 +274,7 @@ pub async fn list_movements(
 
 /// Brings pieces into stock.
 #[utoipa::path(
-    post, path = "/v1/admin/inventory/{sku}/receipts", tag = "inventory", security(("bearer" = [])),
+    post, path = "/v1/admin/inventory/{sku}/receipts", tag = "inventory",
     params(("sku" = String, Path, description = "The SKU")), request_body = ReceiveStockBody,
     responses(
         (status = 201, description = "The pieces are in stock", body = MovedView),
@@ -285,7 +283,6 @@ pub async fn list_movements(
     )
 )]
 pub async fn receive_stock(
-    _: StaffMember,
     sku: FromPath<Sku>,
     body: FromJson<ReceiveStockBody>,
     gateway: Data<Gateway>,
@@ -298,7 +295,7 @@ pub async fn receive_stock(
 
 /// Corrects the pieces on hand after a count, a loss or a find.
 #[utoipa::path(
-    post, path = "/v1/admin/inventory/{sku}/adjustments", tag = "inventory", security(("bearer" = [])),
+    post, path = "/v1/admin/inventory/{sku}/adjustments", tag = "inventory",
     params(
         ("sku" = String, Path, description = "The SKU"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key again changes nothing", nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
@@ -311,7 +308,6 @@ pub async fn receive_stock(
     )
 )]
 pub async fn adjust_stock(
-    _: StaffMember,
     sku: FromPath<Sku>,
     key: OptionalKey,
     body: FromJson<AdjustStockBody>,
@@ -335,7 +331,7 @@ async fn moved(gateway: &Gateway, movement: &Movement) -> Answer {
 
 /// Sets pieces aside, all lines or none.
 #[utoipa::path(
-    post, path = "/v1/admin/reservations", tag = "inventory", security(("bearer" = [])),
+    post, path = "/v1/admin/reservations", tag = "inventory",
     request_body = ReserveStockBody,
     responses(
         (status = 201, description = "The pieces are held", body = ReservationView, headers(
@@ -345,11 +341,7 @@ async fn moved(gateway: &Gateway, movement: &Movement) -> Answer {
         (status = 409, description = "`out-of-stock`, `reservation-differs` or `reservation-ended`"),
     )
 )]
-pub async fn reserve_stock(
-    _: StaffMember,
-    body: FromJson<ReserveStockBody>,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn reserve_stock(body: FromJson<ReserveStockBody>, gateway: Data<Gateway>) -> Answer {
     let FromJson(ReserveStockBody { id, lines, expires_in_seconds }) = body;
     let most = gateway.limits.hold_seconds_max;
     if !(1..=most).contains(&expires_in_seconds) {
@@ -375,7 +367,7 @@ pub async fn reserve_stock(
 
 /// Takes reserved pieces out of stock for good.
 #[utoipa::path(
-    post, path = "/v1/admin/reservations/{id}/commit", tag = "inventory", security(("bearer" = [])),
+    post, path = "/v1/admin/reservations/{id}/commit", tag = "inventory",
     params(("id" = Uuid, Path, description = "The reservation")),
     responses(
         (status = 200, description = "The pieces are sold", body = ReservationView),
@@ -383,11 +375,7 @@ pub async fn reserve_stock(
         (status = 409, description = "`reservation-ended`"),
     )
 )]
-pub async fn commit_reservation(
-    _: StaffMember,
-    id: FromPath<ReservationId>,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn commit_reservation(id: FromPath<ReservationId>, gateway: Data<Gateway>) -> Answer {
     let command =
         CommitReservation { id: id.0, purpose: Purpose::Staff, skus: Vec::new(), even_if_expired: false };
     let reservation = gateway.ports.inventory.commit_reservation.ask(command).await?;
@@ -396,7 +384,7 @@ pub async fn commit_reservation(
 
 /// Gives reserved pieces back.
 #[utoipa::path(
-    delete, path = "/v1/admin/reservations/{id}", tag = "inventory", security(("bearer" = [])),
+    delete, path = "/v1/admin/reservations/{id}", tag = "inventory",
     params(("id" = Uuid, Path, description = "The reservation")),
     responses(
         (status = 204, description = "The pieces are available again"),
@@ -404,11 +392,7 @@ pub async fn commit_reservation(
         (status = 409, description = "`reservation-committed`"),
     )
 )]
-pub async fn release_reservation(
-    _: StaffMember,
-    id: FromPath<ReservationId>,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn release_reservation(id: FromPath<ReservationId>, gateway: Data<Gateway>) -> Answer {
     let command = ReleaseReservation {
         id: id.0,
         purpose: Purpose::Staff,

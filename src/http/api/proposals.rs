@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::actors::sales::{CommandOutcome, ListProposals, Proposal, WithdrawProposal};
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::StaffMember;
 use crate::http::gateway::input::{self, FromPath, FromQuery};
 use crate::types::{CustomerId, ProposalId, SaleId};
 
@@ -75,10 +75,10 @@ pub fn answer<T, V: Serialize>(steered: CommandOutcome<T>, view: impl FnOnce(&T)
 
 /// What waits for a second operator, oldest first.
 #[utoipa::path(
-    get, path = "/v1/admin/proposals", tag = "sales", security(("bearer" = [])),
+    get, path = "/v1/admin/proposals", tag = "sales",
     responses((status = 200, description = "The open proposals of all sales", body = ProposalsView))
 )]
-pub async fn list_proposals(_: StaffMember, gateway: Data<Gateway>) -> Answer {
+pub async fn list_proposals(gateway: Data<Gateway>) -> Answer {
     let proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
     answer::ok(&ProposalsView { items: proposals.iter().map(ProposalView::of).collect() })
 }
@@ -99,7 +99,7 @@ fn withdrawn() -> String {
 
 /// Takes a proposal back, whoever made it.
 #[utoipa::path(
-    delete, path = "/v1/admin/proposals/{id}", tag = "sales", security(("bearer" = [])),
+    delete, path = "/v1/admin/proposals/{id}", tag = "sales",
     params(("id" = Uuid, Path, description = "The proposal"), WithdrawQuery),
     responses(
         (status = 200, description = "The proposal that waits no longer", body = ProposalView),
@@ -109,7 +109,7 @@ fn withdrawn() -> String {
     )
 )]
 pub async fn withdraw_proposal(
-    staff: StaffMember,
+    staff: Caller,
     id: FromPath<ProposalId>,
     query: FromQuery<WithdrawQuery>,
     gateway: Data<Gateway>,

@@ -14,8 +14,8 @@ use crate::actors::users::{
     Email, GetUser, Password, PersonName, RefreshSession, RegisterUser, SignIn, SignOut, SignedIn, User,
 };
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::SignedInCustomer;
 use crate::http::gateway::input::{self, FromJson};
 
 /// Who wants to become a customer.
@@ -150,23 +150,23 @@ pub async fn refresh_session(body: FromJson<RefreshSessionBody>, gateway: Data<G
 
 /// Ends the session; its tokens stop working.
 #[utoipa::path(
-    post, path = "/v1/auth/logout", tag = "users", security(("bearer" = [])),
+    post, path = "/v1/auth/logout", tag = "users",
     responses((status = 204, description = "The session has ended"))
 )]
-pub async fn sign_out(customer: SignedInCustomer, gateway: Data<Gateway>) -> Answer {
+pub async fn sign_out(customer: Caller, gateway: Data<Gateway>) -> Answer {
     gateway.ports.users.sign_out.ask(SignOut { session: customer.0.session }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Who is signed in.
 #[utoipa::path(
-    get, path = "/v1/users/me", tag = "users", security(("bearer" = [])),
+    get, path = "/v1/users/me", tag = "users",
     responses(
         (status = 200, description = "The signed-in user", body = UserView),
         (status = 404, description = "`unknown-user`: the account is gone"),
     )
 )]
-pub async fn get_user(customer: SignedInCustomer, gateway: Data<Gateway>) -> Answer {
+pub async fn get_user(customer: Caller, gateway: Data<Gateway>) -> Answer {
     let user = gateway.ports.users.get_user.ask(GetUser { id: customer.0.customer }).await?;
     answer::ok(&UserView::of(&user))
 }

@@ -21,8 +21,8 @@ use crate::actors::sales::{
 };
 use crate::error::Fault;
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::SignedInCustomer;
 use crate::http::gateway::input::FromPath;
 use crate::http::gateway::problem::Problem;
 use crate::http::gateway::streams::{self, Listener};
@@ -124,7 +124,7 @@ pub struct DrawView {
 
 /// Joins the waiting room of a sale; twice is as once.
 #[utoipa::path(
-    post, path = "/v1/sales/{id}/queue", tag = "sales", security(("bearer" = [])),
+    post, path = "/v1/sales/{id}/queue", tag = "sales",
     params(
         ("id" = Uuid, Path, description = "The sale"),
         ("Challenge-Answer" = Option<String>, Header, description = "The `challenge` that a 403 gave, a colon and digits, such \
@@ -142,7 +142,7 @@ pub struct DrawView {
     )
 )]
 pub async fn join_queue(
-    customer: SignedInCustomer,
+    customer: Caller,
     id: FromPath<SaleId>,
     request: HttpRequest,
     gateway: Data<Gateway>,

@@ -1,7 +1,7 @@
 //! What every request shares, whatever it asks: the server and its layers, access, input, answers and errors.
 
+pub mod access;
 pub mod answer;
-pub mod auth;
 pub mod input;
 pub mod internal;
 pub mod problem;

@@ -18,15 +18,12 @@ use metrics::{Counter, Histogram};
 use uuid::Uuid;
 
 use super::problem::Problem;
+use super::route::MatchedRoute;
 use crate::http::pages;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LENGTH_MAX: usize = 64;
 const UNMATCHED: &str = "unmatched";
-
-/// The pattern of the route that a request found, left behind by `route.rs` for the figures.
-#[derive(Clone, Copy)]
-pub struct Matched(pub &'static str);
 
 /// The outermost layer.
 pub struct RequestScope;
@@ -70,10 +67,14 @@ where
         Box::pin(async move {
             match answer.await {
                 Ok(response) => {
-                    let matched = response.request().extensions().get::<Matched>().copied();
-                    let route = matched.map_or(UNMATCHED, |matched| matched.0);
-                    let mut response = finish(response, &request_id, route);
-                    if pages::is_page(route) {
+                    let matched = response.request().extensions();
+                    let (route, is_page) = match matched.get::<MatchedRoute>() {
+                        Some(matched) => (matched.pattern, matched.is_page),
+                        None => (UNMATCHED, false),
+                    };
+                    drop(matched);
+                    let mut response = finish(response, &request_id, route, is_page);
+                    if is_page {
                         pages::keep_session(&mut response);
                     }
                     set_headers(response.headers_mut(), request_id);
@@ -99,11 +100,12 @@ fn finish<B: MessageBody>(
     response: ServiceResponse<B>,
     request_id: &HeaderValue,
     route: &'static str,
+    is_page: bool,
 ) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
     // A page that was refused something says so itself.
-    let is_page = pages::is_page(route) && response.headers().contains_key(CONTENT_TYPE);
-    if is_page || !status.is_client_error() && !status.is_server_error() {
+    let is_written = is_page && response.headers().contains_key(CONTENT_TYPE);
+    if is_written || !status.is_client_error() && !status.is_server_error() {
         return response.map_into_left_body();
     }
     let request = response.request();

@@ -116,7 +116,7 @@ pub fn app(
 > {
     App::new()
         .app_data(gateway)
-        .configure(crate::http::routes)
+        .configure(crate::http::configure)
         .default_service(web::to(|| async { Err::<&'static str, _>(Problem::not_found()) }))
         .wrap(Condition::new(layers.is_rate_limited, layers.rate_limit.clone()))
         .wrap(Condition::new(!layers.allowed_origins.is_empty(), layers.cors()))

@@ -21,7 +21,7 @@ use super::answer::Answer;
 use super::problem::Problem;
 use super::state::{Gateway, OpenRequest, OpenRequests};
 use crate::actors::sales::Ticket;
-use crate::actors::users::Role;
+use crate::actors::users::Permission;
 use crate::config;
 use crate::error::{Fault, Kind};
 
@@ -45,8 +45,8 @@ pub fn are_accepted(request: &HttpRequest) -> bool {
 /// Who listens, and by what right.
 #[derive(Clone)]
 pub enum Listener {
-    /// The bearer of staff's access token.
-    Staff { token: String },
+    /// The bearer of an access token whose role has the permission, as long as it has.
+    Staff { token: String, permission: Permission },
     /// The bearer of a ticket, which whoever tells its place checks each time.
     Waiting(Ticket),
 }
@@ -54,8 +54,8 @@ pub enum Listener {
 impl Listener {
     fn may_listen(&self, gateway: &Gateway) -> bool {
         match self {
-            Self::Staff { token } => {
-                (gateway.identify)(token).is_ok_and(|identity| identity.role.may(Role::Staff))
+            Self::Staff { token, permission } => {
+                (gateway.identify)(token).is_ok_and(|identity| identity.role.permits(*permission))
             }
             Self::Waiting(_) => true,
         }

@@ -21,11 +21,6 @@ const fn registered<S: PageSet>() -> Registered {
 
 const PAGE_SETS: [Registered; 1] = [registered::<ops::Ops>()];
 
-/// Whether a route is a page or one of its forms, whose problems are shown as pages.
-pub fn is_page(route: &str) -> bool {
-    PAGE_SETS.iter().any(|set| (set.contains)(route))
-}
-
 /// A problem as a page of the set that the route belongs to; `None` when it cannot be rendered.
 pub fn explain(
     route: &str,

@@ -21,8 +21,8 @@ pub use views::{
 use crate::actors::orders::{CancelOrder, GetOrder, ListHistory, ListOrders, OrderStatus, PlaceOrder};
 use crate::actors::users::Role;
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::SignedInCustomer;
 use crate::http::gateway::input::{self, FromJson, FromPath, FromQuery};
 use crate::types::{Cursor, Limit, OrderId};
 
@@ -62,7 +62,7 @@ pub enum OrderStatusName {
 /// Stock for every line is set aside and the payment is opened, all or nothing. The same key and body answer the
 /// first order again.
 #[utoipa::path(
-    post, path = "/v1/orders", tag = "orders", security(("bearer" = [])), request_body = PlaceOrderBody,
+    post, path = "/v1/orders", tag = "orders", request_body = PlaceOrderBody,
     params(
         ("Idempotency-Key" = String, Header, description = "One for each order that is wanted; kept for at least 24 hours", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
         ("Sale-Admission" = Option<String>, Header, description = "The `admission` of a place in the waiting room, good for one \
@@ -87,7 +87,7 @@ pub enum OrderStatusName {
     )
 )]
 pub async fn place_order(
-    customer: SignedInCustomer,
+    customer: Caller,
     key: RequiredKey,
     admission: OptionalAdmission,
     device: OptionalDevice,
@@ -122,11 +122,11 @@ pub async fn place_order(
 
 /// One's own orders, newest first.
 #[utoipa::path(
-    get, path = "/v1/orders", tag = "orders", security(("bearer" = [])), params(ListOrdersQuery),
+    get, path = "/v1/orders", tag = "orders", params(ListOrdersQuery),
     responses((status = 200, description = "A page of orders", body = OrderPageView))
 )]
 pub async fn list_orders(
-    customer: SignedInCustomer,
+    customer: Caller,
     query: FromQuery<ListOrdersQuery>,
     gateway: Data<Gateway>,
 ) -> Answer {
@@ -141,14 +141,14 @@ pub async fn list_orders(
 
 /// One of one's own orders.
 #[utoipa::path(
-    get, path = "/v1/orders/{id}", tag = "orders", security(("bearer" = [])),
+    get, path = "/v1/orders/{id}", tag = "orders",
     params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "The order", body = OrderView),
         (status = 404, description = "`unknown-order`, also for another customer's; `not-found` for what is not an id"),
     )
 )]
-pub async fn get_order(customer: SignedInCustomer, id: FromPath<OrderId>, gateway: Data<Gateway>) -> Answer {
+pub async fn get_order(customer: Caller, id: FromPath<OrderId>, gateway: Data<Gateway>) -> Answer {
     let question = GetOrder { customer: customer.0.customer, order: id.0 };
     let order = gateway.ports.orders.get_order.ask(question).await?;
     answer::ok(&OrderView::of(&order))
@@ -156,18 +156,14 @@ pub async fn get_order(customer: SignedInCustomer, id: FromPath<OrderId>, gatewa
 
 /// What happened to an order, oldest first.
 #[utoipa::path(
-    get, path = "/v1/orders/{id}/history", tag = "orders", security(("bearer" = [])),
+    get, path = "/v1/orders/{id}/history", tag = "orders",
     params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "Its history", body = HistoryView),
         (status = 404, description = "`unknown-order`, also for another customer's; `not-found` for what is not an id"),
     )
 )]
-pub async fn list_history(
-    customer: SignedInCustomer,
-    id: FromPath<OrderId>,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn list_history(customer: Caller, id: FromPath<OrderId>, gateway: Data<Gateway>) -> Answer {
     let question = ListHistory { customer: customer.0.customer, order: id.0 };
     let entries = gateway.ports.orders.list_history.ask(question).await?;
     answer::ok(&HistoryView { items: entries.iter().map(HistoryEntryView::of).collect() })
@@ -175,7 +171,7 @@ pub async fn list_history(
 
 /// Cancels an order; its stock and its money go back.
 #[utoipa::path(
-    post, path = "/v1/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
+    post, path = "/v1/orders/{id}/cancel", tag = "orders",
     params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "The cancelled order", body = OrderView),
@@ -183,11 +179,7 @@ pub async fn list_history(
         (status = 409, description = "`not-cancellable`: it has expired"),
     )
 )]
-pub async fn cancel_order(
-    customer: SignedInCustomer,
-    id: FromPath<OrderId>,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn cancel_order(customer: Caller, id: FromPath<OrderId>, gateway: Data<Gateway>) -> Answer {
     let command = CancelOrder { customer: customer.0.customer, order: id.0 };
     let order = gateway.ports.orders.cancel_order.ask(command).await?;
     answer::ok(&OrderView::of(&order))

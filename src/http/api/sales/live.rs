@@ -12,12 +12,13 @@ use utoipa::ToSchema;
 use super::views::SaleView;
 use crate::actors::inventory::Allotment;
 use crate::actors::sales::{GATES, RoomFigures, Tally};
+use crate::actors::users::Permission;
 use crate::audit::AuditStatus;
 use crate::http::api::sale_snapshot::SaleSnapshot;
 use crate::http::api::vitals::VitalsView;
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::bearer;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::{StaffMember, bearer};
 use crate::http::gateway::input::FromPath;
 use crate::http::gateway::streams::{self, Listener};
 use crate::types::{SaleId, Sku};
@@ -200,7 +201,7 @@ impl LiveView {
 /// A stream goes on for ten minutes. The event `trouble` says that the figures cannot be told at the moment, `ended` that the
 /// session is over.
 #[utoipa::path(
-    get, path = "/v1/admin/sales/{id}/live", tag = "sales", security(("bearer" = [])),
+    get, path = "/v1/admin/sales/{id}/live", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "Its figures; with `text/event-stream` accepted a stream of events, whose data they are",
@@ -208,15 +209,11 @@ impl LiveView {
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]
-pub async fn get_live(
-    _: StaffMember,
-    id: FromPath<SaleId>,
-    request: HttpRequest,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn get_live(id: FromPath<SaleId>, request: HttpRequest, gateway: Data<Gateway>) -> Answer {
     if streams::are_accepted(&request) {
         let asked = gateway.clone();
-        let listener = Listener::Staff { token: bearer(&request).to_owned() };
+        let listener =
+            Listener::Staff { token: bearer(&request).to_owned(), permission: Permission::SalesRead };
         let tell = async move || SaleSnapshot::take(&asked, id.0).await.map(LiveView::of);
         return streams::stream(&request, gateway, listener, tell).await;
     }

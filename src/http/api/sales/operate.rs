@@ -10,8 +10,8 @@ use crate::actors::sales::{
 };
 use crate::http::api::proposals::{self, ProposalView};
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::StaffMember;
 use crate::http::gateway::input::{self, FromJson, FromPath, FromPathParts};
 use crate::http::gateway::problem::Problem;
 use crate::types::{Quantity, SaleId, Sku};
@@ -75,7 +75,7 @@ fn default_reason() -> String {
 /// Doing it twice changes nothing; whoever may have to repeat a `resume` says what it ends. It opens by itself, at its time. Where a kill needs a second operator, the same of another
 /// member of staff carries it out.
 #[utoipa::path(
-    post, path = "/v1/admin/sales/{id}/{action}", tag = "sales", security(("bearer" = [])),
+    post, path = "/v1/admin/sales/{id}/{action}", tag = "sales",
     params(
         ("id" = Uuid, Path, description = "The sale"),
         ("action" = String, Path, description = "What to do", pattern = "^(schedule|arm|pause|resume|drain|close|cancel|settle|kill)$"),
@@ -93,7 +93,7 @@ fn default_reason() -> String {
     )
 )]
 pub async fn move_sale(
-    staff: StaffMember,
+    staff: Caller,
     path: FromPathParts<(SaleId, Action)>,
     body: FromJson<MoveBody>,
     gateway: Data<Gateway>,
@@ -117,7 +117,7 @@ pub async fn move_sale(
 
 /// Gives an armed, open or paused sale more or fewer pieces of a SKU.
 #[utoipa::path(
-    patch, path = "/v1/admin/sales/{id}/items/{sku}", tag = "sales", security(("bearer" = [])),
+    patch, path = "/v1/admin/sales/{id}/items/{sku}", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale"), ("sku" = String, Path, description = "The SKU")),
     request_body = ChangeItemBody,
     responses(
@@ -128,7 +128,7 @@ pub async fn move_sale(
     )
 )]
 pub async fn change_item(
-    staff: StaffMember,
+    staff: Caller,
     path: FromPathParts<(SaleId, Sku)>,
     body: FromJson<ChangeItemBody>,
     gateway: Data<Gateway>,
@@ -142,7 +142,7 @@ pub async fn change_item(
 
 /// Stops the orders of one SKU at once (`kill`), or lets them pass again (`resume`); staff pass.
 #[utoipa::path(
-    post, path = "/v1/admin/sales/{id}/items/{sku}/{action}", tag = "sales", security(("bearer" = [])),
+    post, path = "/v1/admin/sales/{id}/items/{sku}/{action}", tag = "sales",
     params(
         ("id" = Uuid, Path, description = "The sale"),
         ("sku" = String, Path, description = "The SKU"),
@@ -157,7 +157,7 @@ pub async fn change_item(
     )
 )]
 pub async fn switch_item(
-    staff: StaffMember,
+    staff: Caller,
     path: FromPathParts<(SaleId, Sku, SwitchCommand)>,
     body: FromJson<ReasonBody>,
     gateway: Data<Gateway>,
@@ -171,7 +171,7 @@ pub async fn switch_item(
 /// Stops all orders of customers at once, in a sale or not (`kill`), or lets them pass again (`resume`); reading stays up
 /// and staff pass.
 #[utoipa::path(
-    post, path = "/v1/admin/{action}", tag = "sales", security(("bearer" = [])),
+    post, path = "/v1/admin/{action}", tag = "sales",
     params(("action" = String, Path, description = "What to do", pattern = "^(kill|resume)$")),
     request_body = ReasonBody,
     responses(
@@ -182,7 +182,7 @@ pub async fn switch_item(
     )
 )]
 pub async fn switch_everything(
-    staff: StaffMember,
+    staff: Caller,
     command: FromPath<SwitchCommand>,
     body: FromJson<ReasonBody>,
     gateway: Data<Gateway>,
@@ -195,14 +195,14 @@ pub async fn switch_everything(
 
 /// What was done to a sale, oldest first.
 #[utoipa::path(
-    get, path = "/v1/admin/sales/{id}/changes", tag = "sales", security(("bearer" = [])),
+    get, path = "/v1/admin/sales/{id}/changes", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "Its history", body = ChangesView),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]
-pub async fn list_changes(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+pub async fn list_changes(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     let changes = gateway.ports.sales.list_changes.ask(ListChanges { sale: id.0 }).await?;
     answer::ok(&ChangesView { items: changes.iter().map(ChangeView::of).collect() })
 }

@@ -17,8 +17,8 @@ use crate::actors::sales::{
 };
 use crate::http::api::proposals::ProposalView;
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
-use crate::http::gateway::auth::StaffMember;
 use crate::http::gateway::input::{self, FromJson, FromPath};
 use crate::http::gateway::problem::Problem;
 use crate::types::{Money, Quantity, SaleId, Sku};
@@ -151,14 +151,14 @@ fn items(bodies: Vec<SaleItemBody>) -> Result<Vec<SaleItem>, Problem> {
 
 /// Plans a sale.
 #[utoipa::path(
-    post, path = "/v1/admin/sales", tag = "sales", security(("bearer" = [])), request_body = CreateSaleBody,
+    post, path = "/v1/admin/sales", tag = "sales", request_body = CreateSaleBody,
     responses(
         (status = 201, description = "The draft", body = SaleView, headers(("Location" = String, description = "Where the sale is"))),
         (status = 422, description = "`invalid-body`, `invalid-value` or `sale-not-valid` with `findings`"),
     )
 )]
 pub async fn create_sale(
-    staff: StaffMember,
+    staff: Caller,
     body: FromJson<CreateSaleBody>,
     gateway: Data<Gateway>,
 ) -> Answer {
@@ -173,24 +173,24 @@ pub async fn create_sale(
 
 /// All sales, the latest opening first.
 #[utoipa::path(
-    get, path = "/v1/admin/sales", tag = "sales", security(("bearer" = [])),
+    get, path = "/v1/admin/sales", tag = "sales",
     responses((status = 200, description = "The sales", body = SalesView))
 )]
-pub async fn list_sales(_: StaffMember, gateway: Data<Gateway>) -> Answer {
+pub async fn list_sales(gateway: Data<Gateway>) -> Answer {
     let sales = gateway.ports.sales.list_sales.ask(ListSales { limit: LISTED_MAX }).await?;
     answer::ok(&SalesView { items: sales.iter().map(SaleView::of).collect() })
 }
 
 /// One sale with its plan.
 #[utoipa::path(
-    get, path = "/v1/admin/sales/{id}", tag = "sales", security(("bearer" = [])),
+    get, path = "/v1/admin/sales/{id}", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "The sale", body = SaleView),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]
-pub async fn get_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+pub async fn get_sale(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
     let proposals = gateway.ports.sales.list_proposals.ask(ListProposals).await?;
     let concern_it = proposals.iter().filter(|proposal| proposal.action.sale().is_none_or(|of| of == id.0));
@@ -202,7 +202,7 @@ pub async fn get_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gatewa
 
 /// Plans a draft anew; what is missing stays as it is.
 #[utoipa::path(
-    patch, path = "/v1/admin/sales/{id}", tag = "sales", security(("bearer" = [])),
+    patch, path = "/v1/admin/sales/{id}", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")), request_body = ReplanSaleBody,
     responses(
         (status = 200, description = "The draft", body = SaleView),
@@ -212,7 +212,7 @@ pub async fn get_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gatewa
     )
 )]
 pub async fn replan_sale(
-    staff: StaffMember,
+    staff: Caller,
     id: FromPath<SaleId>,
     body: FromJson<ReplanSaleBody>,
     gateway: Data<Gateway>,
@@ -233,14 +233,14 @@ pub async fn replan_sale(
 
 /// Explains at once everything that keeps a sale from being run as it is planned.
 #[utoipa::path(
-    post, path = "/v1/admin/sales/{id}/validate", tag = "sales", security(("bearer" = [])),
+    post, path = "/v1/admin/sales/{id}/validate", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "The sale with its `findings`; none if all is well", body = SaleView),
         (status = 404, description = "`unknown-sale`, or `not-found` for what is not an id"),
     )
 )]
-pub async fn validate_sale(_: StaffMember, id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
+pub async fn validate_sale(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     let findings = gateway.ports.sales.validate_sale.ask(ValidateSale { sale: id.0 }).await?;
     let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
     answer::ok(&SaleView {

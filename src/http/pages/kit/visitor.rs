@@ -17,6 +17,7 @@ use super::translations::{Catalogue as _, Language};
 use super::{KitTexts, PageSet, cookies, csrf};
 use crate::actors::users::{GetUser, Identity, RenewSession};
 use crate::http::gateway::Gateway;
+use crate::http::gateway::access::require_page_access;
 use crate::http::gateway::problem::Problem;
 
 const HX_REQUEST: &str = "hx-request";
@@ -182,7 +183,10 @@ impl<S: PageSet> FromRequest for SignedIn<S> {
         Box::pin(async move {
             let visitor = Visitor::read(&request).await?;
             match visitor.identity {
-                Some(identity) => Ok(Self { visitor, identity }),
+                Some(identity) => {
+                    require_page_access(&request, identity.role)?;
+                    Ok(Self { visitor, identity })
+                }
                 None => Err(ToSignIn::from_page_of::<S>(&request).into()),
             }
         })

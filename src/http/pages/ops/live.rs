@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::sellout::Rates;
 use super::{Operator, proposals};
 use crate::actors::sales::{GATES, ListProposals, Live, RoomFigures, SalesError, Tally};
+use crate::actors::users::Permission;
 use crate::audit;
 use crate::http::api::sale_snapshot::SaleSnapshot;
 use crate::http::api::vitals::VitalsView;
@@ -206,7 +207,8 @@ pub async fn get_live(
         let mark = proposals::mark(proposals.iter().map(|proposal| proposal.id));
         Ok::<_, SalesError>(LiveView::of(snapshot, &rates, mark))
     };
-    streams::stream(&request, gateway, Listener::Staff { token }, tell).await
+    streams::stream(&request, gateway, Listener::Staff { token, permission: Permission::SalesRead }, tell)
+        .await
 }
 
 #[cfg(test)]
