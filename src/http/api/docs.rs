@@ -1,7 +1,7 @@
-//! The API document (OpenAPI 3.1) and the page on which people try it out, both without anything from elsewhere.
+//! The API document (OpenAPI 3.1) and a page to try it out, which loads all of its files from this server.
 //!
-//! A handler documents what is its own. What every operation may answer is added here, so that it is said once and
-//! forgotten nowhere.
+//! A handler documents what is its own. What every operation may answer is added here, and what follows from who may
+//! call it is derived from the route table.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,11 +11,12 @@ use actix_web::http::header::{
 };
 use actix_web::web::{Data, Path};
 use serde_json::{Value, json};
-use utoipa::{OpenApi, ToSchema};
+use utoipa::OpenApi;
 use utoipa_swagger_ui::Config;
 
 use super::{
-    dry_run, inventory, orders, products, proposals, report, sales, users, waiting_room, webhooks, why,
+    dry_run, inventory, orders, problem, products, proposals, report, sales, users, waiting_room, webhooks,
+    why,
 };
 use crate::http::gateway::access::Access;
 use crate::http::gateway::answer::Answer;
@@ -52,7 +53,7 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
         sales::list_changes, sales::get_live, waiting_room::join_queue, waiting_room::get_place, waiting_room::get_draw, why::explain,
         report::get_report, dry_run::start_dry_run, dry_run::get_dry_run,
     ),
-    components(schemas(ProblemView)),
+    components(schemas(problem::ProblemView)),
     tags(
         (name = "users", description = "Accounts and sessions"),
         (name = "products", description = "What is sold"),
@@ -63,74 +64,6 @@ const EMAIL: &str = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_
     )
 )]
 struct ApiDocument;
-
-/// Why a request was refused, or that it failed (RFC 9457). Some codes come with further members.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the errors in the API document; `problem.rs` writes them")]
-struct ProblemView {
-    #[schema(example = "https://shobai.dev/problems/out-of-stock")]
-    r#type: String,
-    #[schema(example = "Out of stock")]
-    title: String,
-    #[schema(minimum = 400, maximum = 599, example = 409)]
-    status: i32,
-    #[schema(example = "3 pieces of SHOBAI-HOT-1 are wanted and 1 are available")]
-    detail: String,
-    /// Stable; match on this.
-    #[schema(example = "out-of-stock")]
-    code: String,
-    /// Under this id a failure was logged.
-    #[schema(example = "019b0f5e-2f1c-7a60-9d8e-3f5a7c1b2d4e")]
-    request_id: String,
-    /// With whatever is refused because of one SKU.
-    #[schema(example = "SHOBAI-HOT-1", nullable = false)]
-    sku: Option<String>,
-    /// With `out-of-stock`, `sold-out` and `too-few-to-allot`: pieces wanted.
-    #[schema(example = 3, nullable = false)]
-    requested: Option<i64>,
-    /// With the same: pieces that can be had.
-    #[schema(example = 1, nullable = false)]
-    available: Option<i64>,
-    /// With `sold-out`: pieces of the sale that others hold and may let go.
-    #[schema(example = 4, nullable = false)]
-    held: Option<i64>,
-    /// With `version-differs` and `allotment-differs`: what was expected.
-    #[schema(example = 7, nullable = false)]
-    expected: Option<i64>,
-    /// With the same: what there is.
-    #[schema(example = 8, nullable = false)]
-    actual: Option<i64>,
-    /// With `below-reserved`.
-    #[schema(example = 10, nullable = false)]
-    on_hand: Option<i64>,
-    /// With `below-reserved`.
-    #[schema(example = 4, nullable = false)]
-    reserved: Option<i64>,
-    /// With `below-promised`: pieces of the sale that are held or sold.
-    #[schema(example = 40, nullable = false)]
-    promised: Option<i64>,
-    /// With `limit-reached`: pieces that a customer may have in the sale.
-    #[schema(example = 2, nullable = false)]
-    limit: Option<i64>,
-    /// With `weak-password`: what it lacks.
-    #[schema(nullable = false)]
-    reason: Option<String>,
-    /// With `challenge-required`.
-    #[schema(nullable = false)]
-    challenge: Option<String>,
-    /// With `not-in-status` and `not-a-draft`.
-    #[schema(example = "open", nullable = false)]
-    sale_status: Option<String>,
-    /// With `sale-not-valid` and `sale-not-ready`: where in the plan, and what is wrong there.
-    #[schema(nullable = false)]
-    findings: Option<Vec<sales::FindingView>>,
-    /// With `orders-open`: orders of the sale that are not paid yet.
-    #[schema(nullable = false)]
-    orders: Option<i64>,
-    /// With `orders-open`: when the last of them lapses at the latest.
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    until: Option<String>,
-}
 
 /// The document, with the bounds that are configured.
 pub fn openapi(limits: &GatewayLimits) -> Value {

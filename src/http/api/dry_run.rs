@@ -1,4 +1,4 @@
-//! The dry run of a sale: started by an operator, and what it found out.
+//! The dry run of a sale: starting it, and its report.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ pub struct StartDryRunBody {
         example = "before the announcement"
     )]
     pub reason: String,
-    /// Who comes; two for each piece if missing, but 1,000 to 20,000.
+    /// How many customers come; two for each piece if missing, but 1,000 to 20,000.
     #[serde(default, deserialize_with = "input::optional_whole")]
     #[schema(minimum = 1, maximum = 1_000_000, example = 5_000, nullable = false)]
     pub customers: Option<i64>,
@@ -38,7 +38,7 @@ pub struct StartDryRunBody {
     pub seconds: Option<i64>,
 }
 
-/// A dry run and how far it is.
+/// A dry run and its progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DryRunView {
     /// `running`, `done` or `failed`.
@@ -50,7 +50,7 @@ pub struct DryRunView {
     /// While it is running.
     #[schema(required)]
     pub crowd: Option<CrowdSize>,
-    /// Who wanted it.
+    /// Who started it.
     #[schema(required)]
     pub by: Option<Uuid>,
     pub reason: String,
@@ -58,7 +58,7 @@ pub struct DryRunView {
     pub started_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime, required)]
     pub ended_at: Option<Timestamp>,
-    /// Why it came to nothing.
+    /// Why it failed.
     #[schema(required)]
     pub failure: Option<String>,
     /// Once it is done.
@@ -96,7 +96,7 @@ impl DryRunView {
 
 /// Runs a planned sale with synthetic customers, in a shop of its own beside the real one.
 ///
-/// What it found out is told by `GET`, when it has ended.
+/// `GET` answers its report when it has ended.
 #[utoipa::path(
     post, path = "/v1/admin/sales/{id}/dry-run", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),
@@ -123,7 +123,7 @@ pub async fn start_dry_run(
     answer::ok(&SaleView::of(&sale))
 }
 
-/// The dry run of a sale that is under way, or what the last one found out.
+/// The dry run of a sale that is under way, or the report of the last one.
 #[utoipa::path(
     get, path = "/v1/admin/sales/{id}/dry-run", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),

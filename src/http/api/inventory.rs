@@ -1,4 +1,4 @@
-//! Stock: what anybody may see of it, and what staff may do with it.
+//! Stock: what every client may see of it, and what staff may do with it.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ pub struct ReceiveStockBody {
     #[serde(deserialize_with = "input::quantity")]
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000, example = 100)]
     pub quantity: Quantity,
-    /// The delivery's own name, such as the number of its note; the same one again changes nothing.
+    /// The delivery's own name, such as the number of its delivery note; repeating it changes nothing.
     #[serde(deserialize_with = "input::words::<_, 100>")]
     #[schema(
         min_length = 1,
@@ -71,7 +71,7 @@ fn delta<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Er
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveStockBody {
-    /// Chosen by the client, so that it may ask again; made up if missing.
+    /// Chosen by the client, so that it can repeat the request; generated if missing.
     #[serde(default)]
     pub id: Option<Uuid>,
     /// Lines of the same SKU are summed.
@@ -98,7 +98,7 @@ pub struct ListMovementsQuery {
     pub cursor: Option<Cursor>,
 }
 
-/// What anybody may know.
+/// Stock as every client may see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AvailableView<'a> {
     #[schema(example = "SHOBAI-HOT-1")]
@@ -321,7 +321,7 @@ pub async fn adjust_stock(
 }
 
 async fn moved(gateway: &Gateway, movement: &Movement) -> Answer {
-    // The pieces have moved, and that is what is answered, also if nobody can say at this moment what is there now.
+    // The movement is committed and answered as such, also when the stock cannot be read at this moment.
     let stock = gateway.ports.inventory.get_stock.ask(GetStock { sku: movement.sku.clone() }).await.ok();
     answer::created(&MovedView {
         movement: MovementView::of(movement),

@@ -5,6 +5,7 @@ pub mod dry_run;
 pub mod inventory;
 mod money;
 pub mod orders;
+pub mod problem;
 pub mod products;
 pub mod proposals;
 pub mod report;
@@ -28,6 +29,7 @@ pub mod views {
         CardChargeView, HistoryEntryView, HistoryView, KonbiniSlipView, LineBody, OrderLineView,
         OrderPageView, OrderView, PaymentView, TotalsView,
     };
+    pub use super::problem::ProblemView;
     pub use super::products::{ProductPageView, ProductView, VariantView};
     pub use super::proposals::{ProposalView, ProposalsView};
     pub use super::sales::{
@@ -39,5 +41,5 @@ pub mod views {
     pub use super::users::{SignedInView, UserView};
     pub use super::vitals::{HoldAgesView, LatencyView, SkuLoadView, VitalsView};
     pub use super::waiting_room::{DrawView, PlaceView};
-    pub use super::webhooks::RecordedView;
+    pub use super::webhooks::{PaymentReportBody, RecordedView};
 }

@@ -1,4 +1,4 @@
-//! What operators proposed and a second one has to carry out, where the configuration wants two.
+//! Actions that one operator proposed and a second one has to confirm, where the configuration demands two.
 
 use std::borrow::Cow;
 
@@ -15,17 +15,17 @@ use crate::http::gateway::answer::{self, Answer};
 use crate::http::gateway::input::{self, FromPath, FromQuery};
 use crate::types::{CustomerId, ProposalId, SaleId};
 
-/// What waits for the same wish of another member of staff.
+/// An action that waits for the same request of another member of staff.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProposalView {
     pub id: Uuid,
     /// `kill`, or `lower` for an allotment.
     #[schema(example = "kill")]
     pub action: Cow<'static, str>,
-    /// Null: everything.
+    /// Null for all sales.
     #[schema(required)]
     pub sale: Option<Uuid>,
-    /// Null: the whole sale.
+    /// Null for the whole sale.
     #[schema(required)]
     pub sku: Option<String>,
     /// To how many pieces, and from how many; null unless an allotment is to be lowered.
@@ -65,7 +65,7 @@ impl ProposalView {
     }
 }
 
-/// 200 with what was done, or 202 with what waits for a second operator.
+/// 200 with the result, or 202 with the proposal that waits for a second operator.
 pub fn answer<T, V: Serialize>(steered: CommandOutcome<T>, view: impl FnOnce(&T) -> V) -> Answer {
     match steered {
         CommandOutcome::Done(done) => answer::ok(&view(&done)),
@@ -97,7 +97,7 @@ fn withdrawn() -> String {
     "withdrawn".to_owned()
 }
 
-/// Takes a proposal back, whoever made it.
+/// Withdraws a proposal; every member of staff may.
 #[utoipa::path(
     delete, path = "/v1/admin/proposals/{id}", tag = "sales",
     params(("id" = Uuid, Path, description = "The proposal"), WithdrawQuery),

@@ -1,4 +1,4 @@
-//! The settlement of a sale, as JSON (signed), CSV or a page to print, by what the client accepts.
+//! The settlement of a sale, as signed JSON, CSV or a page to print, as the client accepts.
 
 use actix_web::http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use actix_web::web::Data;
@@ -12,19 +12,19 @@ use crate::http::gateway::input::FromPath;
 use crate::http::gateway::problem::Problem;
 use crate::types::SaleId;
 
-/// The page has its styles in itself and nothing else.
+/// The page loads no files: its styles are inside it.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Form {
+pub enum ReportFormat {
     Json,
     Csv,
     Html,
 }
 
-impl Form {
-    /// The one that the client names first; JSON for whoever takes anything.
+impl ReportFormat {
+    /// The format that the client names first; JSON if it names none of them.
     fn wanted_by(request: &HttpRequest) -> Self {
         let accepted = request.headers().get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
         let named = |name: &str| match name.split(';').next().unwrap_or_default().trim() {
@@ -36,7 +36,7 @@ impl Form {
         accepted.unwrap_or_default().split(',').find_map(named).unwrap_or(Self::Json)
     }
 
-    /// The end of a file's name.
+    /// The extension of a file's name.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -67,26 +67,28 @@ impl Form {
     )
 )]
 pub async fn get_report(id: FromPath<SaleId>, request: HttpRequest, gateway: Data<Gateway>) -> Answer {
-    write_report(&gateway, id.0, Form::wanted_by(&request)).await
+    write_report(&gateway, id.0, ReportFormat::wanted_by(&request)).await
 }
 
-/// Settles a sale on paper and writes it down.
-pub async fn write_report(gateway: &Gateway, sale: SaleId, form: Form) -> Answer {
+/// Computes the settlement of a sale and writes it in the format.
+pub async fn write_report(gateway: &Gateway, sale: SaleId, form: ReportFormat) -> Answer {
     let settlement = gateway.ports.audit.get_settlement.ask(GetSettlement { sale }).await?;
     let broken = |error: &dyn std::fmt::Display| Problem::broken(format!("a report: {error}"));
     // It may be long, and other requests wait for this thread.
     let written = tokio::task::spawn_blocking(move || {
         let mut body = Vec::new();
         match form {
-            Form::Json => settlement.write_json(&mut body).map_err(|error| error.to_string())?,
-            Form::Csv => settlement.write_csv(&mut body).map_err(|error| error.to_string())?,
-            Form::Html => body = settlement.to_html().map_err(|error| error.to_string())?.into_bytes(),
+            ReportFormat::Json => settlement.write_json(&mut body).map_err(|error| error.to_string())?,
+            ReportFormat::Csv => settlement.write_csv(&mut body).map_err(|error| error.to_string())?,
+            ReportFormat::Html => {
+                body = settlement.to_html().map_err(|error| error.to_string())?.into_bytes()
+            }
         }
         Ok::<_, String>(body)
     });
     let body = written.await.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
     let mut answer = HttpResponse::Ok();
-    if matches!(form, Form::Html) {
+    if matches!(form, ReportFormat::Html) {
         answer.insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY));
     }
     Ok(answer.insert_header((CONTENT_TYPE, form.media_type())).body(body))

@@ -1,4 +1,4 @@
-//! Accounts and sessions: registering, signing in and out, and who one is.
+//! Accounts and sessions: registering, signing in and out, and the signed-in user.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::http::gateway::access::Caller;
 use crate::http::gateway::answer::{self, Answer};
 use crate::http::gateway::input::{self, FromJson};
 
-/// Who wants to become a customer.
+/// A new account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterUserBody {
@@ -52,7 +52,7 @@ pub struct RefreshSessionBody {
     pub refresh_token: SecretString,
 }
 
-/// A session and its user. Without `Debug`: whoever has the tokens is that user, so they stay out of every log.
+/// A session and its user. Without `Debug`: a token gives access to the account, so tokens stay out of every log.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SignedInView<'a> {
     pub user: UserView<'a>,
@@ -109,7 +109,7 @@ impl<'a> SignedInView<'a> {
     post, path = "/v1/auth/register", tag = "users", request_body = RegisterUserBody,
     responses(
         (status = 201, description = "The account is open and signed in", body = SignedInView),
-        (status = 409, description = "`email-taken`: somebody signs in with this address already"),
+        (status = 409, description = "`email-taken`: an account with this address exists already"),
         (status = 422, description = "`invalid-body`, or `weak-password` with its `reason`"),
     )
 )]
@@ -158,7 +158,7 @@ pub async fn sign_out(customer: Caller, gateway: Data<Gateway>) -> Answer {
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Who is signed in.
+/// The signed-in user.
 #[utoipa::path(
     get, path = "/v1/users/me", tag = "users",
     responses(

@@ -1,6 +1,6 @@
-//! How the engine bears a sale: how long its orders take and its pieces are held, and what waits where.
+//! How the engine copes with a sale: the latency of its orders, the age of its holds, and what waits where.
 //!
-//! Everything is asked for when somebody looks; nothing is told on the way of an order.
+//! Everything is read when a client asks; placing an order measures only its own latency.
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ pub struct VitalsView {
     /// Null when no order of the sale was placed in the last ten seconds.
     #[schema(required)]
     pub latency: Option<LatencyView>,
-    /// Null while nothing is held.
+    /// Null while no pieces are held.
     #[schema(required)]
     pub holds: Option<HoldAgesView>,
-    /// How long the oldest decision has been waiting to be durable, in any journal that orders and stock pass; 0 when none waits.
+    /// How long the oldest decision has been waiting to be durable, in the journals of orders and stock; 0 when none waits.
     pub commit_lag_ms: f64,
-    /// How long ago the pieces were read: what became durable since is not in them. Null before the sale is armed.
+    /// How long ago the figures of the pieces were read; later movements are not in them. Null before the sale is armed.
     #[schema(required)]
     pub event_lag_ms: Option<i64>,
-    /// Of each SKU.
+    /// One entry for each SKU.
     pub actors: Vec<SkuLoadView>,
 }
 
-/// Of the orders of the sale that were placed in the last ten seconds: from their arrival until they were durable.
+/// From arrival until durable, of the sale's orders of the last ten seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LatencyView {
     pub orders: u64,
@@ -41,7 +41,7 @@ pub struct LatencyView {
     pub p999_ms: f64,
 }
 
-/// How long pieces have been held that are neither sold nor given back, as it was at most a second ago.
+/// Ages of the pieces that are held now, at most a second old.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HoldAgesView {
     pub oldest_seconds: i64,
@@ -54,14 +54,14 @@ pub struct SkuLoadView {
     /// Whether its actor is awake and has its row. A sale is not armed before the actors of all its SKUs are, and they are kept
     /// awake until it is over.
     pub ready: bool,
-    /// Questions that wait for the answer of its actor, those among them that wait for their commit.
+    /// Commands that wait for an answer of its actor, including those whose commit is under way.
     pub waiting: u32,
-    /// How often its actor ended and another took over, since the SKU was last let go for being idle.
+    /// How often its actor was replaced after a failure, since the SKU was last evicted for being idle.
     pub restarts: u32,
 }
 
 impl VitalsView {
-    /// What cannot be told at this moment is left out, so that the rest can be seen.
+    /// Leaves out what cannot be determined at this moment, so that the rest can be shown.
     pub async fn of(gateway: &Gateway, live: &Live) -> Self {
         let sale = live.sale.id;
         let skus: Vec<Sku> = live.allotments.iter().map(|(sku, _)| sku.clone()).collect();

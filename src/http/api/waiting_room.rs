@@ -1,4 +1,4 @@
-//! The waiting room of a sale, as customers meet it: a ticket, a place, an admission, and the draw for everybody to check.
+//! The waiting room of a sale for customers: a ticket, a place, an admission, and the draw for everyone to verify.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -28,14 +28,14 @@ use crate::http::gateway::problem::Problem;
 use crate::http::gateway::streams::{self, Listener};
 use crate::types::{CustomerId, SaleId};
 
-/// How long somebody else's service may take to check an answer.
+/// How long the service that checks answers to challenges may take.
 const CHALLENGE_CHECKED_WITHIN: Duration = Duration::from_secs(5);
 /// One of a million tickets takes 8 MB.
 const WRITTEN_DRAWS_MAX: usize = 4;
 const CHALLENGE_ANSWER: HeaderName = HeaderName::from_static("challenge-answer");
 const QUEUE_TICKET: HeaderName = HeaderName::from_static("queue-ticket");
 
-/// The ticket that a client shows, its signature checked.
+/// The ticket of a request, its signature checked.
 pub struct ShownTicket(Ticket);
 
 impl FromRequest for ShownTicket {
@@ -65,14 +65,14 @@ pub struct PlaceView {
     #[schema(example = 4711)]
     pub number: u32,
     /// `pre_queue` until the opening, `waiting` for a turn, `admitted`, `ordered` with the admission, `no_show` where it lapsed
-    /// without an order (joining again leads to the end of the queue), `sold_out` once nothing is left and nothing is held, and
+    /// without an order (joining again leads to the end of the queue), `sold_out` once no pieces are left or held, and
     /// `closed` with the sale.
     #[schema(example = "waiting")]
     pub state: Cow<'static, str>,
     /// From 1; null unless waiting.
     #[schema(required)]
     pub position: Option<u32>,
-    /// Until the opening, or until one is let in at the present rate; null where nobody can tell.
+    /// Until the opening, or until one is let in at the present rate; null where it cannot be estimated.
     #[schema(required)]
     pub estimated_wait_seconds: Option<u64>,
     /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`; null before the sale
@@ -115,14 +115,14 @@ pub struct DrawView {
     /// The chain of SHA-256 over the entries.
     pub entries_digest: String,
     pub tickets: u32,
-    /// Numbers that are nobody's, where there are any.
+    /// Numbers that no ticket has, where there are any.
     #[schema(required = false)]
     pub missing: Vec<u32>,
     /// The numbers of the tickets in the order in which they are let in.
     pub order: Vec<u32>,
 }
 
-/// Joins the waiting room of a sale; twice is as once.
+/// Joins the waiting room of a sale; repeating it changes nothing.
 #[utoipa::path(
     post, path = "/v1/sales/{id}/queue", tag = "sales",
     params(
@@ -137,7 +137,7 @@ pub struct DrawView {
         (status = 404, description = "`no-waiting-room`, or `not-found` for what is not an id"),
         (status = 409, description = "`sold-out`, or a code of the room: it is full, has ended, or its entries are closed"),
         (status = 422, description = "`malformed-challenge`: the `Challenge-Answer` is not one"),
-        (status = 503, description = "`challenge-unavailable`: nobody can check the answer at this moment; `busy`, also while the \
+        (status = 503, description = "`challenge-unavailable`: the answer cannot be checked at this moment; `busy`, also while the \
             room of a sale that was just announced is not there"),
     )
 )]
@@ -191,7 +191,7 @@ async fn is_to_have_room(gateway: &Gateway, sale: SaleId) -> bool {
             headers(("Retry-After" = u32, description = "Seconds until it is worth asking for again"))),
         (status = 400, description = "`ticket-required`"),
         (status = 403, description = "`forged-pass`, or another sale's ticket"),
-        (status = 404, description = "`no-waiting-room`, a ticket that nobody was given, or `not-found` for what is not an id"),
+        (status = 404, description = "`no-waiting-room`, a ticket that was never issued, or `not-found` for what is not an id"),
         (status = 422, description = "`malformed-pass`"),
         (status = 429, description = "`too-many-streams` of one ticket, or `too-many-requests` from this address"),
     )
@@ -220,7 +220,7 @@ pub async fn get_place(
     Ok(answer)
 }
 
-/// Whoever joins has done the work first, where it is asked for.
+/// Checks the answer to the challenge, where one is configured.
 async fn check_challenge(
     gateway: &Gateway,
     sale: SaleId,
@@ -245,12 +245,12 @@ async fn check_challenge(
     Ok(checked?)
 }
 
-/// Has it remembered, for those who ask why, that somebody was turned away; if it cannot be, that changes nothing for them.
+/// Records a refusal for the audit's explanations. A failure to record it changes nothing for the customer.
 async fn note_refusal(gateway: &Gateway, sale: SaleId, customer: CustomerId, door: &'static str) {
     let _ = gateway.ports.sales.note_refusal.ask(NoteRefusal { sale, customer, door }).await;
 }
 
-/// The draw of a sale, its seed revealed, for everybody to check.
+/// The draw of a sale with its seed, for everyone to verify.
 #[utoipa::path(
     get, path = "/v1/sales/{id}/draw", tag = "sales", params(("id" = Uuid, Path, description = "The sale")),
     responses(
@@ -267,7 +267,7 @@ pub async fn get_draw(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
         .body(body))
 }
 
-/// The last draws as they are sent: they never change, and everybody asks for them at the opening.
+/// The bodies of the last draws: a draw never changes, and many clients ask for it at the opening.
 #[derive(Default)]
 pub struct WrittenDraws(Mutex<VecDeque<(SaleId, Bytes)>>);
 

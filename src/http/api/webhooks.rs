@@ -1,4 +1,4 @@
-//! What payment providers report by themselves: believed only when it is signed.
+//! Reports of payment providers, accepted only with a valid signature.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,9 @@ use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::{self, Answer};
 use crate::http::gateway::input::RawBody;
 
-// For the document only: the report is read where its signature is checked.
-#[derive(ToSchema)]
+/// A report as the sandbox writes it. `PaymentReport` reads it, once its signature is checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "describes a payment report in the API document")]
 pub struct PaymentReportBody {
     /// The provider's own id of the report.
     #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]+$", example = "evt_1")]
@@ -38,7 +37,7 @@ pub struct RecordedView {
     pub status: Cow<'static, str>,
 }
 
-/// Takes note of a payment that the sandbox reports.
+/// Records a payment that the sandbox reports.
 #[utoipa::path(
     post, path = "/v1/webhooks/sandbox", tag = "webhooks", request_body = PaymentReportBody,
     params(("Shobai-Signature" = String, Header, description = "`t=<unix seconds>,v1=<hex of HMAC-SHA256 over \"<t>.<body>\">`")),

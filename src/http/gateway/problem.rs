@@ -1,7 +1,7 @@
 //! Every error answer of the gateway: one JSON shape (RFC 9457), made in one place.
 //!
 //! A refusal says what was refused and why. A failure says a fixed sentence and the request id under which it was
-//! logged; what broke is nobody's business outside.
+//! logged; its cause is not shown to clients.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,10 +19,10 @@ use crate::error::{Fault, Kind};
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// Where a problem's code is explained, and thereby its type.
 pub const TYPE_BASE: &str = "https://shobai.dev/problems/";
-/// Overload passes quickly; whoever comes back after a second finds it gone or is told again.
+/// Overload passes quickly; a client that retries after a second is served or told to wait again.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// Why a request is not answered as it was meant; small, because it travels in every result.
+/// Why a request was refused or failed. Boxed, so that every result stays small.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);
 
@@ -32,13 +32,13 @@ struct Parts {
     code: &'static str,
     detail: Cow<'static, str>,
     details: Map<String, Value>,
-    /// What really happened, for the log; clients never see it.
+    /// The cause, for the log alone.
     cause: Option<(Severity, String)>,
     retry_after: Option<u32>,
     allow: Option<&'static str>,
 }
 
-/// How loudly a failure is logged.
+/// The level at which a failure is logged.
 #[derive(Debug, Clone, Copy)]
 enum Severity {
     Defect,
@@ -114,7 +114,7 @@ impl Problem {
         problem
     }
 
-    /// The problem of a status that nobody of ours chose, such as a request that the server itself turned away.
+    /// The problem of a status that no handler chose, such as a request that the server itself refused.
     pub fn of_status(status: StatusCode, cause: impl FnOnce() -> String) -> Self {
         match status.as_u16() {
             404 => Self::not_found(),
@@ -177,7 +177,7 @@ impl Problem {
         ]
     }
 
-    /// Logs a failure, once, under the id that its client was told.
+    /// Logs a failure, once, under the request id that the client sees.
     pub fn log(&self, request_id: &str, route: &str) {
         let Some((severity, cause)) = &self.0.cause else { return };
         let code = self.0.code;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_nothing_of_its_cause() {
+    fn a_failure_does_not_show_its_cause() {
         let problem = Problem::from(StorageError::Broken("relation \"stock\" does not exist".to_owned()));
 
         assert_eq!(problem.status(), 500);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_come_back_is_told_when() {
+    fn a_client_that_may_retry_is_told_when() {
         let retry_after = |problem: Problem| {
             let headers = problem.headers().into_iter().flatten();
             headers.filter(|(name, _)| name == RETRY_AFTER).map(|(_, value)| value).next()

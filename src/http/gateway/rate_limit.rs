@@ -1,7 +1,7 @@
 //! How many requests one address may make: a bucket that refills steadily and holds a burst.
 //!
-//! Addresses that have been quiet long enough to have a full bucket again are forgotten. Should there be more of
-//! them than can be remembered at all, everybody shares one bucket until some are forgotten.
+//! Addresses whose bucket is full again are forgotten. If there are more addresses than the limiter may remember, all
+//! of them share one bucket until some are forgotten.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -28,7 +28,7 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const ADDRESSES_MAX: usize = 100_000;
 const FORGET_EVERY: Duration = Duration::from_secs(1);
-const EVERYBODY_ELSE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const SHARED_BUCKET: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 type Limiter = RateLimiter<IpAddr, DefaultKeyedStateStore<IpAddr>, DefaultClock, StateInformationMiddleware>;
 
@@ -42,10 +42,10 @@ struct Buckets {
     per_second: u32,
     burst: u32,
     began: Instant,
-    /// Milliseconds after `began` when the quiet ones were last forgotten.
+    /// Milliseconds after `began` when idle addresses were last forgotten.
     forgotten_at: AtomicU64,
     full: AtomicBool,
-    /// Since that was logged last.
+    /// Refused requests since they were last logged.
     refused: AtomicU64,
 }
 
@@ -54,7 +54,7 @@ struct Buckets {
 struct Allowance {
     burst: u32,
     remaining: u32,
-    /// Until all of the burst is there again.
+    /// Until the bucket is full again.
     reset_seconds: u32,
 }
 
@@ -78,8 +78,8 @@ impl RateLimit {
     /// Takes one request from the bucket of an address; refused with the seconds to wait.
     fn take(&self, address: IpAddr) -> Result<Allowance, (Allowance, u32)> {
         let buckets = &*self.0;
-        buckets.forget_the_quiet();
-        let key = if buckets.full.load(Ordering::Relaxed) { EVERYBODY_ELSE } else { network_of(address) };
+        buckets.forget_idle();
+        let key = if buckets.full.load(Ordering::Relaxed) { SHARED_BUCKET } else { network_of(address) };
         match buckets.limiter.check_key(&key) {
             Ok(state) => Ok(buckets.allowance(state.remaining_burst_capacity())),
             Err(until) => {
@@ -99,8 +99,8 @@ impl Buckets {
         Allowance { burst: self.burst, remaining, reset_seconds: missing.div_ceil(self.per_second) }
     }
 
-    /// At most once in [`FORGET_EVERY`], by whoever comes first.
-    fn forget_the_quiet(&self) {
+    /// Runs at most once in [`FORGET_EVERY`], within the first request that finds it due.
+    fn forget_idle(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let last = self.forgotten_at.load(Ordering::Relaxed);
         let is_due = now.saturating_sub(last) >= FORGET_EVERY.as_millis() as u64;
@@ -111,7 +111,7 @@ impl Buckets {
         }
         let refused = self.refused.swap(0, Ordering::Relaxed);
         if refused > 0 {
-            // Without the addresses: whose they are nobody has to know.
+            // Without the addresses, which are personal data.
             tracing::info!(refused, "requests were refused because too many came from their addresses");
         }
         self.limiter.retain_recent();
@@ -169,7 +169,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let address = request.peer_addr().map_or(EVERYBODY_ELSE, |peer| peer.ip());
+        let address = request.peer_addr().map_or(SHARED_BUCKET, |peer| peer.ip());
         match self.limit.take(address) {
             Ok(allowance) => {
                 let answer = self.service.call(request);

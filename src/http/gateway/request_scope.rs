@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its figures, the security headers, and the shape of its error.
+//! What surrounds every request: its id, its metrics, the security headers, and the shape of its error.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -82,7 +82,7 @@ where
                     Ok(response)
                 }
                 Err(error) => {
-                    // Nothing inside does this; if it ever happens, the answer has the same shape all the same.
+                    // No inner layer fails like this; if one ever does, the answer has the same shape.
                     let status = error.as_response_error().status_code();
                     with_problem(Some(&error), status, |problem| {
                         problem.log(id_text(&request_id), UNMATCHED)
@@ -148,7 +148,7 @@ fn set_headers(headers: &mut HeaderMap, request_id: HeaderValue) {
     }
 }
 
-/// The client's own id where it is harmless, else a new one.
+/// The client's own id where it is harmless, otherwise a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     match headers.get(X_REQUEST_ID) {
@@ -167,7 +167,7 @@ fn id_text(request_id: &HeaderValue) -> &str {
     request_id.to_str().unwrap_or_default()
 }
 
-/// Only the methods that we know become labels, so that nobody can make up new ones.
+/// Only known methods become labels, so that clients cannot create new ones.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -15,12 +15,12 @@ use crate::http::api::docs::openapi;
 use crate::http::api::waiting_room::WrittenDraws;
 use crate::http::ports::Ports;
 
-/// Requests for staff's routes that are being answered at the same time, beside all others.
+/// Requests of staff that are answered at the same time, beside all others.
 const STAFF_REQUESTS_MAX: usize = 256;
-/// How long the answer to a challenge is good.
+/// How long a challenge may be answered.
 const CHALLENGE_VALID_FOR: Duration = Duration::from_secs(600);
 
-/// Finds out who the bearer of an access token is, without asking anybody.
+/// Verifies an access token and returns its bearer. It asks no actor.
 pub type Identify = Box<dyn Fn(&str) -> Result<Identity, TokenError> + Send + Sync>;
 
 /// What every handler can reach.
@@ -32,16 +32,16 @@ pub struct Gateway {
     pub webhook_secret: WebhookSecret,
     /// Signs and reads tickets and admissions of sales.
     pub pass_key: PassKey,
-    /// What is asked of whoever joins a waiting room; nothing: nothing.
+    /// The challenge for joining a waiting room; `None` disables it.
     pub challenge: Option<Arc<dyn Challenge>>,
     pub limits: GatewayLimits,
-    /// Answers that go on for minutes.
+    /// Event streams.
     pub streams: Streams,
     pub draws: WrittenDraws,
     /// The API document, as it is sent.
     pub openapi: Bytes,
     pub open: OpenRequests,
-    /// Those of staff, whom a crowd does not keep out.
+    /// Requests of staff, counted apart so that a crowd does not keep them out.
     pub open_to_staff: OpenRequests,
 }
 
@@ -122,7 +122,7 @@ impl OpenRequests {
         Self { count: Arc::default(), most }
     }
 
-    /// A place among those being answered, given back when it is dropped; nothing when there is none left.
+    /// Counts one more request until the result is dropped; `None` at the limit.
     pub fn admit(&self) -> Option<OpenRequest> {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
         let open = OpenRequest(self.count.clone());
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_free_again_when_its_request_was_answered() {
+    fn a_request_can_be_admitted_again_when_another_one_was_answered() {
         let open = OpenRequests::new(2);
         let first = open.admit();
         let second = open.admit();

@@ -1,7 +1,7 @@
-//! Answers that go on: server-sent events (HTML, 9.2), for operators, their pages and those who wait.
+//! Streams of server-sent events (HTML, 9.2), for operators, their pages and customers in a waiting room.
 //!
-//! A stream has one of a bounded number of places. It tells what has changed since it told last, says in between that it
-//! is still there, and ends when its time is over, when the session or the ticket behind it is, or when the engine stops.
+//! The number of streams is bounded. A stream sends a view when it has changed, a comment when it has not changed for a
+//! while, and ends when its time is over, when its session or its ticket ends, or when the engine stops.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,13 +27,13 @@ use crate::error::{Fault, Kind};
 
 pub const MEDIA_TYPE: &str = "text/event-stream";
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// How often there may be something to tell.
-const EVERY: Duration = Duration::from_millis(500);
-/// Then the client comes back, so that no stream is kept for somebody who left long ago.
-const TELLS_FOR: Duration = Duration::from_secs(600);
-/// After how long without an event a comment is sent: a client that is gone is only noticed when it is sent something.
-const QUIET_FOR: Duration = Duration::from_secs(5);
-/// Streams of one ticket: the devices of one customer, and those that were left a moment ago.
+/// How often the view is read.
+const READ_EVERY: Duration = Duration::from_millis(500);
+/// Then the client reconnects, so that no stream is kept for a client that left long ago.
+const LASTS_FOR: Duration = Duration::from_secs(600);
+/// After how long without an event a comment is sent: only sending shows that a client is gone.
+const COMMENT_AFTER: Duration = Duration::from_secs(5);
+/// Streams of one ticket: the devices of one customer, and connections that broke a moment ago.
 const TICKET_STREAMS_MAX: usize = 4;
 
 /// Whether the client wants a stream of events rather than one answer.
@@ -42,17 +42,17 @@ pub fn are_accepted(request: &HttpRequest) -> bool {
     accepted.is_some_and(|accepted| accepted.contains(MEDIA_TYPE))
 }
 
-/// Who listens, and by what right.
+/// The receiver of a stream, and what entitles it.
 #[derive(Clone)]
 pub enum Listener {
     /// The bearer of an access token whose role has the permission, as long as it has.
     Staff { token: String, permission: Permission },
-    /// The bearer of a ticket, which whoever tells its place checks each time.
+    /// The bearer of a ticket, which is checked each time its place is read.
     Waiting(Ticket),
 }
 
 impl Listener {
-    fn may_listen(&self, gateway: &Gateway) -> bool {
+    fn is_entitled(&self, gateway: &Gateway) -> bool {
         match self {
             Self::Staff { token, permission } => {
                 (gateway.identify)(token).is_ok_and(|identity| identity.role.permits(*permission))
@@ -61,7 +61,7 @@ impl Listener {
         }
     }
 
-    /// When a client that was cut off comes back: operators at once, a crowd not all in the same moment as its ticks.
+    /// When a client reconnects after a break: operators at once, a crowd spread over more than one reading.
     const fn retry_ms(&self) -> u32 {
         match self {
             Self::Staff { .. } => 500,
@@ -70,65 +70,65 @@ impl Listener {
     }
 }
 
-/// A place for every stream, and the word that all of them end; clones share them.
+/// Counts the open streams and ends them; clones share the state.
 #[derive(Clone)]
-pub struct Streams(Arc<Open>);
+pub struct Streams(Arc<OpenStreams>);
 
-struct Open {
+struct OpenStreams {
     operators: OpenRequests,
     waiting: OpenRequests,
     /// Streams of each ticket that has any.
     tickets: Mutex<HashMap<Ticket, usize>>,
-    are_over: watch::Sender<bool>,
+    ended: watch::Sender<bool>,
 }
 
 impl Streams {
     pub fn new(config: &config::Http) -> Self {
-        Self(Arc::new(Open {
+        Self(Arc::new(OpenStreams {
             operators: OpenRequests::new(config.operator_streams_max),
             waiting: OpenRequests::new(config.queue_streams_max),
             tickets: Mutex::default(),
-            are_over: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
         }))
     }
 
     /// Ends them all at once; those that begin later end at once too.
     pub fn end(&self) {
-        self.0.are_over.send_replace(true);
+        self.0.ended.send_replace(true);
     }
 
-    /// Returns when a stream that begins now has to end.
-    fn over(&self) -> impl Future<Output = ()> + use<> {
-        let mut are_over = self.0.are_over.subscribe();
+    /// Completes when a stream that begins now has to end.
+    fn end_of_stream(&self) -> impl Future<Output = ()> + use<> {
+        let mut ended = self.0.ended.subscribe();
         async move {
-            let _ = timeout(TELLS_FOR, are_over.wait_for(|are_over| *are_over)).await;
+            let _ = timeout(LASTS_FOR, ended.wait_for(|ended| *ended)).await;
         }
     }
 
-    /// A place for this listener, given back when it is dropped.
-    fn admit(&self, listener: &Listener) -> Result<Place, Problem> {
-        let (places, ticket) = match listener {
+    /// Counts a stream of this listener until the result is dropped; refused at a limit.
+    fn admit(&self, listener: &Listener) -> Result<OpenStream, Problem> {
+        let (open, ticket) = match listener {
             Listener::Staff { .. } => (&self.0.operators, None),
-            Listener::Waiting(ticket) => (&self.0.waiting, Some(TicketPlace::of(&self.0, *ticket)?)),
+            Listener::Waiting(ticket) => (&self.0.waiting, Some(TicketStream::of(&self.0, *ticket)?)),
         };
         let too_many = || Problem::new(503, "too-many-streams", "too many streams of events are open");
-        Ok(Place { _open: places.admit().ok_or_else(too_many)?, _ticket: ticket })
+        Ok(OpenStream { _open: open.admit().ok_or_else(too_many)?, _ticket: ticket })
     }
 }
 
-struct Place {
+struct OpenStream {
     _open: OpenRequest,
-    _ticket: Option<TicketPlace>,
+    _ticket: Option<TicketStream>,
 }
 
-/// One of the streams that a ticket may have.
-struct TicketPlace {
-    open: Arc<Open>,
+/// One of the streams of a ticket.
+struct TicketStream {
+    open: Arc<OpenStreams>,
     ticket: Ticket,
 }
 
-impl TicketPlace {
-    fn of(open: &Arc<Open>, ticket: Ticket) -> Result<Self, Problem> {
+impl TicketStream {
+    fn of(open: &Arc<OpenStreams>, ticket: Ticket) -> Result<Self, Problem> {
         let mut tickets = open.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         let streams = tickets.entry(ticket).or_default();
         if *streams >= TICKET_STREAMS_MAX {
@@ -140,7 +140,7 @@ impl TicketPlace {
     }
 }
 
-impl Drop for TicketPlace {
+impl Drop for TicketStream {
     fn drop(&mut self) {
         let mut tickets = self.open.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(streams) = tickets.get_mut(&self.ticket) {
@@ -152,22 +152,22 @@ impl Drop for TicketPlace {
     }
 }
 
-/// Tells the listener again and again what `tell` brings.
+/// Streams the view that `read` returns, whenever it has changed.
 ///
-/// What refuses the first time refuses as a whole, later it ends the stream with the event `ended`, as the end of the
-/// session does; what fails later is told as the event `trouble`, and the stream goes on. `HEAD` answers the headers only.
+/// An error of the first reading is the answer. A later refusal ends the stream with the event `ended`, as the end of the
+/// session does; a later failure is sent as the event `trouble`, and the stream goes on. `HEAD` answers the headers only.
 pub async fn stream<V, E, T>(
     request: &HttpRequest,
     gateway: Data<Gateway>,
     listener: Listener,
-    mut tell: T,
+    mut read: T,
 ) -> Answer
 where
     V: Serialize + 'static,
     E: Fault + 'static,
     T: AsyncFnMut() -> Result<V, E> + 'static,
 {
-    let first = tell().await?;
+    let first = read().await?;
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((CONTENT_TYPE, MEDIA_TYPE))
@@ -177,79 +177,80 @@ where
     if request.method() == Method::HEAD {
         return Ok(answer.finish());
     }
-    let place = gateway.streams.admit(&listener)?;
-    let over = gateway.streams.over();
+    let open = gateway.streams.admit(&listener)?;
+    let end = gateway.streams.end_of_stream();
     let data = serde_json::to_string(&first).map_err(|error| Problem::broken(error.to_string()))?;
     let begin = format!("retry: {}\ndata: {data}\n\n", listener.retry_ms());
-    let mut ticks = interval_at(Instant::now() + EVERY, EVERY);
+    let mut ticks = interval_at(Instant::now() + READ_EVERY, READ_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let teller =
-        Teller { gateway, listener, tell, ticks, told: data, told_at: Instant::now(), _place: place };
-    let events = stream::once(future::ready(begin)).chain(stream::unfold(Some(teller), Teller::next));
+    let events = Events { gateway, listener, read, ticks, sent: data, sent_at: Instant::now(), _open: open };
+    let events = stream::once(future::ready(begin)).chain(stream::unfold(Some(events), Events::next));
     let chunks = events.map(|event| Ok::<_, Infallible>(Bytes::from(event)));
-    Ok(answer.streaming(chunks.take_until(Box::pin(over))))
+    Ok(answer.streaming(chunks.take_until(Box::pin(end))))
 }
 
-/// One stream after its first event.
-struct Teller<T> {
+/// The events of a stream after the first one.
+struct Events<T> {
     gateway: Data<Gateway>,
     listener: Listener,
-    tell: T,
+    read: T,
     ticks: Interval,
-    /// The data that was told last.
-    told: String,
-    /// When anything was sent last.
-    told_at: Instant,
-    _place: Place,
+    /// The data of the last event.
+    sent: String,
+    /// When an event or a comment was sent last.
+    sent_at: Instant,
+    _open: OpenStream,
 }
 
-impl<V, E, T> Teller<T>
+impl<V, E, T> Events<T>
 where
     V: Serialize + 'static,
     E: Fault + 'static,
     T: AsyncFnMut() -> Result<V, E> + 'static,
 {
-    /// The next event, and who tells the one after it; nothing at the end.
-    async fn next(teller: Option<Self>) -> Option<(String, Option<Self>)> {
-        let mut teller = teller?;
+    /// The next event, with the state for the one after it; `None` at the end.
+    async fn next(events: Option<Self>) -> Option<(String, Option<Self>)> {
+        let mut events = events?;
         loop {
-            teller.ticks.tick().await;
-            match teller.look().await {
-                Some(Heard::News(data)) if data != teller.told => {
+            events.ticks.tick().await;
+            match events.read().await {
+                Some(Reading::View(data)) if data != events.sent => {
                     let event = format!("data: {data}\n\n");
-                    teller.told = data;
-                    return Some(teller.says(event));
+                    events.sent = data;
+                    return Some(events.send(event));
                 }
-                Some(Heard::Trouble) => return Some(teller.says("event: trouble\ndata: {}\n\n".to_owned())),
-                Some(Heard::News(_)) if teller.told_at.elapsed() < QUIET_FOR => {}
-                Some(Heard::News(_)) => return Some(teller.says(":\n\n".to_owned())),
+                Some(Reading::Failure) => {
+                    return Some(events.send("event: trouble\ndata: {}\n\n".to_owned()));
+                }
+                Some(Reading::View(_)) if events.sent_at.elapsed() < COMMENT_AFTER => {}
+                Some(Reading::View(_)) => return Some(events.send(":\n\n".to_owned())),
                 None => return Some(("event: ended\ndata: {}\n\n".to_owned(), None)),
             }
         }
     }
 
-    fn says(mut self, event: String) -> (String, Option<Self>) {
-        self.told_at = Instant::now();
+    fn send(mut self, event: String) -> (String, Option<Self>) {
+        self.sent_at = Instant::now();
         (event, Some(self))
     }
 
-    /// Nothing when the listener is not to be told any more.
-    async fn look(&mut self) -> Option<Heard> {
-        if !self.listener.may_listen(&self.gateway) {
+    /// `None` when the listener is no longer entitled to the stream.
+    async fn read(&mut self) -> Option<Reading> {
+        if !self.listener.is_entitled(&self.gateway) {
             return None;
         }
-        let trouble = |error: &dyn std::fmt::Display| {
-            tracing::debug!(%error, "there is nothing to tell a listener");
-            Some(Heard::Trouble)
+        let failure = |error: &dyn std::fmt::Display| {
+            tracing::debug!(%error, "the view of a stream could not be read");
+            Some(Reading::Failure)
         };
-        match (self.tell)().await {
+        match (self.read)().await {
             Ok(view) => match serde_json::to_string(&view) {
-                Ok(data) => Some(Heard::News(data)),
-                Err(error) => trouble(&error),
+                Ok(data) => Some(Reading::View(data)),
+                Err(error) => failure(&error),
             },
             Err(error) => match error.kind() {
                 Kind::Busy | Kind::TooMany | Kind::Late | Kind::Unavailable | Kind::Internal => {
-                    trouble(&error)
+                    failure(&error)
                 }
                 _ => None,
             },
@@ -257,7 +258,7 @@ where
     }
 }
 
-enum Heard {
-    News(String),
-    Trouble,
+enum Reading {
+    View(String),
+    Failure,
 }

@@ -16,7 +16,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DEVICE_ID: HeaderName = HeaderName::from_static("device-id");
 const SALE_ADMISSION: HeaderName = HeaderName::from_static("sale-admission");
 
-/// The key under which a customer asks for one order, however often it is asked.
+/// The key that makes repetitions of a request one order.
 pub struct RequiredKey(pub IdempotencyKey);
 
 impl FromRequest for RequiredKey {
@@ -47,7 +47,7 @@ impl FromRequest for OptionalKey {
     }
 }
 
-/// The admission to a sale, where the client sent one that is believed; what is not is as good as none.
+/// The admission to a sale, where the client sent a valid one. An invalid one counts as none.
 pub struct OptionalAdmission(pub Option<Admission>);
 
 impl FromRequest for OptionalAdmission {
@@ -64,7 +64,7 @@ impl FromRequest for OptionalAdmission {
     }
 }
 
-/// What the client says that it is.
+/// The device that the client names.
 pub struct OptionalDevice(pub Option<DeviceId>);
 
 impl FromRequest for OptionalDevice {

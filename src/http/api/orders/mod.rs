@@ -1,4 +1,4 @@
-//! Placing orders and seeing what became of them. A customer sees no orders but their own.
+//! Placing orders and reading them. A customer sees only their own orders.
 
 mod bodies;
 mod headers;

@@ -15,7 +15,7 @@ use crate::types::Currency;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OrderView<'a> {
     pub id: Uuid,
-    /// What people read to each other.
+    /// A short form for people.
     #[schema(example = "01JDX4-8M2K7Q-5T0VWZ")]
     pub number: String,
     /// `awaiting_payment`, `confirmed`, `cancelled` or `expired`.

@@ -39,28 +39,28 @@ pub struct LiveView {
     /// Null where there is no waiting room.
     #[schema(required)]
     pub queue: Option<QueueView>,
-    /// Whether stock, actors, ledger and orders agree; null while nobody looks.
+    /// Whether stock, actors, ledger and orders agree; null while the audit does not watch the sale.
     #[schema(required)]
     pub invariant: Option<LightView>,
     pub vitals: VitalsView,
-    /// At the rate of the last ten seconds; null while nothing is sold or nothing is left.
+    /// At the rate of the last ten seconds; null while no pieces are sold, and once none are left.
     #[schema(required)]
     pub sold_out_in_seconds: Option<i64>,
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
-/// What keeps buyers out though it is not written down: it could not be. It is gone when what was wanted is done again, or when
-/// that is resumed; a restart forgets it.
+/// Stops that are in force although they could not be written to the database. They end when the same command is repeated
+/// and written, or when they are resumed; a restart forgets them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UnwrittenView {
-    /// Of the sale as a whole.
+    /// Whether the sale as a whole is stopped so.
     pub sale: bool,
-    /// Of SKUs of it.
+    /// The SKUs that are stopped so.
     pub skus: Vec<String>,
 }
 
-/// Green when `allotment = accounted` and `ordered + on_the_way = promised`, and nothing else was found.
+/// Green when `allotment = accounted` and `ordered + on_the_way = promised`, and no other breach was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LightView {
     pub green: bool,
@@ -75,7 +75,7 @@ pub struct LightView {
     pub on_the_way: i64,
     #[schema(value_type = String, format = DateTime)]
     pub checked_at: Timestamp,
-    /// What was found, in words.
+    /// Each breach in words.
     pub breaches: Vec<String>,
 }
 

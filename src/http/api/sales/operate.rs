@@ -40,8 +40,8 @@ pub struct MoveBody {
         example = "as planned"
     )]
     pub reason: String,
-    /// What `resume` is to end: a `pause` or a `kill`. So told it leaves the other one alone, also when it is repeated
-    /// later; needed where both are on, and not taken by any other action.
+    /// What `resume` ends: a `pause` or a `kill`. It then leaves the other one alone, also when it is repeated later.
+    /// Required when both are on, and refused with any other action.
     #[serde(default, serialize_with = "halt_name", deserialize_with = "input::optional_text")]
     #[schema(value_type = Option<String>, pattern = "^(pause|kill)$")]
     pub ends: Option<Halt>,
@@ -70,10 +70,11 @@ fn default_reason() -> String {
     "not given".to_owned()
 }
 
-/// Does something to a sale: `schedule`, `arm`, `pause`, `resume`, `drain`, `close`, `cancel`, `settle` or `kill`.
+/// Moves a sale on or stops it: `schedule`, `arm`, `pause`, `resume`, `drain`, `close`, `cancel`, `settle` or `kill`.
 ///
-/// Doing it twice changes nothing; whoever may have to repeat a `resume` says what it ends. It opens by itself, at its time. Where a kill needs a second operator, the same of another
-/// member of staff carries it out.
+/// Repeating an action changes nothing; a client that may have to repeat a `resume` says in `ends` what it ends. A sale
+/// opens by itself, at its time. Where a kill needs a second operator, the same request of another member of staff
+/// carries it out.
 #[utoipa::path(
     post, path = "/v1/admin/sales/{id}/{action}", tag = "sales",
     params(
@@ -193,7 +194,7 @@ pub async fn switch_everything(
     proposals::answer(switched, |stopped| SwitchView { stopped: *stopped })
 }
 
-/// What was done to a sale, oldest first.
+/// The history of a sale, oldest entry first.
 #[utoipa::path(
     get, path = "/v1/admin/sales/{id}/changes", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),

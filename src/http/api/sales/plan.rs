@@ -23,10 +23,10 @@ use crate::http::gateway::input::{self, FromJson, FromPath};
 use crate::http::gateway::problem::Problem;
 use crate::types::{Money, Quantity, SaleId, Sku};
 
-/// How often a change is put onto a plan that somebody else changed in between, and what passes before that.
-const REPLANNED_AGAIN: u32 = 4;
-const BREATH: std::time::Duration = std::time::Duration::from_millis(20);
-/// Sales on the list of operators.
+/// How often a change is applied again to a plan that another operator changed meanwhile, and the pause before that.
+const REPLAN_ATTEMPTS: u32 = 4;
+const REPLAN_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+/// Sales on the operators' list.
 const LISTED_MAX: i64 = 200;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -62,7 +62,7 @@ pub struct CreateSaleBody {
     pub admission: AdmissionTermsBody,
 }
 
-/// What is missing stays as it is.
+/// A change of a draft: members that are missing stay as they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplanSaleBody {
@@ -78,7 +78,7 @@ pub struct ReplanSaleBody {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "input::given_objects")]
     #[schema(nullable = false)]
     pub items: Option<Vec<SaleItemBody>>,
-    /// Null: no limit.
+    /// Null removes the limit.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "input::whole_or_null")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000_000)]
     pub limit_per_customer: Option<Option<i64>>,
@@ -157,11 +157,7 @@ fn items(bodies: Vec<SaleItemBody>) -> Result<Vec<SaleItem>, Problem> {
         (status = 422, description = "`invalid-body`, `invalid-value` or `sale-not-valid` with `findings`"),
     )
 )]
-pub async fn create_sale(
-    staff: Caller,
-    body: FromJson<CreateSaleBody>,
-    gateway: Data<Gateway>,
-) -> Answer {
+pub async fn create_sale(staff: Caller, body: FromJson<CreateSaleBody>, gateway: Data<Gateway>) -> Answer {
     let create = CreateSale { draft: body.0.draft()?, by: Initiator::Operator(staff.0.customer) };
     let sale = gateway.ports.sales.create_sale.ask(create).await?;
     let mut answer = answer::created(&SaleView::of(&sale))?;
@@ -200,7 +196,7 @@ pub async fn get_sale(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answer {
     })
 }
 
-/// Plans a draft anew; what is missing stays as it is.
+/// Changes a draft; members that are missing stay as they are.
 #[utoipa::path(
     patch, path = "/v1/admin/sales/{id}", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")), request_body = ReplanSaleBody,
@@ -218,20 +214,20 @@ pub async fn replan_sale(
     gateway: Data<Gateway>,
 ) -> Answer {
     let (body, by) = (body.0, Initiator::Operator(staff.0.customer));
-    let mut attempts = 1..=REPLANNED_AGAIN;
+    let mut attempts = 1..=REPLAN_ATTEMPTS;
     loop {
         let sale = gateway.ports.sales.get_sale.ask(GetSale { sale: id.0 }).await?;
         let draft = body.clone().onto(sale.draft)?;
         let replan = ReplanSale { sale: id.0, version: sale.version, draft, by };
         match gateway.ports.sales.replan_sale.ask(replan).await {
-            // Onto what somebody else planned meanwhile, which is seen a moment after it is written.
-            Err(SalesError::Overtaken) if attempts.next().is_some() => tokio::time::sleep(BREATH).await,
+            // Another operator changed the plan meanwhile; their version can be read a moment after it was written.
+            Err(SalesError::Overtaken) if attempts.next().is_some() => tokio::time::sleep(REPLAN_PAUSE).await,
             replanned => return answer::ok(&SaleView::of(&replanned?)),
         }
     }
 }
 
-/// Explains at once everything that keeps a sale from being run as it is planned.
+/// Lists everything that keeps a sale from being run as it is planned.
 #[utoipa::path(
     post, path = "/v1/admin/sales/{id}/validate", tag = "sales",
     params(("id" = Uuid, Path, description = "The sale")),

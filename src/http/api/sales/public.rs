@@ -14,7 +14,7 @@ use crate::http::gateway::answer::{self, Answer};
 use crate::http::gateway::input::FromPath;
 use crate::types::SaleId;
 
-/// A sale as anybody may know it.
+/// A sale as every client may see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PublicSaleView {
     pub id: Uuid,

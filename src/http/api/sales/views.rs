@@ -83,18 +83,18 @@ pub struct SalesView {
     pub items: Vec<SaleView>,
 }
 
-/// Something that was done to a sale.
+/// One entry of a sale's history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ChangeView {
-    /// What ends in `-everything` was done to the switch for everything.
+    /// Actions that end in `-everything` concern the switch for all sales.
     #[schema(example = "pause")]
     pub action: String,
     #[schema(required)]
     pub sku: Option<String>,
-    /// Who did it; null: the schedule.
+    /// Who did it; null for the schedule.
     #[schema(required)]
     pub actor: Option<Uuid>,
-    /// Who wanted it first, where it needed a second operator.
+    /// Who proposed it, where it needed a second operator.
     #[schema(required)]
     pub proposed_by: Option<Uuid>,
     pub reason: String,

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde::Deserialize;
 
 use super::Operator;
-use crate::http::api::report::{Form, write_report};
+use crate::http::api::report::{ReportFormat, write_report};
 use crate::http::gateway::Gateway;
 use crate::http::gateway::answer::Answer;
 use crate::http::gateway::input::{FromPath, FromQuery};
@@ -15,7 +15,7 @@ use crate::types::SaleId;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportQuery {
-    form: Form,
+    form: ReportFormat,
 }
 
 /// The report that `GET /v1/admin/sales/{id}/report` answers with, as a download.

@@ -1,9 +1,10 @@
-//! Reading what clients send, strictly: what does not fit is refused with a problem that names it and repeats no secret.
+//! Reading requests, strictly: input that does not fit is refused with a problem that names it and repeats no secret.
 //!
-//! A body is parsed straight into the domain's own types, so nothing behind this file has to check it again.
+//! A body is parsed straight into the domain's own types, so no later code has to check it again. `members.rs` has the
+//! rules for single members of a body or a query.
 
-use std::fmt;
-use std::marker::PhantomData;
+mod members;
+
 use std::str::FromStr;
 
 use actix_web::dev::Payload;
@@ -13,16 +14,18 @@ use actix_web::web::{Bytes, BytesMut, Data, Query};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use self::members::Object;
+pub use self::members::{
+    cursor, default_limit, given, given_objects, limit, object, objects, optional_object, optional_text,
+    optional_whole, quantity, text, whole, whole_or_null, words,
+};
 use super::problem::Problem;
 use super::state::Gateway;
-use crate::types::{Cursor, Limit, Quantity};
 
-/// Longer texts of serde repeat what the client sent; nobody needs more of it.
+/// Longer texts of serde only repeat more of what the client sent.
 const DETAIL_CHARACTERS_MAX: usize = 200;
 
 /// A JSON body of the given shape, and of no other.
@@ -44,7 +47,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for FromJson<T> {
     }
 }
 
-/// The bytes of a body, for those who have to check a signature over them.
+/// The bytes of a body, for a handler that checks a signature over them.
 pub struct RawBody(pub Bytes);
 
 impl FromRequest for RawBody {
@@ -116,76 +119,6 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// A JSON object. Serde would also take an array of the members' values in their order.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(members))
-            }
-        }
-
-        deserializer.deserialize_map(Members(PhantomData)).map(Object)
-    }
-}
-
-/// For `deserialize_with`: an object within a body.
-pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Object::deserialize(deserializer).map(|Object(value)| value)
-}
-
-/// For `deserialize_with`: as [`object`], in a member that may be missing.
-pub fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
-}
-
-/// For `deserialize_with`: a member that may be missing, and is not null where it is there.
-pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// For `deserialize_with`: as [`objects`], in a member that may be missing.
-pub fn given_objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<T>>, D::Error> {
-    objects(deserializer).map(Some)
-}
-
-/// For `deserialize_with`: an array of objects.
-pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct Items<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an array of objects")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-            let mut objects = Vec::new();
-            while let Some(Object(item)) = items.next_element()? {
-                objects.push(item);
-            }
-            Ok(objects)
-        }
-    }
-
-    deserializer.deserialize_seq(Items(PhantomData))
-}
-
 /// What serde says, without the value that it stumbled over: that may be a password in the wrong place.
 fn without_values(text: &str) -> String {
     let repeats_a_value = ["invalid type: ", "invalid value: ", "unknown variant "]
@@ -222,7 +155,7 @@ impl<T: DeserializeOwned> FromRequest for FromQuery<T> {
     }
 }
 
-/// The one variable part of a path; what is not of its type names nothing, so it is not found.
+/// The one variable part of a path. A part that cannot be parsed is answered with `not-found`.
 pub struct FromPath<T>(pub T);
 
 impl<T: FromStr> FromRequest for FromPath<T> {
@@ -235,7 +168,7 @@ impl<T: FromStr> FromRequest for FromPath<T> {
     }
 }
 
-/// The variable parts of a path, where there are two or three; what is not of its type names nothing, so it is not found.
+/// The two or three variable parts of a path. A part that cannot be parsed is answered with `not-found`.
 pub struct FromPathParts<T>(pub T);
 
 impl<T: PathParts> FromRequest for FromPathParts<T> {
@@ -264,129 +197,12 @@ impl<A: FromStr, B: FromStr, C: FromStr> PathParts for (A, B, C) {
     }
 }
 
-/// For `deserialize_with`: a string that the domain's type accepts.
-pub fn text<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
-where
-    T: FromStr,
-    T::Err: fmt::Display,
-{
-    struct Text<T>(PhantomData<T>);
-
-    impl<T> Visitor<'_> for Text<T>
-    where
-        T: FromStr,
-        T::Err: fmt::Display,
-    {
-        type Value = T;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a string")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-            text.parse().map_err(E::custom)
-        }
-    }
-
-    deserializer.deserialize_str(Text(PhantomData))
-}
-
-/// For `deserialize_with`: as [`text`], in a member that may be missing.
-pub fn optional_text<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    T: FromStr,
-    T::Err: fmt::Display,
-{
-    #[derive(Deserialize)]
-    #[serde(bound = "T: FromStr, T::Err: fmt::Display")]
-    struct Wrapped<T>(#[serde(deserialize_with = "text")] T);
-
-    Ok(Option::<Wrapped<T>>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
-}
-
-/// For `deserialize_with`: 1 to `MOST` characters, none of them a control character.
-pub fn words<'de, D: Deserializer<'de>, const MOST: usize>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() || text.chars().count() > MOST {
-        return Err(D::Error::custom(format!("a text must have 1 to {MOST} characters")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(D::Error::custom("a text may not have control characters"));
-    }
-    Ok(text)
-}
-
-/// For `deserialize_with`: a whole number, also where a client writes it as `1.0`, which JSON does not tell apart.
-pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    /// Every whole number up to here is exact in a double (RFC 8259, 6).
-    const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
-
-    struct Whole;
-
-    impl Visitor<'_> for Whole {
-        type Value = i64;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a whole number")
-        }
-
-        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
-            Ok(number)
-        }
-
-        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
-            i64::try_from(number).map_err(|_| E::custom("the number is too large"))
-        }
-
-        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<i64, E> {
-            if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
-                Ok(number as i64)
-            } else {
-                Err(E::custom("the number is not whole or too large"))
-            }
-        }
-    }
-
-    deserializer.deserialize_i64(Whole)
-}
-
-/// For `deserialize_with`: as [`whole`], in a member that may be missing.
-pub fn optional_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    #[derive(Deserialize)]
-    struct Wrapped(#[serde(deserialize_with = "whole")] i64);
-
-    Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
-}
-
-/// For `deserialize_with`: as [`whole`], in a member that is left as it is when it is missing, and emptied when it is null.
-pub fn whole_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
-    optional_whole(deserializer).map(Some)
-}
-
-/// For `deserialize_with`: a number of pieces.
-pub fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantity, D::Error> {
-    Quantity::new(whole(deserializer)?).map_err(D::Error::custom)
-}
-
-/// For `deserialize_with`: the length of a page.
-pub fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Limit, D::Error> {
-    Limit::new(i64::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
-/// For `deserialize_with`: where a page begins.
-pub fn cursor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cursor>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Cursor::decode(&text).map(Some).map_err(D::Error::custom)
-}
-
-pub fn default_limit() -> Limit {
-    Limit::DEFAULT
-}
-
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
-    use crate::types::Sku;
+    use crate::types::{Quantity, Sku};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
