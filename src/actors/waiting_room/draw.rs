@@ -84,7 +84,7 @@ macro_rules! digest {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(&hex(&self.0))
+                formatter.write_str(&hex::encode(self.0))
             }
         }
 
@@ -171,7 +171,7 @@ impl Seed {
 
     /// 64 lower-case hexadecimal digits, to be stored, and to be shown when the draw was made.
     pub fn reveal(&self) -> String {
-        hex(&self.0)
+        hex::encode(self.0)
     }
 
     /// What can be published before the draw without giving the seed away.
@@ -336,21 +336,9 @@ fn revealed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Seed, D::Error
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-pub(super) fn hex(bytes: &[u8; 32]) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
+    hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
 }
 
 #[cfg(test)]

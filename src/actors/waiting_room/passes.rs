@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::draw::{hex, unhex};
+use super::draw::unhex;
 use crate::error::{Fault, Kind};
 use crate::storage::private_file::{self, PrivateFileError};
 use crate::types::{CustomerId, SaleId};
@@ -152,7 +152,7 @@ impl PassKey {
             SysRng
                 .try_fill_bytes(&mut bytes)
                 .map_err(|error| PrivateFileError::malformed(&path, error.to_string()))?;
-            Ok(hex(&bytes).into())
+            Ok(hex::encode(bytes).into())
         })?;
         unhex(text.expose_secret().trim())
             .and_then(|bytes| Self::from_bytes(&bytes))
