@@ -233,7 +233,7 @@ impl Handler<NoteRefusal> for SalesActor {
 
     fn handle(&mut self, message: NoteRefusal, _: &mut Context<Self>) -> Self::Result {
         let NoteRefusal { sale, customer, door } = message;
-        metrics::counter!("shobai_queue_refusals_total", "door" => door).increment(1);
+        metrics::counter!("shobai_queue_refusals_total", "door" => door.clone()).increment(1);
         self.gates.note(sale, customer, door, Timestamp::now());
         Ok(())
     }

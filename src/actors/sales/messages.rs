@@ -1,11 +1,13 @@
 //! The messages of sales: first the operators' commands and queries, then what orders ask.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Message;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::error::SalesError;
 use super::gates::{AdmissionUse, Heard, QuotaHold, QuotaRequest, Refusal, Refused, Tally, UnwrittenStops};
@@ -22,7 +24,7 @@ use crate::types::{CustomerId, OrderId, ProposalId, Quantity, SaleId, Sku};
 /// Plans a sale.
 ///
 /// Answers with the draft. `ValidateSale` finds what is wrong with it.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Sale, SalesError>")]
 pub struct CreateSale {
     pub draft: SaleDraft,
@@ -30,7 +32,7 @@ pub struct CreateSale {
 }
 
 /// Plans a sale anew. Refuses with `NotADraft` once it is scheduled, and with `Overtaken` when it has another version by now.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Sale, SalesError>")]
 pub struct ReplanSale {
     pub sale: SaleId,
@@ -40,32 +42,32 @@ pub struct ReplanSale {
     pub by: Initiator,
 }
 
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Sale, SalesError>")]
 pub struct GetSale {
     pub sale: SaleId,
 }
 
 /// All sales, the latest opening first.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<Sale>, SalesError>")]
 pub struct ListSales {
     pub limit: i64,
 }
 
 /// The sales that customers may know of, the latest opening first; answered from memory.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<Announced>, SalesError>")]
 pub struct ListAnnounced;
 
 /// One of them. Refuses with `UnknownSale` also for what is not announced.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Announced, SalesError>")]
 pub struct GetAnnounced {
     pub sale: SaleId,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Announced {
     pub sale: Arc<Sale>,
     pub is_everything_stopped: bool,
@@ -74,7 +76,7 @@ pub struct Announced {
 }
 
 /// Everything that keeps a sale from being run as it is planned; an empty list, if nothing does.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<Finding>, SalesError>")]
 pub struct ValidateSale {
     pub sale: SaleId,
@@ -86,7 +88,7 @@ pub struct ValidateSale {
 /// where the plan or the stock does not, with `OrdersOpen` where it is to be settled too early, with `TwoHalts` where a
 /// sale that is paused and stopped is to be resumed without saying which of the two ends. Asking twice changes nothing.
 /// A stop is in effect before it is written. A kill may need a second operator.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<CommandOutcome<Sale>, SalesError>")]
 pub struct MoveSale {
     pub sale: SaleId,
@@ -98,7 +100,7 @@ pub struct MoveSale {
 }
 
 /// Turns the switch of one SKU of a sale; turning it on may need a second operator.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<CommandOutcome<Sale>, SalesError>")]
 pub struct SwitchItem {
     pub sale: SaleId,
@@ -110,7 +112,7 @@ pub struct SwitchItem {
 
 /// Turns the switch for everything: no customer's order passes while it is on. Answers whether it is on. Turning it on may
 /// need a second operator.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<CommandOutcome<bool>, SalesError>")]
 pub struct SwitchEverything {
     pub stopped: bool,
@@ -121,7 +123,7 @@ pub struct SwitchEverything {
 /// Gives an armed or open sale more or fewer pieces of a SKU.
 ///
 /// Answers with the sale. Refuses as inventory does, for example with `BelowPromised`. Fewer may need a second operator.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<CommandOutcome<Sale>, SalesError>")]
 pub struct ChangeItem {
     pub sale: SaleId,
@@ -133,12 +135,12 @@ pub struct ChangeItem {
 }
 
 /// The proposals that wait for a second operator, oldest first; answered from memory.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<Proposal>, SalesError>")]
 pub struct ListProposals;
 
 /// Withdraws the proposal of any operator. Answers with it. Refuses with `UnknownProposal` also when it was carried out.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Proposal, SalesError>")]
 pub struct WithdrawProposal {
     pub proposal: ProposalId,
@@ -147,20 +149,20 @@ pub struct WithdrawProposal {
 }
 
 /// The changes of a sale, oldest first.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<ChangeRecord>, SalesError>")]
 pub struct ListChanges {
     pub sale: SaleId,
 }
 
 /// How a sale is going at this moment.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Live, SalesError>")]
 pub struct GetLive {
     pub sale: SaleId,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Live {
     pub sale: Arc<Sale>,
     pub is_everything_stopped: bool,
@@ -191,7 +193,7 @@ pub struct HoldQuota {
 /// Counts an order that holds quota as accepted: it is durable, or may be.
 ///
 /// Asking twice counts once.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<(), SalesError>")]
 pub struct NoteAccepted {
     pub sale: SaleId,
@@ -203,7 +205,7 @@ pub struct NoteAccepted {
 ///
 /// An order that the gates do not count, since its stock had expired when they began, is counted again.
 /// Asking twice changes nothing.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<(), SalesError>")]
 pub struct ConfirmQuota {
     pub sale: SaleId,
@@ -213,7 +215,7 @@ pub struct ConfirmQuota {
 /// Releases the quota of an order that has ended: its pieces no longer count for the customer.
 ///
 /// Asking twice changes no more than the number of refusals. Where there is no hold, this changes nothing.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<(), SalesError>")]
 pub struct ReleaseQuota {
     /// `None` where the answer to the hold was lost: it is looked for in every sale.
@@ -223,7 +225,7 @@ pub struct ReleaseQuota {
 }
 
 /// How an order that held quota ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QuotaEnd {
     /// It was cancelled, expired, or failed for a reason that is not the sale's.
     NoOrder,
@@ -235,7 +237,7 @@ pub enum QuotaEnd {
 
 /// Orders that hold quota, began before a time and are not placed yet, oldest first. For the sweep of orders: what was
 /// held for an order that never came to be is found among these.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<(OrderId, SaleId)>, SalesError>")]
 pub struct ListHeldQuotas {
     pub begun_before: Timestamp,
@@ -246,7 +248,7 @@ pub struct ListHeldQuotas {
 /// The list of SKUs whose orders sales must decide about; `None` when it still is of the known version.
 ///
 /// It may be used for `SALE_SKUS_USABLE_FOR` after it was asked for, and no longer.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Option<Arc<SaleSkus>>, SalesError>")]
 pub struct GetSaleSkus {
     pub known: Option<SaleSkusVersion>,
@@ -310,17 +312,17 @@ pub struct GetDraw {
 }
 
 /// Somebody was refused at a door before the gates. Of a sale that is not run at this moment nothing is kept.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<(), SalesError>")]
 pub struct NoteRefusal {
     pub sale: SaleId,
     pub customer: CustomerId,
-    /// Its stable name.
-    pub door: &'static str,
+    /// The refusal's stable name.
+    pub door: Cow<'static, str>,
 }
 
 /// What a customer met in a sale before they ordered: tickets, and refusals by gate.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Traces, SalesError>")]
 pub struct GetTraces {
     pub sale: SaleId,
@@ -333,7 +335,7 @@ pub struct Traces {
     /// Of each ticket in their order.
     pub changes: Vec<DatedChange>,
     /// Written down within a second or two.
-    pub refusals: Vec<Refused<String>>,
+    pub refusals: Vec<Refused>,
 }
 
 /// The tickets whose admissions are used for an order at this moment.

@@ -31,7 +31,7 @@ pub use crate::actors::waiting_room::*;
 pub use domain::{SalesDomain, SalesNeeds, SalesPorts};
 pub use error::SalesError;
 pub use gates::{
-    DECLINED, DeviceId, GATES, QuotaHold, QuotaRequest, Refusal, Refused, Tally, UnwrittenStops,
+    DECLINED, DeviceId, GATES, NameKind, QuotaHold, QuotaRequest, Refusal, Refused, Tally, UnwrittenStops,
 };
 pub use messages::*;
 pub use model::{

@@ -247,7 +247,7 @@ async fn check_challenge(
 
 /// Records a refusal for the audit's explanations. A failure to record it changes nothing for the customer.
 async fn note_refusal(gateway: &Gateway, sale: SaleId, customer: CustomerId, door: &'static str) {
-    let _ = gateway.ports.sales.note_refusal.ask(NoteRefusal { sale, customer, door }).await;
+    let _ = gateway.ports.sales.note_refusal.ask(NoteRefusal { sale, customer, door: door.into() }).await;
 }
 
 /// The draw of a sale with its seed, for everyone to verify.

@@ -103,7 +103,7 @@ pub async fn explain(id: FromPath<SaleId>, query: FromQuery<WhyQuery>, gateway: 
 }
 
 /// Of one spell: the first one, with how many there were, and of a long spell the last one as well.
-fn of_refusals(refused: &Refused<String>) -> impl Iterator<Item = DecisionView> {
+fn of_refusals(refused: &Refused) -> impl Iterator<Item = DecisionView> {
     let Refused { gate, count, first_at, last_at } = refused;
     let part = if gate == DECLINED { "payment" } else { "gate" };
     let decision = |at, what| DecisionView { at, part, what, order: None };

@@ -16,7 +16,7 @@ use crate::actors::orders::error::OrdersError;
 use crate::actors::payments::{PaymentMethod, PaymentsError};
 use crate::actors::runtime::Port;
 use crate::actors::sales::{
-    self, ConfirmQuota, HoldQuota, ListHeldQuotas, NoteAccepted, QuotaEnd, QuotaHold, QuotaRequest,
+    self, ConfirmQuota, HoldQuota, ListHeldQuotas, NameKind, NoteAccepted, QuotaEnd, QuotaHold, QuotaRequest,
     ReleaseQuota, SalesError,
 };
 use crate::types::{OrderId, SaleId};
@@ -143,9 +143,9 @@ where
 fn request(draft: &Draft<'_>) -> QuotaRequest {
     let wanted = draft.wanted;
     let (is_konbini, name) = match &wanted.payment {
-        PaymentMethod::Konbini { phone, .. } => (true, Some(("phone", phone.as_str().to_owned()))),
+        PaymentMethod::Konbini { phone, .. } => (true, Some((NameKind::Phone, phone.as_str().to_owned()))),
         PaymentMethod::Card { token } => {
-            (false, token.fingerprint().map(|fingerprint| ("card", fingerprint.to_owned())))
+            (false, token.fingerprint().map(|fingerprint| (NameKind::Card, fingerprint.to_owned())))
         }
     };
     QuotaRequest {

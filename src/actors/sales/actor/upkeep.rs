@@ -197,7 +197,9 @@ impl SalesActor {
             return;
         }
         // All writers lock the rows in the same order.
-        refusals.sort_unstable_by_key(|(sale, customer, refused)| (*sale, *customer, refused.gate));
+        refusals.sort_unstable_by(|(sale, customer, refused), (other_sale, other_customer, other)| {
+            (sale, customer, &refused.gate).cmp(&(other_sale, other_customer, &other.gate))
+        });
         let store = self.service.store.clone();
         let storing = async move {
             let mut unwritten = Vec::new();

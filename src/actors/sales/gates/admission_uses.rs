@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Gates;
 use crate::actors::waiting_room::TicketNumber;
 use crate::types::SaleId;
 
 /// An admission that was used for an order, or that came back because the order came to nothing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AdmissionUse {
     pub sale: SaleId,
     pub number: TicketNumber,
@@ -20,7 +21,7 @@ pub struct AdmissionUse {
 }
 
 /// How many uses and returns of admissions the waiting room has heard of, in one epoch of the gates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Heard {
     epoch: u64,
     uses: u64,

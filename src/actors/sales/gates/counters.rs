@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::refusal::GATES;
 
 /// How many seconds of rates are kept.
 const SECONDS_KEPT: usize = 120;
 
 /// What became of the orders that came to the gates of a sale.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub attempts: u64,
     pub accepted: u64,

@@ -199,6 +199,7 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NameKind;
     use super::super::Paces;
     use super::super::tests::{at, gate, gates, release, request, rules, try_hold};
     use super::*;
@@ -247,7 +248,7 @@ mod tests {
         let (mut gates, id) = gates(|_| {});
         let konbini = QuotaRequest {
             is_konbini: true,
-            also_known_as: vec![("phone", "09012345678".to_owned())],
+            also_known_as: vec![(NameKind::Phone, "09012345678".to_owned())],
             ..request(1, 1, 1_500)
         };
         let hold = try_hold(&mut gates, &konbini).unwrap();

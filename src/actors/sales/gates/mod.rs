@@ -43,7 +43,7 @@ pub use paces::Paces;
 pub use quota::GateRules;
 pub use refusal::{DECLINED, GATES, Refusal};
 pub use refusal_log::Refused;
-pub use request::{DeviceId, QuotaHold, QuotaRequest};
+pub use request::{DeviceId, NameKind, QuotaHold, QuotaRequest};
 pub use stops::UnwrittenStops;
 
 use self::admission_uses::AdmissionUses;

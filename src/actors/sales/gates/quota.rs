@@ -99,7 +99,8 @@ impl Quota {
         let account = format!("{CUSTOMER}{}", request.customer);
         let unpaid = self.unpaid.get(&*account).copied().unwrap_or(0);
         let mut claimants = vec![account];
-        claimants.extend(request.also_known_as.iter().map(|(kind, name)| rules.key.pseudonym(kind, name)));
+        claimants
+            .extend(request.also_known_as.iter().map(|(kind, name)| rules.key.pseudonym(kind.into(), name)));
         if let Some(limit) = terms.limit_per_customer {
             for claimant in &claimants {
                 let would_be = self.pieces.get(&**claimant).copied().unwrap_or(0) + pieces;
@@ -231,6 +232,7 @@ impl Quota {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::NameKind;
     use super::super::tests::{at, customer, gate, gates, release, request, try_hold};
     use super::*;
     use crate::actors::waiting_room::Admission;
@@ -240,7 +242,7 @@ mod tests {
     fn the_limit_counts_a_customer_by_every_name() {
         let (mut gates, id) = gates(|_| {});
         let by_phone = |number, phone: &str| QuotaRequest {
-            also_known_as: vec![("phone", phone.to_owned())],
+            also_known_as: vec![(NameKind::Phone, phone.to_owned())],
             ..request(number, 1, 1_500)
         };
         let first = by_phone(1, "a");

@@ -1,9 +1,11 @@
 //! Rules of refusing: the reasons for which the gates refuse an order, with their stable names.
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::Sku;
 
 /// Why the gates refuse an order.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// Before the opening, or after the end; seconds until it opens, if it will.
     #[error("the sale is not open")]

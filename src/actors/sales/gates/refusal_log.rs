@@ -1,8 +1,10 @@
 //! Rules of the refusal log: the refusals of each customer by each gate, summed up until they are stored.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Gates;
 use crate::types::{CustomerId, SaleId};
@@ -11,9 +13,10 @@ use crate::types::{CustomerId, SaleId};
 const REFUSALS_MAX: usize = 200_000;
 
 /// Refusals of one customer by one gate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused<G = &'static str> {
-    pub gate: G,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The stable name of the gate, or of the refusal of the waiting room; borrowed until it is read from the database.
+    pub gate: Cow<'static, str>,
     pub count: i64,
     pub first_at: Timestamp,
     pub last_at: Timestamp,
@@ -22,12 +25,12 @@ pub struct Refused<G = &'static str> {
 /// Refusals that are not stored yet, those of a customer by one gate as one.
 #[derive(Default)]
 pub(super) struct RefusalLog {
-    entries: HashMap<(SaleId, CustomerId, &'static str), Refused>,
+    entries: HashMap<(SaleId, CustomerId, Cow<'static, str>), Refused>,
 }
 
 impl RefusalLog {
     fn add(&mut self, sale: SaleId, customer: CustomerId, refused: Refused) {
-        let key = (sale, customer, refused.gate);
+        let key = (sale, customer, refused.gate.clone());
         if let Some(known) = self.entries.get_mut(&key) {
             known.count += refused.count;
             known.first_at = known.first_at.min(refused.first_at);
@@ -48,11 +51,11 @@ impl Gates {
         if let Some(of_sale) = self.sales.get_mut(&sale) {
             of_sale.counters.refuse(gate);
         }
-        self.note(sale, customer, gate, now);
+        self.note(sale, customer, gate.into(), now);
     }
 
     /// Keeps the refusal of a customer under any name. Of a sale that is not run no refusals are kept.
-    pub fn note(&mut self, sale: SaleId, customer: CustomerId, gate: &'static str, now: Timestamp) {
+    pub fn note(&mut self, sale: SaleId, customer: CustomerId, gate: Cow<'static, str>, now: Timestamp) {
         if self.sales.contains_key(&sale) {
             self.refusals.add(sale, customer, Refused { gate, count: 1, first_at: now, last_at: now });
         }

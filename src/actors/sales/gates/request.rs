@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::actors::inventory::Line;
 use crate::actors::waiting_room::Admission;
@@ -20,8 +21,8 @@ pub struct QuotaRequest {
     /// Each SKU once.
     pub lines: Vec<Line>,
     pub is_konbini: bool,
-    /// Other names of the customer besides the account: for example a phone number, with its kind.
-    pub also_known_as: Vec<(&'static str, String)>,
+    /// Other names of the customer besides the account.
+    pub also_known_as: Vec<(NameKind, String)>,
     /// The device that the client names; `None` stands for a device of this customer alone.
     pub device: Option<DeviceId>,
     /// The customer's admission, its signature checked.
@@ -29,12 +30,37 @@ pub struct QuotaRequest {
     pub arrived_at: Timestamp,
 }
 
+/// What a name of a customer is; it prefixes the pseudonym under which the name is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum NameKind {
+    /// The number that a konbini payment names.
+    Phone,
+    /// The fingerprint of a card.
+    Card,
+}
+
 /// The device that a client names. The client may change it at will.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DeviceId(Arc<str>);
 
 impl DeviceId {
     pub const CHARACTERS_MAX: usize = 64;
+}
+
+impl TryFrom<String> for DeviceId {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<DeviceId> for String {
+    fn from(device: DeviceId) -> Self {
+        device.0.as_ref().to_owned()
+    }
 }
 
 impl FromStr for DeviceId {

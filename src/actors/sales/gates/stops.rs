@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Gates;
 use super::refusal::Refusal;
@@ -56,7 +57,7 @@ impl Stops {
 }
 
 /// Stops of a sale that hold though they are not written: writing them failed, or takes long.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnwrittenStops {
     pub is_of_sale: bool,
     pub skus: Vec<Sku>,

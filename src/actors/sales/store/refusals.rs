@@ -1,5 +1,7 @@
 //! The refusals of each customer by each gate.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -17,7 +19,7 @@ impl SalesStore {
         let all = refusals.iter();
         let sales: Vec<Uuid> = all.clone().map(|(sale, ..)| sale.uuid()).collect();
         let customers: Vec<Uuid> = all.clone().map(|(_, customer, _)| customer.uuid()).collect();
-        let gates: Vec<&str> = all.clone().map(|(.., refused)| refused.gate).collect();
+        let gates: Vec<&str> = all.clone().map(|(.., refused)| &*refused.gate).collect();
         let counts: Vec<i64> = all.clone().map(|(.., refused)| refused.count).collect();
         let first: Vec<Timestamp> = all.clone().map(|(.., refused)| refused.first_at).collect();
         let last: Vec<Timestamp> = all.map(|(.., refused)| refused.last_at).collect();
@@ -31,12 +33,12 @@ impl SalesStore {
         &self,
         sale: SaleId,
         customer: CustomerId,
-    ) -> Result<Vec<Refused<String>>, StorageError> {
+    ) -> Result<Vec<Refused>, StorageError> {
         let connection = self.database.connection().await?;
         let statement = prepare(&connection, sql!("list_refusals")).await?;
         let rows = connection.query(&statement, &[&sale.uuid(), &customer.uuid()]).await?;
         let refused = |row: &Row| Refused {
-            gate: row.get("gate"),
+            gate: Cow::Owned(row.get("gate")),
             count: row.get("count"),
             first_at: row.get("first_at"),
             last_at: row.get("last_at"),
