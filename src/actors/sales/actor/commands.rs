@@ -205,12 +205,12 @@ impl Handler<SwitchEverything> for SalesActor {
 
     fn handle(&mut self, message: SwitchEverything, context: &mut Context<Self>) -> Self::Result {
         let SwitchEverything { stopped, by, reason } = message;
-        let is_agreed = !stopped || self.is_approved(&ControlledAction::KillEverything, by);
-        if is_agreed {
+        let is_approved = !stopped || self.is_approved(&ControlledAction::KillEverything, by);
+        if is_approved {
             // Of two commands that overlap, the later one counts.
             self.switch_version += 1;
         }
-        if stopped && is_agreed {
+        if stopped && is_approved {
             self.gates.stop_everything();
             self.list_switch();
         }
@@ -229,7 +229,7 @@ impl Handler<SwitchEverything> for SalesActor {
                 Ok(_) => true,
                 Err(error) => stopped && is_refusal(error),
             };
-            if is_agreed && may_come_in {
+            if is_approved && may_come_in {
                 actor.do_send(LiftEverything { version });
             }
             if let Ok(CommandOutcome::Done(true)) = switched {

@@ -19,6 +19,7 @@ const UNHURRIED_BACK_OFF_MAX: Duration = Duration::from_secs(8);
 /// Refusals in one statement.
 const REFUSALS_AT_ONCE: usize = 5_000;
 const SECOND: Duration = Duration::from_secs(1);
+
 /// What the actor does in the background; each task runs once at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Task {
@@ -163,7 +164,7 @@ impl SalesActor {
                 }
                 actor.handle(EnterSwitch { stopped, version }, context);
             }
-            Err(error) => tracing::debug!(%error, "the sales could not be read once more"),
+            Err(error) => tracing::debug!(%error, "the sales could not be read again"),
         });
     }
 
