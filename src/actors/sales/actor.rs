@@ -95,7 +95,8 @@ impl SalesActor {
         self.service.sale_skus.set_everything_stopped(self.gates.is_stopped(), Instant::now());
     }
 
-    /// Forgets a sale that is over and has returned its stock. A state of it that was read before does not bring it back.
+    /// Forgets a sale that is over and has returned its stock. A state of it that was read before does not bring it
+    /// back.
     fn forget_if_done(&mut self, sale: SaleId) {
         let is_done = |sale: &&Arc<Sale>| {
             matches!(sale.status, SaleStatus::Settled | SaleStatus::Cancelled) && sale.is_stock_returned

@@ -11,8 +11,8 @@ use crate::actors::inventory::{Allotment, ChangeAllotment, ListAllotments};
 use crate::types::{Quantity, SaleId, Sku};
 
 impl SalesService {
-    /// Writes the allotments that inventory has into the plan where the two differ, because a crash or outage came between
-    /// changing the one and the other. Answers with the sale as it is then.
+    /// Writes the allotments that inventory has into the plan where the two differ, because a crash or outage came
+    /// between changing the one and the other. Answers with the sale as it is then.
     pub(super) async fn follow_allotments(&self, id: SaleId) -> Result<Sale, SalesError> {
         let _lock = self.locks.lock(Some(id)).await;
         let allotments = self.allotments(id).await?;
@@ -70,8 +70,8 @@ impl SalesService {
         Err(SalesError::Overtaken)
     }
 
-    /// Whether inventory has yet to lower the allotment, so that the action needs an approval. Refuses what inventory would
-    /// refuse even when it is approved.
+    /// Whether inventory has yet to lower the allotment, so that the action needs an approval. Refuses what inventory
+    /// would refuse even when it is approved.
     async fn is_to_be_lowered(&self, action: &ControlledAction, by: Initiator) -> Result<bool, SalesError> {
         let (ControlledAction::Lower { sale, sku, allotment, expected }, Some(_)) =
             (action, self.first_of_two(action, by))

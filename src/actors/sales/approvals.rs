@@ -14,8 +14,8 @@ impl SalesService {
         by.operator().filter(|_| self.second_operator.contains(&action.control()))
     }
 
-    /// Approves an action, or proposes it where it needs a second operator and this is the first one. Every action that may
-    /// need a second operator asks for this before it is carried out.
+    /// Approves an action, or proposes it where it needs a second operator and this is the first one. Every action that
+    /// may need a second operator asks for this before it is carried out.
     pub(super) async fn approve(
         &self,
         action: ControlledAction,
@@ -32,8 +32,8 @@ impl SalesService {
         self.store.approve_or_propose(proposal, self.proposals_max).await
     }
 
-    /// Ends the proposal of an action that was carried out with two operators. Until then it stands, so that a failed action
-    /// can be tried again.
+    /// Ends the proposal of an action that was carried out with two operators. Until then it stands, so that a failed
+    /// action can be tried again.
     pub(super) async fn end_proposal(&self, action: &ControlledAction, proposed_by: Option<CustomerId>) {
         if proposed_by.is_some()
             && let Err(error) = self.store.take_proposal(action).await

@@ -61,7 +61,7 @@ pub enum SalesError {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Invalid(#[from] InvalidValue),
-    #[error("sales cannot be told apart from what is broken: {0}")]
+    #[error("something in sales is broken: {0}")]
     Broken(String),
     #[error(transparent)]
     Catalog(#[from] CatalogError),

@@ -137,8 +137,8 @@ impl SalesService {
         Ok(Sale { is_stock_returned: true, ..sale.clone() })
     }
 
-    /// Opens the connections, then allots the pieces of every SKU, which starts its actor and loads its figures; all SKUs or
-    /// none.
+    /// Opens the connections, then allots the pieces of every SKU, which starts its actor and loads its figures; all
+    /// SKUs or none.
     async fn make_ready(&self, sale: &Sale) -> Result<(), SalesError> {
         self.store.warm_up().await?;
         let is_broken = |error: &InventoryError| error.kind().http_status() >= 500;

@@ -19,8 +19,8 @@ pub(super) struct SaleLocks {
 }
 
 impl SaleLocks {
-    /// Waits for the changes that were asked for before. The guard holds the lock. A change holds it for no longer than its
-    /// questions to other domains and the database take, all of which have deadlines.
+    /// Waits for the changes that were asked for before. The guard holds the lock. A change holds it for no longer than
+    /// its questions to other domains and the database take, all of which have deadlines.
     pub async fn lock(&self, subject: Subject) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.by_subject.lock().unwrap_or_else(PoisonError::into_inner);

@@ -98,8 +98,8 @@ impl Handler<MoveSale> for SalesActor {
                     actor.do_send(Lift { sale, stops });
                 }
                 Ok(CommandOutcome::Proposed(_)) => actor.do_send(Lift { sale, stops }),
-                // A refused command changed nothing, so buyers come in again. After a failure they stay out: the operator
-                // does not know whether the sale is stopped.
+                // A refused command changed nothing, so buyers come in again. After a failure they stay out: the
+                // operator does not know whether the sale is stopped.
                 Err(error) if is_refusal(error) && action != Action::Resume => {
                     actor.do_send(Lift { sale, stops })
                 }

@@ -146,8 +146,8 @@ impl SalesActor {
         });
     }
 
-    /// Reads the sales, the proposals and the switch again, so that what an earlier actor or another engine wrote is in effect
-    /// within a second.
+    /// Reads the sales, the proposals and the switch again, so that what an earlier actor or another engine wrote is in
+    /// effect within a second.
     pub(super) fn refresh(&mut self, context: &mut Context<Self>) {
         let (store, version) = (self.service.store.clone(), self.switch_version);
         let (proposals_version, forgotten) = (self.proposals_version, self.forgotten);
@@ -187,8 +187,8 @@ impl SalesActor {
         );
     }
 
-    /// Stores the refusals of the last second, after they were answered: a crash loses at most these. Refusals that cannot be
-    /// stored are stored with the next second's; if the outcome of storing them is unknown, they count twice.
+    /// Stores the refusals of the last second, after they were answered: a crash loses at most these. Refusals that
+    /// cannot be stored are stored with the next second's; if the outcome of storing them is unknown, they count twice.
     pub(super) fn store_refusals(&mut self, context: &mut Context<Self>) {
         if self.background.is_running(&Task::StoreRefusals) {
             return;

@@ -1,4 +1,5 @@
-//! Rules of counting: how many orders of a sale were tried, accepted and refused, in all and in each of the last seconds.
+//! Rules of counting: how many orders of a sale were tried, accepted and refused, in all and in each of the last
+//! seconds.
 
 use std::collections::VecDeque;
 

@@ -26,8 +26,8 @@ pub enum Confirmed {
 }
 
 impl Gates {
-    /// Holds a part of a sale's quota for an order, or answers which gate refuses it; `None` when the order has no SKU of a
-    /// sale. Asking twice answers the same.
+    /// Holds a part of a sale's quota for an order, or answers which gate refuses it; `None` when the order has no SKU
+    /// of a sale. Asking twice answers the same.
     pub fn hold(&mut self, request: &QuotaRequest, now: Timestamp) -> Result<Option<QuotaHold>, Refusal> {
         let sale = match self.sale_of(&request.lines) {
             Ok(sale) => sale,
@@ -90,8 +90,8 @@ impl Gates {
         Ok(Some(hold))
     }
 
-    /// Makes sure that a hold counts, now that its stock is reserved: one that gates of an earlier generation counted is
-    /// counted anew, and may be refused.
+    /// Makes sure that a hold counts, now that its stock is reserved: one that gates of an earlier generation counted
+    /// is counted anew, and may be refused.
     pub fn hold_again(
         &mut self,
         request: &QuotaRequest,

@@ -1,9 +1,9 @@
 //! Rules of the gates in front of the stock decision: whether an order may have pieces of a sale at this moment.
 //!
-//! An order meets them in this order: the switch for everything, the pace of the device and the account, the sale's window
-//! and status, the switches of the sale and of the SKU, the payment method, the limits, the orders that are not paid yet,
-//! the admission. The quota of an order that passes is held: its pieces count for the customer until it is released. The
-//! gates decide from memory alone, wait for nothing and take the time as a parameter.
+//! An order meets them in this order: the switch for everything, the pace of the device and the account, the sale's
+//! window and status, the switches of the sale and of the SKU, the payment method, the limits, the orders that are not
+//! paid yet, the admission. The quota of an order that passes is held: its pieces count for the customer until it is
+//! released. The gates decide from memory alone, wait for nothing and take the time as a parameter.
 //!
 //! | file | decides |
 //! |---|---|

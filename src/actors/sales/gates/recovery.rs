@@ -1,4 +1,5 @@
-//! Rules of recovery: what counts of the orders that held quota before the gates began, and what can be read off the count.
+//! Rules of recovery: what counts of the orders that held quota before the gates began, and what can be read off the
+//! count.
 
 use std::collections::HashSet;
 use std::sync::Arc;

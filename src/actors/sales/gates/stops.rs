@@ -1,7 +1,8 @@
-//! Rules of stops: what keeps buyers out of everything, of a sale or of one of its SKUs, before and after it is written.
+//! Rules of stops: what keeps buyers out of everything, of a sale or of one of its SKUs, before and after it is
+//! written.
 //!
-//! A stop holds from the moment of the command. It is lifted by its number when the written state has taken over, or when
-//! the command was refused. If writing failed, it stays: the operator does not know that the sale is not stopped.
+//! A stop holds from the moment of the command. It is lifted by its number when the written state has taken over, or
+//! when the command was refused. If writing failed, it stays: the operator does not know that the sale is not stopped.
 
 use std::time::{Duration, Instant};
 

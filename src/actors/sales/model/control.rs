@@ -1,7 +1,7 @@
 //! Rules of control: who changes a sale, what a second operator has to approve, and the record of it.
 //!
-//! The first operator's action is kept as a proposal; the same action of another operator carries it out. What the engine
-//! does by itself needs no approval.
+//! The first operator's action is kept as a proposal; the same action of another operator carries it out. What the
+//! engine does by itself needs no approval.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
