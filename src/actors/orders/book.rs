@@ -1,4 +1,4 @@
-//! What the orders journals write: new orders, changes of status, and that the stock has followed.
+//! What the orders journals write: new orders, changes of status, and which orders are settled.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::types::{CustomerId, OrderId, SaleId};
 pub enum Entry {
     Place(Placement),
     Move(Transition),
-    /// The reservation of an order has followed it to this status.
+    /// The order is settled in this status: what it holds was confirmed or released.
     Settle(OrderId, OrderStatus),
 }
 

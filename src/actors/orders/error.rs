@@ -1,4 +1,4 @@
-//! Why orders says no, and what can break while it asks the others.
+//! Refusals and failures of orders, and those of the domains that it asks.
 
 use serde_json::{Map, Value};
 
@@ -48,7 +48,7 @@ pub enum OrdersError {
 }
 
 impl OrdersError {
-    /// The error of another domain, which speaks for itself.
+    /// The error of another domain, which has its own kind and code.
     fn inner(&self) -> Option<&dyn Fault> {
         match self {
             OrdersError::Invalid(error) => Some(error),

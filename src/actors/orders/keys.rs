@@ -1,8 +1,8 @@
-//! Idempotency keys that are known without a look into the database: those whose first request is still on its way, for
-//! whose answer later ones wait, and the last ones that became orders.
+//! Idempotency keys that are known without reading the database: those of requests in flight, whose repetitions wait for
+//! the first answer, and the last ones that became orders.
 //!
-//! The second kind is there for the stock: a repetition that nobody recognises holds pieces until the unique constraint
-//! finds its key used, and for that moment somebody else could be refused the last one.
+//! The second kind spares stock: a repetition that is not recognised holds pieces until the unique constraint finds its
+//! key used, and meanwhile another customer could be refused the last one.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +21,7 @@ pub(super) type RequestHash = [u8; 32];
 type Answer = Option<Result<Placed, OrdersError>>;
 type Name = (CustomerId, IdempotencyKey);
 
-/// Shared by the answers on their way, all on the arbiter of the orders actor.
+/// Shared by the running answers, which are all on the arbiter of the orders actor.
 #[derive(Clone)]
 pub(super) struct KnownKeys {
     keys: Rc<RefCell<Keys>>,
@@ -47,18 +47,18 @@ struct Ordered {
 }
 
 pub(super) enum Claim {
-    /// Nobody else is at it; the answer must be given to the guard.
+    /// The key is new; the answer must be given to the guard.
     First(InFlight),
-    /// Somebody is; wait here for the answer.
+    /// The first request of the key is in flight; its answer comes here.
     Wait(watch::Receiver<Answer>),
     /// It became this order.
     Ordered(OrderId),
-    /// Somebody is, or was, with another request.
+    /// The key was used with another request.
     Reused,
 }
 
 impl KnownKeys {
-    /// Remembers at most so many keys that became orders.
+    /// Remembers at most `ordered_max` keys that became orders.
     pub(super) fn new(ordered_max: usize) -> Self {
         let keys =
             Keys { in_flight: HashMap::new(), ordered: HashMap::new(), oldest: VecDeque::new(), ordered_max };
@@ -96,7 +96,7 @@ impl Keys {
     }
 }
 
-/// The first request of a key, until it is answered or dies.
+/// The first request of a key, until it is answered or dropped.
 pub(super) struct InFlight {
     keys: KnownKeys,
     name: Name,
@@ -122,7 +122,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The answer of the first request, as its repetition hears it.
+/// The answer of the first request, for its repetition.
 pub(super) async fn first_answer(mut answer: watch::Receiver<Answer>) -> Result<Placed, OrdersError> {
     match answer.wait_for(Option::is_some).await {
         Ok(answer) => match &*answer {
@@ -153,7 +153,7 @@ mod tests {
             let order = Ordered { request: first.request, order: OrderId::generate() };
             keys.keys.borrow_mut().remember(&first.name, order);
         }
-        assert!(matches!(ordered(0, 1), Claim::First(_)), "forgotten: the database knows it");
+        assert!(matches!(ordered(0, 1), Claim::First(_)), "forgotten; the database knows it");
         for number in 1..3 {
             assert!(matches!(ordered(number, 1), Claim::Ordered(_)));
             assert!(matches!(ordered(number, 2), Claim::Reused));

@@ -10,17 +10,17 @@ use hdrhistogram::Histogram;
 use super::messages::Latency;
 use crate::types::SaleId;
 
-/// The seconds that count, the one that is running among them.
+/// How many seconds count, including the current one.
 const SECONDS: usize = 10;
-/// Sales whose orders are timed, of some 100 kB each; the one that has rested longest makes room for the next.
+/// Sales whose orders are timed, of some 100 kB each; the one with the oldest order makes room for the next.
 const SALES_MAX: usize = 64;
-/// Microseconds: what is faster or slower counts as these.
+/// Microseconds; shorter and longer times count as these.
 const SHORTEST: u64 = 50;
 const LONGEST: u64 = 60_000_000;
-/// Digits that are true.
+/// Significant digits.
 const PRECISION: u8 = 2;
 
-/// Shared by the answers on their way, all on the arbiter of the orders actor, so that nobody waits for anybody.
+/// Shared by the running answers, which are all on the arbiter of the orders actor, so that no lock is needed.
 #[derive(Clone)]
 pub(super) struct Latencies {
     began: Instant,
@@ -39,7 +39,7 @@ impl Latencies {
         Self { began: Instant::now(), windows: Rc::default() }
     }
 
-    /// Counts an order that is being answered.
+    /// Records how long an order took.
     pub(super) fn note(&self, sale: SaleId, took: Duration) {
         self.note_at(sale, took, self.began.elapsed().as_secs());
     }
@@ -55,7 +55,7 @@ impl Latencies {
         windows.entry(sale).or_default().note(took, second);
     }
 
-    /// Of the orders of a sale in the last seconds; nothing when there were none.
+    /// Of the orders of a sale in the last seconds; `None` when there were none.
     pub(super) fn of(&self, sale: SaleId) -> Option<Latency> {
         self.of_at(sale, self.began.elapsed().as_secs())
     }
@@ -75,7 +75,7 @@ impl Window {
                 *of = second;
                 histogram.reset();
             }
-            // The bounds are constants that a histogram takes.
+            // `None` never occurs: a histogram accepts these constant bounds.
             None => *place = empty().map(|histogram| (second, histogram)),
         }
         if let Some((_, histogram)) = place {

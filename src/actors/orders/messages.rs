@@ -1,4 +1,4 @@
-//! What orders can be asked, in the order of an order's life.
+//! The messages that orders answers, in the order of an order's life.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::actors::payments::{PaymentMethod, PaymentReport};
 use crate::actors::sales::{Admission, DeviceId};
 use crate::types::{Cursor, CustomerId, Limit, OrderId, Page, SaleId};
 
-/// Places an order: stock for every line is set aside, the payment is opened, and both stand or fall together.
+/// Places an order: everything that it needs is held and its payment is opened, all of it or nothing.
 ///
 /// Answers with the order once it is durable.
-/// Refuses with `UnknownSku`, `OutOfStock`, `Declined` or a gate of the sale; a refusal holds nothing and leaves the key free.
-/// The same key and request again answer the first order; another request with the key is refused with `KeyReused`.
+/// Refuses with `UnknownSku`, `OutOfStock`, `Declined` or a gate of the sale; after a refusal nothing is held and the key is
+/// free. The same key and request again answer the first order; another request with the key is refused with `KeyReused`.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Placed, OrdersError>")]
 pub struct PlaceOrder {
@@ -28,9 +28,9 @@ pub struct PlaceOrder {
     pub payment: PaymentMethod,
     /// Staff pass the switches that keep customers out of a sale.
     pub is_staff: bool,
-    /// To the sale, where it has admissions; its signature was checked.
+    /// Into the sale, where it has a waiting room; its signature was checked.
     pub admission: Option<Admission>,
-    /// What the client says that it is.
+    /// The device that the client names.
     pub device: Option<DeviceId>,
     pub arrived_at: Timestamp,
 }
@@ -39,7 +39,7 @@ pub struct PlaceOrder {
 #[derive(Debug, Clone)]
 pub struct Placed {
     pub order: Arc<Order>,
-    /// It had been placed before; this is the first answer again.
+    /// Whether it had been placed before, so that this is the first answer again.
     pub replayed: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct ListOrders {
     pub sale: Option<SaleId>,
 }
 
-/// An order, whoever's it is: for staff.
+/// Any customer's order, for staff.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Order, OrdersError>")]
 pub struct InspectOrder {
@@ -80,14 +80,14 @@ pub struct ListHistory {
 
 /// How long orders of a sale took from their arrival to the answer that they are durable, in the last ten seconds.
 ///
-/// Answers nothing when none was placed.
+/// Answers `None` when none was placed.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Option<Latency>, OrdersError>")]
 pub struct GetLatency {
     pub sale: SaleId,
 }
 
-/// What so many in a hundred, or in a thousand, took at most.
+/// Percentiles of how long orders took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latency {
     pub orders: u64,
@@ -96,7 +96,7 @@ pub struct Latency {
     pub p999: Duration,
 }
 
-/// Cancels an order and gives its stock and its money back.
+/// Cancels an order, releases what it holds and refunds its payment.
 ///
 /// Answers with the cancelled order. Refuses with `NotCancellable` once it has expired.
 /// Asking twice changes nothing.
@@ -107,9 +107,9 @@ pub struct CancelOrder {
     pub order: OrderId,
 }
 
-/// Takes note of what a payment provider reports.
+/// Records a payment that the provider reports.
 ///
-/// Answers with the order: confirmed, or, when it had ended before the money came, with the payment refunded.
+/// Answers with the order: confirmed, or refunded when the money came after its end or too late for its stock.
 /// The same report again changes nothing.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Order, OrdersError>")]

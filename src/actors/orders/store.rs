@@ -1,4 +1,4 @@
-//! Orders' reads; everything that changes an order goes through the journal instead.
+//! Reads of orders. Changes go through the journals (`book.rs`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ macro_rules! sql {
     };
 }
 
-/// How long new orders may be kept waiting while others are ruled out; a commit may take longer.
+/// How long ruling orders out may keep new orders waiting; a commit may take longer.
 const ABANDONS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Cheap to clone.
@@ -120,8 +120,8 @@ impl OrdersStore {
         ids(connection.query(&statement, &[&orders]).await?)
     }
 
-    /// Rules out that these orders ever come to be, also by a commit that is still on its way; answers with those that
-    /// do not exist and now never will.
+    /// Rules out that these orders are ever placed, also by a commit that is still in flight. Answers with those that do not
+    /// exist and never will.
     pub async fn abandon_orders(&self, orders: &[OrderId]) -> Result<Vec<OrderId>, StorageError> {
         let mut connection = self.database.connection().await?;
         let transaction = connection.transaction().await?;
@@ -182,7 +182,7 @@ fn status_from(row: &Row) -> Result<OrderStatus, StorageError> {
     row.get::<_, &str>("status").parse().map_err(defective)
 }
 
-/// A row that the model does not understand.
+/// A row that the model refuses.
 fn defective(what: impl std::fmt::Display) -> StorageError {
     StorageError::Broken(format!("a row of orders is defective: {what}"))
 }
