@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
-use crate::types::{Quantity, ReservationId, SaleId, Sku};
+use crate::types::{HoldCommand, HoldState, HoldStep, Quantity, ReservationId, SaleId, Sku};
 
 /// What a reservation was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, EnumString)]
@@ -50,6 +50,17 @@ pub enum ReservationState {
 impl ReservationState {
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// What a command does to a hold in this state.
+    pub const fn step(self, command: HoldCommand) -> HoldStep {
+        let state = match self {
+            Self::Held => HoldState::Held,
+            Self::Committed => HoldState::Confirmed,
+            Self::Released => HoldState::Released,
+            Self::Expired => HoldState::Expired,
+        };
+        state.step(command)
     }
 }
 

@@ -1,11 +1,7 @@
 //! Rules of stock: what each command does to each state of a reservation.
 //!
-//! | command ↓ state → | none | held | committed | released | expired |
-//! |---|---|---|---|---|---|
-//! | reserve | **held** | the same reply | the same reply | ended | ended |
-//! | commit | unknown | **committed** | the same reply | ended | ended, or **committed** again if asked for |
-//! | release | unknown | **released** | refused, or **released** if asked for: on hand again | the same reply | the same reply |
-//! | expire | no change | **expired** once due | no change | no change | no change |
+//! A reservation is a hold, so that the table of `types/hold.rs` says it: reserve is *hold*, commit is *confirm*. A commit or
+//! a release of a reservation that is not known is refused as unknown.
 //!
 //! A reserve with another quantity than the first one is refused in every state.
 
@@ -21,7 +17,7 @@ use super::reservation::{Hold, ReservationState};
 use super::stock::{Figures, Stock};
 use crate::actors::inventory::InventoryError;
 use crate::actors::runtime::entity::Recalled;
-use crate::types::{Quantity, ReservationId, SaleId, Sku};
+use crate::types::{HoldCommand, HoldRefusal, HoldStep as Step, Quantity, ReservationId, SaleId, Sku};
 
 /// One SKU as its actor sees it, including decisions that are on their way to the database.
 #[derive(Debug)]
@@ -76,7 +72,9 @@ impl SkuStock {
             },
             Command::Expire { id, now } => match self.known(*id, recalled) {
                 Recalled::NotAsked => Ok(Decision::Recall(*id)),
-                Recalled::Found(hold) if hold.state == ReservationState::Held && hold.expires_at <= *now => {
+                Recalled::Found(hold)
+                    if hold.expires_at <= *now && hold.state.step(HoldCommand::Expire) == Step::Expire =>
+                {
                     Ok(self.end(*id, hold, ReservationState::Expired, MovementKind::Expired, 0, -1))
                 }
                 Recalled::Found(_) | Recalled::Absent => Ok(Decision::Unchanged(Reply::Done)),
@@ -154,11 +152,9 @@ impl SkuStock {
         if hold.quantity != quantity {
             return Err(InventoryError::ReservationDiffers(id));
         }
-        match hold.state {
-            ReservationState::Held | ReservationState::Committed => Ok(unchanged(hold)),
-            state @ (ReservationState::Released | ReservationState::Expired) => {
-                Err(InventoryError::ReservationEnded { id, state })
-            }
+        match hold.state.step(HoldCommand::Hold) {
+            Step::Unchanged => Ok(unchanged(hold)),
+            step => Err(refused(id, hold, step)),
         }
     }
 
@@ -169,17 +165,15 @@ impl SkuStock {
         even_if_expired: bool,
     ) -> Result<Decision, InventoryError> {
         let committed = ReservationState::Committed;
-        match hold.state {
-            ReservationState::Held => Ok(self.end(id, hold, committed, MovementKind::Committed, -1, -1)),
-            ReservationState::Committed => Ok(unchanged(hold)),
-            ReservationState::Expired if even_if_expired => {
+        match hold.state.step(HoldCommand::Confirm { even_if_expired }) {
+            Step::Confirm => Ok(self.end(id, hold, committed, MovementKind::Committed, -1, -1)),
+            Step::Unchanged => Ok(unchanged(hold)),
+            Step::Retake => {
                 let sale = hold.sale.filter(|sale| self.open_allotment(*sale).is_some());
                 self.check_available(hold.quantity, sale)?;
                 Ok(self.end(id, hold, committed, MovementKind::Committed, -1, 0))
             }
-            state @ (ReservationState::Released | ReservationState::Expired) => {
-                Err(InventoryError::ReservationEnded { id, state })
-            }
+            step => Err(refused(id, hold, step)),
         }
     }
 
@@ -191,16 +185,12 @@ impl SkuStock {
         has_expired: bool,
     ) -> Result<Decision, InventoryError> {
         let (expired, released) = (ReservationState::Expired, ReservationState::Released);
-        match hold.state {
-            ReservationState::Held if has_expired => {
-                Ok(self.end(id, hold, expired, MovementKind::Expired, 0, -1))
-            }
-            ReservationState::Held => Ok(self.end(id, hold, released, MovementKind::Released, 0, -1)),
-            ReservationState::Committed if even_if_committed => {
-                Ok(self.end(id, hold, released, MovementKind::Released, 1, 0))
-            }
-            ReservationState::Committed => Err(InventoryError::ReservationCommitted(id)),
-            ReservationState::Released | ReservationState::Expired => Ok(unchanged(hold)),
+        match hold.state.step(HoldCommand::Release { even_if_confirmed: even_if_committed }) {
+            Step::Release if has_expired => Ok(self.end(id, hold, expired, MovementKind::Expired, 0, -1)),
+            Step::Release => Ok(self.end(id, hold, released, MovementKind::Released, 0, -1)),
+            Step::TakeBack => Ok(self.end(id, hold, released, MovementKind::Released, 1, 0)),
+            Step::Unchanged => Ok(unchanged(hold)),
+            step => Err(refused(id, hold, step)),
         }
     }
 
@@ -351,6 +341,14 @@ impl SkuStock {
             allotment: Some(change),
         };
         change.decided()
+    }
+}
+
+/// Why a step is refused, of a reservation that is known.
+fn refused(id: ReservationId, hold: Hold, step: Step) -> InventoryError {
+    match step {
+        Step::Refuse(HoldRefusal::Confirmed) => InventoryError::ReservationCommitted(id),
+        _ => InventoryError::ReservationEnded { id, state: hold.state },
     }
 }
 
