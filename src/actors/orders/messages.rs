@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::Message;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::error::OrdersError;
 use super::model::{HistoryEntry, IdempotencyKey, Order, OrderStatus};
@@ -36,7 +37,7 @@ pub struct PlaceOrder {
 }
 
 /// A placed order, as it was answered the first time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Placed {
     pub order: Arc<Order>,
     /// Whether it had been placed before, so that this is the first answer again.
@@ -44,7 +45,7 @@ pub struct Placed {
 }
 
 /// One order of a customer. Another customer's is `UnknownOrder`.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Order, OrdersError>")]
 pub struct GetOrder {
     pub customer: CustomerId,
@@ -52,7 +53,7 @@ pub struct GetOrder {
 }
 
 /// A customer's orders, newest first.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Page<Order>, OrdersError>")]
 pub struct ListOrders {
     pub customer: CustomerId,
@@ -64,14 +65,14 @@ pub struct ListOrders {
 }
 
 /// Any customer's order, for staff.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Order, OrdersError>")]
 pub struct InspectOrder {
     pub order: OrderId,
 }
 
 /// What happened to an order, oldest first.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Vec<HistoryEntry>, OrdersError>")]
 pub struct ListHistory {
     pub customer: CustomerId,
@@ -81,14 +82,14 @@ pub struct ListHistory {
 /// How long orders of a sale took from their arrival to the answer that they are durable, in the last ten seconds.
 ///
 /// Answers `None` when none was placed.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Option<Latency>, OrdersError>")]
 pub struct GetLatency {
     pub sale: SaleId,
 }
 
 /// Percentiles of how long orders took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     pub orders: u64,
     pub p50: Duration,
@@ -100,7 +101,7 @@ pub struct Latency {
 ///
 /// Answers with the cancelled order. Refuses with `NotCancellable` once it has expired.
 /// Asking twice changes nothing.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Order, OrdersError>")]
 pub struct CancelOrder {
     pub customer: CustomerId,
@@ -111,13 +112,13 @@ pub struct CancelOrder {
 ///
 /// Answers with the order: confirmed, or refunded when the money came after its end or too late for its stock.
 /// The same report again changes nothing.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Order, OrdersError>")]
 pub struct RecordPayment {
     pub report: PaymentReport,
 }
 
 /// How long the oldest change of an order that waits to be durable has been waiting; zero when none waits.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Duration, OrdersError>")]
 pub struct GetCommitLag;

@@ -68,7 +68,8 @@ impl FromStr for OrderStatus {
 }
 
 /// 1 to 255 visible ASCII characters, chosen by the client, one for each order that it wants.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {
@@ -76,6 +77,20 @@ impl IdempotencyKey {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for IdempotencyKey {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<IdempotencyKey> for String {
+    fn from(key: IdempotencyKey) -> Self {
+        key.as_str().to_owned()
     }
 }
 
@@ -94,7 +109,7 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     pub id: OrderId,
     pub customer: CustomerId,
@@ -231,7 +246,7 @@ impl fmt::Display for OrderNumber {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderLine {
     pub sku: Sku,
     pub name: Arc<str>,
@@ -244,7 +259,7 @@ pub struct OrderLine {
 }
 
 /// What an order costs. Prices include the tax, so `subtotal` and `total` are the same while nothing is shipped.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     pub subtotal: Money,
     pub tax: Vec<TaxShare>,
@@ -284,7 +299,7 @@ impl Totals {
 }
 
 /// One step of an order's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     pub status: OrderStatus,
     /// What the payment was then; `None` where that was not kept.
