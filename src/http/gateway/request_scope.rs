@@ -103,7 +103,7 @@ fn finish<B: MessageBody>(
     is_page: bool,
 ) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
-    // A page that was refused something says so itself.
+    // A page that shows a refusal is complete.
     let is_written = is_page && response.headers().contains_key(CONTENT_TYPE);
     if is_written || !status.is_client_error() && !status.is_server_error() {
         return response.map_into_left_body();
@@ -112,7 +112,7 @@ fn finish<B: MessageBody>(
     let (body, headers, page_headers) = with_problem(response.response().error(), status, |problem| {
         let request_id = id_text(request_id);
         problem.log(request_id, route);
-        let page = pages::explain(route, problem, request, request_id);
+        let page = is_page.then(|| pages::explain(route, problem, request, request_id)).flatten();
         let (body, page_headers) = page.unwrap_or_else(|| (problem.render(request_id), Vec::new()));
         (body, problem.headers(), page_headers)
     });

@@ -19,9 +19,10 @@ const fn registered<S: PageSet>() -> Registered {
     Registered { contains: S::contains, explain: kit::explain::<S> }
 }
 
+/// The page set of the more specific path first.
 const PAGE_SETS: [Registered; 1] = [registered::<ops::Ops>()];
 
-/// A problem as a page of the set that the route belongs to; `None` when it cannot be rendered.
+/// The problem of a page's route, as a page of its set; `None` when it cannot be rendered.
 pub fn explain(
     route: &str,
     problem: &Problem,

@@ -4,8 +4,8 @@ use super::forms::Form;
 
 const REASON_CHARACTERS_MAX: usize = 200;
 
-/// What `kit/confirm.html` asks. Its page also has the fields `renewal`, and `has_own_field` when it asks for more than a
-/// reason: that field gets the focus, in a block of the page's own template.
+/// What `kit/confirm.html` asks. Its page also has the fields `renewal` and `has_own_field`, which says whether the
+/// page's own template asks for more than a reason: then that field gets the focus.
 pub struct Confirmation {
     pub title: String,
     /// What will happen, in a sentence.

@@ -1,4 +1,4 @@
-//! Reading what forms send (`application/x-www-form-urlencoded`), strictly, and telling what is wrong beside each field.
+//! Reading what forms send (`application/x-www-form-urlencoded`), strictly, and what is wrong with each field.
 //!
 //! A form that no page could have sent is refused as a whole. What a user typed wrongly becomes a [`FieldProblems`].
 

@@ -1,7 +1,7 @@
 //! What sets of pages are made of: layout, session, forms, protection against forged requests, translations, times.
 //!
-//! A page set declares itself with [`PageSet`]: its root path, its navigation, its texts and files, and who may sign in.
-//! The kit knows no page set, and nothing of what one is about.
+//! A page set declares itself with [`PageSet`]: its root path, navigation, texts and files, and who may sign in.
+//! The kit knows no page set, and no domain but the users who sign in.
 
 mod assets;
 mod confirmation;

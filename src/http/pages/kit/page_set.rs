@@ -6,7 +6,8 @@ use crate::actors::users::Role;
 
 /// Pages below one path, with one session and one catalogue of texts.
 pub trait PageSet: Sized + 'static {
-    /// The path of the first page: `/`, or a path without a slash at its end. Cookies are sent to it and below it alone.
+    /// The path of the first page: `/`, or a path without a slash at its end. Cookies are sent to the paths below it
+    /// alone.
     const ROOT: &'static str;
     /// The name of the session's cookie. The other cookies are named after it.
     const COOKIE: &'static str;

@@ -168,7 +168,7 @@ impl<S: PageSet> SignedIn<S> {
         Frame::new(&self.visitor, Some(name))
     }
 
-    /// The status of a page that shows a refusal: a browser reports any other than 200 as an error of the page's script.
+    /// The status of a page that shows a refusal. A script gets 200: browsers log any other as an error of the page.
     pub fn status(&self, refused: StatusCode) -> StatusCode {
         if self.visitor.is_htmx { StatusCode::OK } else { refused }
     }

@@ -21,9 +21,10 @@ use crate::types::SaleId;
 
 /// The first breaches are shown; the API has all of them.
 const BREACHES_SHOWN: usize = 5;
+
 /// Whether stock, reservations and orders agree about a sale, as the audit last found.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Light {
+pub struct AuditView {
     pub is_green: bool,
     /// Whether the audit checked the sale lately.
     pub is_fresh: bool,
@@ -45,20 +46,20 @@ pub struct QueueFigures {
     pub per_second: f64,
 }
 
-impl Light {
+impl AuditView {
     /// The promised pieces as stock, reservations and orders count them.
-    fn of(light: &audit::AuditStatus) -> Self {
-        let is_fresh = light.is_fresh(Timestamp::now());
-        let breaches = light.breaches.iter().take(BREACHES_SHOWN);
+    fn of(status: &audit::AuditStatus) -> Self {
+        let is_fresh = status.is_fresh(Timestamp::now());
+        let breaches = status.breaches.iter().take(BREACHES_SHOWN);
         let in_words =
             |breach: &audit::Finding| format!("{}: {} ({})", breach.subject, breach.claim, breach.finding);
         Self {
-            is_green: light.is_green && is_fresh,
+            is_green: status.is_green && is_fresh,
             is_fresh,
             breaches: breaches.map(in_words).collect(),
-            stock: light.allotment - light.accounted + light.promised,
-            holds: light.promised,
-            orders: light.ordered + light.on_the_way,
+            stock: status.allotment - status.accounted + status.promised,
+            holds: status.promised,
+            orders: status.ordered + status.on_the_way,
         }
     }
 }
@@ -91,7 +92,7 @@ pub struct LiveView {
     pub skus: Vec<SkuView>,
     pub totals: TallyView,
     seconds: SecondsView,
-    pub light: Option<Light>,
+    pub light: Option<AuditView>,
     pub queue: Option<QueueFigures>,
     pub vitals: VitalsView,
 }
@@ -168,7 +169,7 @@ impl LiveView {
             skus: skus.collect(),
             totals: TallyView { attempts: tally.attempts, accepted: tally.accepted, refused: tally.refused },
             seconds: SecondsView::of(seconds),
-            light: snapshot.light.map(|light| Light::of(&light)),
+            light: snapshot.light.map(|light| AuditView::of(&light)),
             queue: snapshot.room.map(QueueFigures::of),
             vitals: snapshot.vitals,
         }

@@ -38,7 +38,7 @@ pub fn why(texts: &OpsTexts, error: &impl Fault) -> String {
     kit::refusal::<Ops>(texts.language, error.code()).map_or_else(|| error.to_string(), str::to_owned)
 }
 
-/// A refusal in words, with its status. A failure, and the refusal of a sale that does not exist, is returned as a problem.
+/// A refusal in words, with its status. A failure is returned as a problem, and so is an unknown sale, which has no page.
 pub fn refusal(texts: &OpsTexts, error: SalesError, action: &str) -> Result<(StatusCode, Outcome), Problem> {
     let status = error.kind().http_status();
     if status >= 500 || matches!(error, SalesError::UnknownSale(_)) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::controls::{self, Control};
 use super::history::{self, ChangeView};
-use super::live::{Light, LiveView, QueueFigures};
+use super::live::{AuditView, LiveView, QueueFigures};
 use super::outcomes::{done, findings_in_words};
 use super::proposals::{self, ProposalRow};
 use super::sellout::Rates;
@@ -90,7 +90,7 @@ struct SalePage {
 }
 
 impl SalePage {
-    fn light(&self) -> Light {
+    fn light(&self) -> AuditView {
         self.live.light.clone().unwrap_or_default()
     }
 
