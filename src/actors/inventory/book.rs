@@ -83,8 +83,8 @@ impl Book for StockBook {
         Ok(batch.iter().zip(&chained).map(outcome).collect())
     }
 
-    /// A statement cannot see the rows that it inserts, so that a hold is made in one and ended in a later one; the same
-    /// holds for an allotment.
+    /// A statement cannot see the rows that it inserts, so that a hold is made in one and ended in a later one; the
+    /// same holds for an allotment.
     fn may_join(&self, batch: &[Entry], next: &Entry) -> bool {
         let makes_part = |entry: &Entry| entry.change.allotment.is_some_and(|change| change.makes);
         let has_part = |entry: &Entry| entry.change.allotment.is_some();

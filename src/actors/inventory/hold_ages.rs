@@ -24,8 +24,8 @@ struct Known {
 }
 
 impl HoldAgesCache {
-    /// The ages that are fresh enough. `None`: the caller reads them and calls [`set`](Self::set); until then others are
-    /// given the last ones.
+    /// The ages that are fresh enough. `None`: the caller reads them and calls [`set`](Self::set); until then others
+    /// are given the last ones.
     pub(super) fn get(&self, sale: SaleId, now: Instant) -> Option<Option<HoldAges>> {
         let mut sales = self.sales.borrow_mut();
         let last = match sales.get(&sale) {

@@ -53,11 +53,9 @@ pub struct AdjustStock {
 
 /// Sets pieces of one or more SKUs aside: all lines or none.
 ///
-/// Answers with the reservation, which lapses at `expires_at` unless committed.
-/// Refuses with `OutOfStock` when one line cannot be promised in full; if lines before it had been set aside by then, the
-/// id cannot be used again.
-/// Asking twice with the same id answers the same reservation; with other lines it is refused with
-/// `ReservationDiffers`.
+/// Answers with the reservation, which lapses at `expires_at` unless committed. Refuses with `OutOfStock` when one line
+/// cannot be promised in full; if lines before it had been set aside by then, the id cannot be used again. Asking twice
+/// with the same id answers the same reservation; with other lines it is refused with `ReservationDiffers`.
 #[derive(Debug, Clone, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Reservation, InventoryError>")]
 pub struct ReserveStock {
@@ -88,8 +86,8 @@ impl SaleLines {
 /// Takes reserved pieces out of stock for good: they are sold.
 ///
 /// Answers with the reservation. Refuses with `UnknownReservation`, and with `ReservationEnded` once it was released or
-/// has expired. With `even_if_expired` an expired one is committed if there are enough pieces, else refused with `OutOfStock`.
-/// Asking twice has no further effect.
+/// has expired. With `even_if_expired` an expired one is committed if there are enough pieces, else refused with
+/// `OutOfStock`. Asking twice has no further effect.
 #[derive(Debug, Clone, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Reservation, InventoryError>")]
 pub struct CommitReservation {
@@ -151,8 +149,9 @@ pub struct ListMovements {
 
 /// Sets pieces of general stock apart for a sale; from then on only its orders can have them.
 ///
-/// Answers with the allotment. Refuses with `TooFewToAllot`, and with `AllottedElsewhere` while another sale has an open
-/// allotment of the SKU. Asking twice has no further effect; with another number it is refused with `AllotmentDiffers`.
+/// Answers with the allotment. Refuses with `TooFewToAllot`, and with `AllottedElsewhere` while another sale has an
+/// open allotment of the SKU. Asking twice has no further effect; with another number it is refused with
+/// `AllotmentDiffers`.
 #[derive(Debug, Clone, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Allotment, InventoryError>")]
 pub struct AllotStock {
@@ -163,9 +162,9 @@ pub struct AllotStock {
 
 /// Makes the allotment of a sale larger or smaller.
 ///
-/// Answers with the allotment. Refuses with `AllotmentDiffers` unless it is as large as expected, with `BelowPromised` when
-/// more pieces are held or sold, with `TooFewToAllot` when general stock does not have as many. Asking twice has no
-/// further effect.
+/// Answers with the allotment. Refuses with `AllotmentDiffers` unless it is as large as expected, with `BelowPromised`
+/// when more pieces are held or sold, with `TooFewToAllot` when general stock does not have as many. Asking twice has
+/// no further effect.
 #[derive(Debug, Clone, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Allotment, InventoryError>")]
 pub struct ChangeAllotment {
@@ -232,9 +231,9 @@ pub struct ListSkuLoads {
 
 /// Reservations that are held for orders that were begun before a time, oldest first.
 ///
-/// The order's id tells when it was begun, so that a reservation that became durable late is not passed over. Each comes
-/// with the sale whose allotment some of it comes from. The sweep of orders finds among these what was held for an order
-/// that was never made.
+/// The order's id tells when it was begun, so that a reservation that became durable late is not passed over. Each
+/// comes with the sale whose allotment some of it comes from. The sweep of orders finds among these what was held for
+/// an order that was never made.
 #[derive(Debug, Clone, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Vec<(ReservationId, Option<SaleId>)>, InventoryError>")]
 pub struct ListHeldForOrders {

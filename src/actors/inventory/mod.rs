@@ -1,11 +1,12 @@
-//! Inventory owns the stock of each SKU, what is reserved of it, and the ledger that explains both (schema `inventory`).
+//! Inventory owns the stock of each SKU, what is reserved of it, and the ledger that explains both (schema
+//! `inventory`).
 //!
 //! It promises that no piece is promised twice: one entity per SKU decides in memory, one command at a time, and a
 //! decision is shown only after the journal has made it durable. Pieces of a SKU can be set apart for a sale (an
 //! allotment); the same entity decides about them. Inventory asks no other domain.
 //!
 //! ```text
-//! InventoryActor    answers the messages; takes a reservation apart, line by line, and undoes the lines before a refusal
+//! InventoryActor    answers the messages; splits a reservation into lines, and undoes those before a refusal
 //!   └ Entities<SkuEntity>   the entity runtime: an actor per SKU   → journal lane of its shard → PostgreSQL
 //! ```
 

@@ -1,7 +1,7 @@
 //! Reservations over several SKUs: all lines are held or none, and all come to the same end.
 //!
-//! Lines are decided SKU by SKU in one fixed order. A refusal undoes the lines before it; a crash in between leaves lines
-//! that expire, or that the sweep of orders releases.
+//! Lines are decided SKU by SKU in one fixed order. A refusal undoes the lines before it; a crash in between leaves
+//! lines that expire, or that the sweep of orders releases.
 
 use std::collections::BTreeMap;
 

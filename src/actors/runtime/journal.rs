@@ -1,8 +1,8 @@
 //! The journal: group commit of decisions of many actors, in one statement, before any of them is answered.
 //!
 //! A lane takes the entries that have gathered while its previous commit was in flight; it has no timer, so that a lone
-//! caller waits for one commit and a thousand callers share one. A [`Book`] says what is written. When it cannot be known
-//! whether a commit happened (the connection broke around it), every entry in it is answered with
+//! caller waits for one commit and a thousand callers share one. A [`Book`] says what is written. When it cannot be
+//! known whether a commit happened (the connection broke around it), every entry in it is answered with
 //! [`CommitError::Unknown`].
 
 use std::collections::VecDeque;
@@ -141,14 +141,15 @@ impl Oldest {
 }
 
 impl<B: Book> Journal<B> {
-    /// A slot in the queue; `None` when the queue is full. Take the slot first, then decide: a decision that was made must
-    /// be entered, and entries are committed in the order in which they were entered.
+    /// A slot in the queue; `None` when the queue is full. Take the slot first, then decide: a decision that was made
+    /// must be entered, and entries are committed in the order in which they were entered.
     pub fn slot(&self) -> Option<Slot<'_, B>> {
         let permit = self.slots.clone().try_acquire_owned().ok()?;
         Some(Slot { queue: &self.queue, permit })
     }
 
-    /// How long the oldest entry has been waiting to be durable; while the lane is connecting, for how long it has been.
+    /// How long the oldest entry has been waiting to be durable; while the lane is connecting, for how long it has
+    /// been.
     pub fn lag(&self) -> Duration {
         let is_empty = self.slots.available_permits() == self.slots_max;
         if is_empty { Duration::ZERO } else { self.oldest.waits() }
@@ -339,7 +340,8 @@ impl<B: Book> Lane<B> {
         self.meters.depth.set((self.limits.queue_max - self.slots.available_permits()) as f64);
     }
 
-    /// While the database cannot be reached: answers entries at once as not committed. False when the journal has ended.
+    /// While the database cannot be reached: answers entries at once as not committed. False when the journal has
+    /// ended.
     async fn turn_away(
         &mut self,
         entries: &mut mpsc::UnboundedReceiver<Pending<B>>,

@@ -82,7 +82,8 @@ where
     AssertUnwindSafe(async move { context.into_future(build()).await }).catch_unwind().await.is_err()
 }
 
-/// A context whose mailbox has no bound: actix's own does not hold for `send`, so that a handle's slots bound it instead.
+/// A context whose mailbox has no bound: actix's own does not hold for `send`, so that a handle's slots bound it
+/// instead.
 pub(crate) fn unbounded_context<A: Actor<Context = Context<A>>>() -> Context<A> {
     let mut context = Context::new();
     context.set_mailbox_capacity(0);

@@ -81,8 +81,8 @@ impl Allotment {
         PiecesLeft::of(self.allotment, self.remaining(), if self.is_closed { 0 } else { self.held })
     }
 
-    /// Whether the allotment may become this large. Refuses with `AllotmentDiffers` unless it is as large as expected, and with
-    /// `BelowPromised` when more pieces are held or sold.
+    /// Whether the allotment may become this large. Refuses with `AllotmentDiffers` unless it is as large as expected,
+    /// and with `BelowPromised` when more pieces are held or sold.
     pub fn check_resize(
         &self,
         sku: &Sku,

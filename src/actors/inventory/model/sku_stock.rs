@@ -1,7 +1,7 @@
 //! Rules of stock: what each command does to each state of a reservation.
 //!
-//! A reservation is a hold, so that the table of `types/hold.rs` says it: reserve is *hold*, commit is *confirm*. A commit or
-//! a release of a reservation that is not known is refused as unknown.
+//! A reservation is a hold, so that the table of `types/hold.rs` says it: reserve is *hold*, commit is *confirm*. A
+//! commit or a release of a reservation that is not known is refused as unknown.
 //!
 //! A reserve with another quantity than the first one is refused in every state.
 

@@ -23,7 +23,8 @@ pub struct EntityNames {
 
 /// One kind of thing that has an actor for each key, such as a SKU.
 ///
-/// The implementing value is what loads rows (a store); it is cheap to clone. The rules are functions of the state alone.
+/// The implementing value is what loads rows (a store); it is cheap to clone. The rules are functions of the state
+/// alone. A command may be repeated, so that it carries an id or a version by which the rules know it again.
 pub trait Entity: Clone + Send + Sync + Unpin + 'static {
     const NAMES: EntityNames;
 

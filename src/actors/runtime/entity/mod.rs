@@ -3,9 +3,11 @@
 //! An actor is loaded from its row when its key is first asked for, decides in memory, commits through the journal
 //! lane of its shard, and answers when the decision is durable. Idle ones are evicted; the number in memory is bounded.
 //! One that fails (a panic, a commit that was refused or whose outcome is unknown, a row that something else changed)
-//! ends, and the command is repeated to the next one, which loads the row again.
+//! ends, and the next question starts another, which loads the row again. A command whose actor ended, or found its
+//! row changed, is repeated to the next one; a commit whose outcome is unknown is reported to the caller.
 //!
-//! A domain brings a model (the rules), a [`Book`](super::Book) (what the journal writes) and an [`Entity`] (the declaration).
+//! A domain brings a model (the rules), a [`Book`](super::Book) (what the journal writes) and an [`Entity`] (the
+//! declaration).
 //!
 //! ```text
 //! Entities       which shard, and the repetition to the next actor
