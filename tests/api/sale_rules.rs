@@ -429,3 +429,35 @@ async fn a_draining_sale_ends_at_its_deadline_although_pieces_are_held() {
     expect_no_findings(&engine).await;
     engine.stop().await;
 }
+
+#[actix::test]
+async fn an_order_outside_of_every_sale_is_refused_once_a_stop_of_everything_is_answered() {
+    let engine = TestEngine::start().await;
+    engine.sells("TABLE", 100).await;
+    let (staff, buyer) = (engine.staff().await, engine.customer().await);
+    let reason = || json!({"reason": "a test"});
+    for _ in 0..5 {
+        eventually("orders are taken", async || (buyer.orders("TABLE", 1).await.status == 201).then_some(()))
+            .await;
+        staff.post("/v1/admin/kill", reason()).await.expect(200);
+        buyer.orders("TABLE", 1).await.expect_problem(409, "stopped");
+        staff.post("/v1/admin/resume", reason()).await.expect(200);
+    }
+    buyer.orders("TABLE", 1).await.expect(201);
+    engine.stop().await;
+}
+
+#[actix::test]
+async fn no_order_gets_a_piece_of_a_sale_that_just_opened_for_the_general_price() {
+    let engine = TestEngine::start().await;
+    let operator = Operator::of(&engine).await;
+    for round in 0..5 {
+        let sku = format!("LAMP-{round}");
+        engine.sells(&sku, 20).await;
+        let buyer = engine.customer().await;
+        operator.opens(plan(&sku, 10)).await;
+        let bought = buyer.orders(&sku, 1).await.expect(201);
+        assert_eq!(bought.body["totals"]["total"], 500);
+    }
+    engine.stop().await;
+}
