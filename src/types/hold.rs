@@ -1,7 +1,7 @@
 //! Rules of holding: the contract of everything that an order sets aside (stock, a sale's quota, and what comes next).
 //!
-//! A hold is taken under one id until one time, and then confirmed or released. Each command may be repeated. What a
-//! command does in a state is in this table, which whoever owns what is held goes by:
+//! A hold is taken under one id until one time, and then confirmed or released. Each command may be repeated. The owner
+//! of what is held (inventory, sales) decides by this table:
 //!
 //! | command ↓ state → | absent | held | confirmed | released | expired |
 //! |---|---|---|---|---|---|

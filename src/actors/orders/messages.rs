@@ -17,8 +17,9 @@ use crate::types::{Cursor, CustomerId, Limit, OrderId, Page, SaleId};
 /// Places an order: everything that it needs is held and its payment is opened, all of it or nothing.
 ///
 /// Answers with the order once it is durable.
-/// Refuses with `UnknownSku`, `OutOfStock`, `Declined` or a gate of the sale; after a refusal nothing is held and the key is
-/// free. The same key and request again answer the first order; another request with the key is refused with `KeyReused`.
+/// Refuses with `UnknownSku`, `OutOfStock`, `Declined` or a gate of the sale; after a refusal nothing is held and the key
+/// is free. The same key and request again answer the first order; another request with the key is refused with
+/// `KeyReused`.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Placed, OrdersError>")]
 pub struct PlaceOrder {

@@ -1,8 +1,8 @@
 //! Orders owns placed orders and their status (schema `orders`), and coordinates the domains that it needs.
 //!
 //! It promises that an order which a client saw is durable, that one idempotency key makes at most one order, and that
-//! everything an order holds is confirmed or released as the order's status says, also after a crash. It asks catalog for
-//! prices, sales for a quota, inventory for stock and payments for a payment; no domain asks orders.
+//! everything an order holds is confirmed or released as the order's status says, also after a crash. It asks catalog
+//! for prices, sales for a quota, inventory for stock and payments for a payment; no domain asks orders.
 //!
 //! | file | tells |
 //! |---|---|

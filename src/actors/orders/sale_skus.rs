@@ -1,8 +1,8 @@
 //! A copy of the SKUs that are in sales, so that an order without any of them asks sales nothing.
 //!
-//! Sales owns the list (`GetSaleSkus`). A copy may be used until [`SALE_SKUS_USABLE_FOR`] after it was asked for; without
-//! a usable copy every order asks sales. Sales waits that long after it has added a SKU, before it arms the sale: so no
-//! order is decided upon with a copy that lacks a SKU of an armed sale.
+//! Sales owns the list (`GetSaleSkus`). A copy may be used until [`SALE_SKUS_USABLE_FOR`] after it was asked for;
+//! without a usable copy every order asks sales. After it has added a SKU, sales waits that long before it arms the
+//! sale. So no order is decided upon with a copy that lacks a SKU of an armed sale.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::service::OrderService;
 use crate::actors::inventory::Line;
 use crate::actors::sales::{GetSaleSkus, SALE_SKUS_USABLE_FOR, SaleSkus, SaleSkusVersion};
 
-/// Much more often than a copy ends to be usable.
+/// Several times within the span for which a copy may be used.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 
 /// Cheap to clone; all clones are the same copy.
@@ -40,7 +40,7 @@ impl SaleSkusCopy {
         }
     }
 
-    /// Takes over what sales answered to a question that was asked at `asked_at`; `None`: the list is as it was.
+    /// Takes over the answer to a question that was asked at `asked_at`; `None` says that the list has not changed.
     pub fn take_over(&self, answer: Option<Arc<SaleSkus>>, asked_at: Instant) {
         let usable_until = asked_at + SALE_SKUS_USABLE_FOR;
         let mut copy = self.copy.write().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,7 @@ impl SaleSkusCopy {
     }
 }
 
-/// Never returns.
+/// Asks for the list again and again. Never returns.
 pub(super) async fn keep_copy(service: OrderService) {
     let copy = &service.sale_skus;
     loop {

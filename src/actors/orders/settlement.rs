@@ -1,4 +1,5 @@
-//! Settles orders: confirms what a paid order holds, releases what a cancelled or expired one holds and voids its payment.
+//! Settles orders: confirms what a paid order holds; voids the payment of a cancelled or expired order and releases what
+//! it holds.
 //!
 //! An order is settled at once after its status has changed. Where that fails, or a crash comes in between, the order is
 //! found as unsettled and settled again (`reconcile.rs`). Every step may be repeated.

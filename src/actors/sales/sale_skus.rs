@@ -1,9 +1,10 @@
-//! The list of SKUs whose orders sales must decide about, as orders copies it: whoever has none of them asks nothing.
+//! The list of SKUs whose orders sales must decide about. Orders keeps a copy, and does not ask about other orders.
 //!
 //! A copy may be used until [`SALE_SKUS_USABLE_FOR`] after it was asked for. So an addition is in force everywhere that
-//! long after it was made: a sale is armed, and a stop of everything is answered, not before. Nothing has to be known
-//! of the copies for that, and one that is cut off does no harm. A SKU that is on the list without need costs its
-//! orders one question; therefore it is added early (when its sale is scheduled) and removed when its sale is over.
+//! long after it was made, and sales waits for that before it arms a sale, and before it answers a stop of everything.
+//! Sales need not know who has copies, and a copy that is cut off does no harm. A SKU that is on the list without need
+//! costs its orders one question. Therefore it is added early, when its sale is scheduled, and removed when the sale is
+//! settled or cancelled.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

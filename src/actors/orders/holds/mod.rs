@@ -111,11 +111,12 @@ pub(super) enum Confirmation {
 
 /// One kind of thing that an order holds.
 trait Hold {
-    /// Takes it for a new order. Refuses when there is not enough. Whoever does not learn the answer releases it.
+    /// Takes it for a new order. Refuses when there is not enough. A hold whose answer is lost is released by its kind, or
+    /// found by the sweep.
     async fn hold(needs: &OrdersNeeds, draft: &mut Draft<'_>) -> Result<(), OrdersError>;
 
-    /// Holds it once more after all the others were taken. For a kind that is kept in memory: its owner may have begun
-    /// anew since, before there was a row to count it by.
+    /// Holds it once more after all kinds were taken. For a kind that is kept in memory: its owner may have begun anew since,
+    /// when there was no row yet to count it by.
     async fn hold_again(_: &OrdersNeeds, _: &Draft<'_>) -> Result<(), OrdersError> {
         Ok(())
     }
@@ -126,7 +127,7 @@ trait Hold {
     /// Gives it back. Where there is no hold, this changes nothing.
     async fn release(needs: &OrdersNeeds, held: &Held, reason: ReleaseReason<'_>) -> Result<(), OrdersError>;
 
-    /// Makes sure that it is released at last, after `release` failed, unless the sweep finds it.
+    /// Releases it in the background after `release` failed. For a kind that the sweep may not find.
     fn release_later(_: &OrdersNeeds, _: &Held) {}
 
     /// Those that are held for orders begun before a time and after an order, oldest first: the sweep looks whether

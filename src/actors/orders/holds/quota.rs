@@ -1,7 +1,7 @@
 //! A sale's quota, held by sales in memory: the pieces count for the customer until the order has ended.
 //!
-//! It is held before the stock, and once more when the stock is held. Gates that began anew count from the rows of the
-//! stock, so one that they began between the two counts from then on, or is refused.
+//! It is held before the stock, and once more when the stock is held. Gates that begin anew count from the rows of the
+//! stock. If they do so between the two, the second hold makes them count the order, or they refuse it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,8 @@ impl HeldQuota {
 pub(super) struct Quota;
 
 impl Hold for Quota {
-    /// An order without a SKU of any sale asks sales nothing. One of a sale's gets the sale's prices, and its time to pay.
+    /// An order without a SKU of any sale does not ask sales. One with a SKU of a sale gets the sale's prices and time to
+    /// pay.
     async fn hold(needs: &OrdersNeeds, draft: &mut Draft<'_>) -> Result<(), OrdersError> {
         if !draft.asks_sales {
             return Ok(());
@@ -94,7 +95,7 @@ impl Hold for Quota {
         Ok(needs.release_quota.ask(release).await?)
     }
 
-    /// No list of the sweep has it once the pieces are back.
+    /// Repeats the release: the sweep finds an order only while its stock is held or it is not placed.
     fn release_later(needs: &OrdersNeeds, held: &Held) {
         let release = ReleaseQuota { sale: held.sale, order: held.order, end: QuotaEnd::NoOrder };
         tell(held.order, needs.release_quota.clone(), release);
@@ -112,7 +113,7 @@ impl Hold for Quota {
     }
 }
 
-/// Tells sales that an order is durable, or may be. Its answer is not held up for long by being counted.
+/// Tells sales that an order is durable, or may be. The order's answer waits for that at most `COUNTED_WITHIN`.
 pub(in crate::actors::orders) async fn note_accepted(needs: &OrdersNeeds, held: &HeldQuota) {
     let port = &needs.note_accepted;
     let HeldQuota { request, quota } = held;
@@ -123,7 +124,7 @@ pub(in crate::actors::orders) async fn note_accepted(needs: &OrdersNeeds, held: 
     }
 }
 
-/// Tells sales until it hears it what became of an order.
+/// Tells sales what became of an order, again and again until it answers.
 fn tell<M>(order: OrderId, port: Port<M>, message: M)
 where
     M: Message<Result = Result<(), SalesError>> + Clone + 'static,
