@@ -274,7 +274,9 @@ fn actix_stays_with_the_actors_and_actix_web_in_the_gateway() {
             || ((file.path.starts_with("src/actors/")
                 || file.path.starts_with("src/audit/")
                 || file.path.starts_with("src/dry_run/"))
-                && (actor_files.contains(&file.name()) || file.name() == "messages.rs"))
+                && (actor_files.contains(&file.name())
+                    || file.path.contains("/actor/")
+                    || file.name() == "messages.rs"))
     };
     let found = found_where(&files, may_actix, |_, line| imports(line, "actix"));
     // The bound of a port's message stands where a port is made.
