@@ -26,8 +26,9 @@ pub mod views {
     };
     pub use super::money::MoneyView;
     pub use super::orders::{
-        CardChargeView, HistoryEntryView, HistoryView, KonbiniSlipView, LineBody, OrderLineView,
-        OrderPageView, OrderView, PaymentView, TotalsView,
+        CardBody, CardChargeView, HistoryEntryView, HistoryView, KonbiniBody, KonbiniSlipView, LineBody,
+        MethodName, OrderLineView, OrderPageView, OrderView, PaymentBody, PaymentView, PlaceOrderBody,
+        TotalsView,
     };
     pub use super::problem::ProblemView;
     pub use super::products::{ProductPageView, ProductView, VariantView};

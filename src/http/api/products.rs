@@ -53,7 +53,7 @@ pub struct ProductView<'a> {
 pub struct VariantView<'a> {
     #[schema(example = "TEE-INDIGO-M")]
     pub sku: Cow<'a, str>,
-    /// What tells it from its siblings.
+    /// What distinguishes it from the other variants.
     #[schema(value_type = BTreeMap<String, String>)]
     pub attributes: Cow<'a, BTreeMap<String, String>>,
     /// Tax included.

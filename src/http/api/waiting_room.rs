@@ -177,7 +177,7 @@ async fn is_to_have_room(gateway: &Gateway, sale: SaleId) -> bool {
 
 /// Where the bearer of a ticket stands, once or whenever it changes.
 ///
-/// A stream goes on for ten minutes and sends comments in between. The event `trouble` says that the place cannot be told at
+/// A stream goes on for ten minutes and sends comments in between. The event `trouble` says that the place cannot be read at
 /// the moment, `ended` that it never will be again.
 #[utoipa::path(
     get, path = "/v1/sales/{id}/queue", tag = "sales",
@@ -208,10 +208,10 @@ pub async fn get_place(
     }
     if streams::are_accepted(&request) {
         let asked = gateway.clone();
-        let tell = async move || {
+        let read = async move || {
             asked.ports.waiting_room.get_place.ask(GetPlace { ticket }).await.map(PlaceView::of)
         };
-        return streams::stream(&request, gateway, Listener::Waiting(ticket), tell).await;
+        return streams::stream(&request, gateway, Listener::Waiting(ticket), read).await;
     }
     let place = gateway.ports.waiting_room.get_place.ask(GetPlace { ticket }).await?;
     let ask_again = place.ask_again_in_seconds;

@@ -124,10 +124,10 @@ fn finish<B: MessageBody>(
 }
 
 /// The problem that an error is, or that its status stands for.
-fn with_problem<T>(error: Option<&Error>, status: StatusCode, tell: impl FnOnce(&Problem) -> T) -> T {
+fn with_problem<T>(error: Option<&Error>, status: StatusCode, show: impl FnOnce(&Problem) -> T) -> T {
     match error.and_then(|error| error.as_error::<Problem>()) {
-        Some(problem) => tell(problem),
-        None => tell(&Problem::of_status(status, || {
+        Some(problem) => show(problem),
+        None => show(&Problem::of_status(status, || {
             error.map_or_else(|| format!("an answer with status {status} and no error"), ToString::to_string)
         })),
     }

@@ -11,7 +11,7 @@ use crate::http::gateway::input;
 use crate::http::gateway::problem::Problem;
 use crate::types::{InvalidValue, Quantity, Sku};
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceOrderBody {
     /// Lines of the same SKU are summed.
@@ -46,17 +46,19 @@ impl LineBody {
 }
 
 /// How it is paid: the method, and beside it the one object of the same name. [`PaymentChoice`] describes it.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentBody {
     #[serde(deserialize_with = "input::text")]
     pub method: MethodName,
-    #[serde(default, deserialize_with = "input::optional_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "input::optional_object")]
     pub konbini: Option<KonbiniBody>,
-    #[serde(default, deserialize_with = "input::optional_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "input::optional_object")]
     pub card: Option<CardBody>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MethodName {
     Konbini,
     Card,
@@ -74,7 +76,7 @@ impl FromStr for MethodName {
     }
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KonbiniBody {
     #[serde(deserialize_with = "input::text")]
@@ -86,7 +88,7 @@ pub struct KonbiniBody {
     pub phone: PhoneNumber,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CardBody {
     /// The sandbox charges `tok_ok` and declines `tok_declined`; a fingerprint of the card may follow, as in `tok_ok_4242`.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-pub use bodies::{LineBody, PlaceOrderBody};
+pub use bodies::{CardBody, KonbiniBody, LineBody, MethodName, PaymentBody, PlaceOrderBody};
 pub use headers::OptionalKey;
 use headers::{OptionalAdmission, OptionalDevice, RequiredKey};
 pub use views::{

@@ -198,7 +198,7 @@ impl LiveView {
 
 /// How a sale is going, once or twice a second.
 ///
-/// A stream goes on for ten minutes. The event `trouble` says that the figures cannot be told at the moment, `ended` that the
+/// A stream goes on for ten minutes. The event `trouble` says that the figures cannot be read at the moment, `ended` that the
 /// session is over.
 #[utoipa::path(
     get, path = "/v1/admin/sales/{id}/live", tag = "sales",
@@ -214,8 +214,8 @@ pub async fn get_live(id: FromPath<SaleId>, request: HttpRequest, gateway: Data<
         let asked = gateway.clone();
         let listener =
             Listener::Staff { token: bearer(&request).to_owned(), permission: Permission::SalesRead };
-        let tell = async move || SaleSnapshot::take(&asked, id.0).await.map(LiveView::of);
-        return streams::stream(&request, gateway, listener, tell).await;
+        let read = async move || SaleSnapshot::take(&asked, id.0).await.map(LiveView::of);
+        return streams::stream(&request, gateway, listener, read).await;
     }
     answer::ok(&LiveView::of(SaleSnapshot::take(&gateway, id.0).await?))
 }
