@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::gateway::Gateway;
 use super::gateway::server::{Layers, app};
 use super::ports::Ports;
-use super::{Access, DeclaredRoute, route_table};
+use super::{Access, DeclaredRoute, route_table, views};
 use crate::actors::catalog::CatalogPorts;
 use crate::actors::inventory::{InventoryError, InventoryPorts, Stock};
 use crate::actors::orders::{Order, OrdersError, OrdersPorts, PlaceOrder, Placed, Placing};
@@ -224,6 +224,18 @@ async fn an_order_is_shown_as_the_contract_says() {
     assert_eq!(body["payment"]["konbini"]["chain"], "lawson");
     assert_eq!(body["payment"].get("card"), None);
     assert_eq!(body["expires_at"], "2027-01-15T08:00:00Z");
+}
+
+#[actix_web::test]
+async fn a_client_writes_and_reads_an_order_with_the_types_of_the_api() {
+    let body: views::PlaceOrderBody = serde_json::from_value(a_lamp()).unwrap();
+    let written = serde_json::to_value(&body).unwrap();
+    assert_eq!(serde_json::from_value::<views::PlaceOrderBody>(written.clone()).unwrap(), body);
+
+    let answer = ask_one(order("k-1", &written)).await;
+
+    let read: views::OrderView<'_> = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), answer.json());
 }
 
 #[actix_web::test]

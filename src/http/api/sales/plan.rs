@@ -244,3 +244,18 @@ pub async fn validate_sale(id: FromPath<SaleId>, gateway: Data<Gateway>) -> Answ
         ..SaleView::of(&sale)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_of_a_draft_writes_only_the_members_that_it_has() {
+        for body in [json!({}), json!({"name": "Drop"}), json!({"limit_per_customer": null})] {
+            let read: ReplanSaleBody = serde_json::from_value(body.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), body);
+        }
+    }
+}
