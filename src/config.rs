@@ -1,4 +1,4 @@
-//! The typed mirror of `config.toml`: every key with its default, its bound, and the check that keeps it possible.
+//! The typed mirror of `config.toml`: every key with its default, its bound and its check.
 //!
 //! Only this file reads the environment. An unknown key, a wrong type or an impossible value stops the start with a
 //! message that names the key.
@@ -61,7 +61,7 @@ pub struct Storage {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Postgres {
-    /// Empty: the embedded cluster. A secret, since it may hold a password.
+    /// Empty for the embedded cluster. A secret, because it may hold a password.
     #[serde(serialize_with = "expose")]
     pub url: SecretString,
     pub bin_dir: Option<PathBuf>,
@@ -145,13 +145,13 @@ pub struct Sales {
     pub report_within_seconds: u64,
 }
 
-/// What can be set to need a second operator.
+/// An action that can be configured to need a second operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondOperator {
-    /// To stop a SKU, a sale or everything.
+    /// Stopping a SKU, a sale or everything.
     Kill,
-    /// To take pieces of a SKU away from a sale.
+    /// Lowering the allotment of a SKU in a sale.
     Lower,
 }
 
@@ -358,8 +358,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Connections to PostgreSQL that a shop may open: the pool, one for each journal lane, those that look idempotency
-    /// keys up and that keep the waiting rooms included, and two of the audit, for the open sales and for a settlement.
+    /// Connections to PostgreSQL that a shop may open: the pool, one for each journal lane (including those of the
+    /// idempotency keys and of the waiting rooms), and two for the audit of open sales and for a settlement.
     pub fn connections(&self) -> usize {
         self.postgres.connections_max + self.inventory.shards + self.orders.lanes + 2 + 2
     }
@@ -447,8 +447,8 @@ impl Config {
                     .to_owned(),
             });
         }
-        // A decision may wait for its commit to begin and for its end; who asked is not told "late" before that, or the
-        // pieces would be held for somebody who was turned away.
+        // A decision may wait until its commit begins and until it ends. A caller must not get "late" before that, or
+        // pieces would be held for a refused customer.
         if self.actors.answer_within_ms <= 2 * self.journal.commit_within_ms {
             return Err(ConfigError::Impossible {
                 key: "actors.answer_within_ms",
@@ -456,8 +456,8 @@ impl Config {
                 problem: "it must be more than twice journal.commit_within_ms".to_owned(),
             });
         }
-        // An order may wait four times for an answer (the gates of a sale before and after its stock, its stock, its
-        // payment) and for two commits (begun late, ended late).
+        // An order may wait for four answers (the sale's quota before and after its stock, its stock, its payment) and
+        // for two commits.
         let placed_within_ms = 4 * self.actors.answer_within_ms + 2 * self.journal.commit_within_ms;
         if self.orders.orphan_after_seconds * 1_000 <= placed_within_ms {
             return Err(ConfigError::Impossible {
@@ -508,7 +508,7 @@ impl Config {
     }
 }
 
-/// A name, an IPv4 address or an IPv6 address in brackets; perhaps with a port.
+/// A name, an IPv4 address or an IPv6 address in brackets, optionally with a port.
 fn is_host_and_port(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),

@@ -8,6 +8,8 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFutur
 use tokio::sync::Semaphore;
 
 use super::balance::AuditStatus;
+use super::decisions::{self, Decisions};
+use super::domain::AuditNeeds;
 use super::error::AuditError;
 use super::messages::*;
 use super::sale_auditor::{AuditorState, SaleAuditor};
@@ -16,14 +18,14 @@ use crate::types::SaleId;
 
 /// A breach is found within this time, whenever it happened.
 const FOUND_WITHIN: Duration = Duration::from_secs(5);
-/// The pause after a round is this many times the round, so that the audit takes at most a fifth of a core away from the
-/// buyers of a large sale.
+/// The pause after a round is this many times the round, so that the audit takes at most a fifth of a core away from
+/// the buyers of a large sale.
 const PAUSE_FACTOR: u32 = 4;
 /// In the largest sales the audit takes half a core, so that a breach is still found in time.
 const PAUSE_FACTOR_LEAST: u32 = 1;
 
-/// The pause after a round that took `took`. A breach that happens just after a round has begun is suspected by the next
-/// round and confirmed by the one after, which follows without a long pause.
+/// The pause after a round that took `took`. A breach that happens just after a round has begun is suspected by the
+/// next round and confirmed by the one after, which follows without a long pause.
 fn pause(every: Duration, took: Duration, is_suspicious: bool) -> Duration {
     if is_suspicious {
         return every;
@@ -35,15 +37,16 @@ fn pause(every: Duration, took: Duration, is_suspicious: bool) -> Duration {
 pub struct AuditActor {
     auditor: SaleAuditor,
     settlements: SettlementBuilder,
+    needs: AuditNeeds,
     statuses: HashMap<SaleId, Arc<AuditStatus>>,
     /// One settlement is made at a time.
     settlement_slot: Arc<Semaphore>,
 }
 
 impl AuditActor {
-    pub fn new(auditor: SaleAuditor, settlements: SettlementBuilder) -> Self {
+    pub fn new(auditor: SaleAuditor, settlements: SettlementBuilder, needs: AuditNeeds) -> Self {
         let settlement_slot = Arc::new(Semaphore::new(1));
-        Self { auditor, settlements, statuses: HashMap::new(), settlement_slot }
+        Self { auditor, settlements, needs, statuses: HashMap::new(), settlement_slot }
     }
 
     fn audit(&mut self, state: AuditorState, context: &mut Context<Self>) {
@@ -118,6 +121,15 @@ impl Handler<GetSettlement> for AuditActor {
             drop(slot);
             Ok(Arc::new(settled?))
         })
+    }
+}
+
+impl Handler<ExplainDecisions> for AuditActor {
+    type Result = ResponseFuture<Result<Decisions, AuditError>>;
+
+    fn handle(&mut self, question: ExplainDecisions, _: &mut Context<Self>) -> Self::Result {
+        let needs = self.needs.clone();
+        Box::pin(async move { decisions::explain(&needs, question).await })
     }
 }
 

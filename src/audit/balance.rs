@@ -29,8 +29,8 @@ pub struct AuditStatus {
     pub promised: i64,
     /// Pieces of live orders, according to the orders; together with those in progress they equal `promised`.
     pub ordered: i64,
-    /// Pieces that are held for an order that is being placed, or that has just ended; negative where an order was paid so
-    /// late that its pieces are being reserved again.
+    /// Pieces that are held for an order that is being placed, or that has just ended; negative where an order was paid
+    /// so late that its pieces are being reserved again.
     pub on_the_way: i64,
     pub checked_at: Timestamp,
     /// By SKU.

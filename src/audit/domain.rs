@@ -7,9 +7,11 @@ use super::error::AuditError;
 use super::messages::*;
 use super::sale_auditor::SaleAuditor;
 use super::settlement::{ReportKey, SettlementBuilder};
-use crate::actors::inventory::{GetFigures, InventoryPorts};
+use crate::actors::inventory::{GetFigures, InventoryPorts, ListHolds};
+use crate::actors::orders::{InspectOrder, ListHistory, ListOrders, OrdersPorts};
 use crate::actors::runtime::{Domain, Handle, Host, contract, needs};
-use crate::actors::sales::{SalesPorts, SwitchItem};
+use crate::actors::sales::{GetDraw, GetTraces, SalesPorts, SwitchItem};
+use crate::actors::waiting_room::WaitingRoomPorts;
 use crate::config::Config;
 
 contract! {
@@ -17,6 +19,7 @@ contract! {
     pub struct AuditPorts of AuditActor, AuditError {
         get_audit_status: GetAuditStatus,
         get_settlement: GetSettlement,
+        explain_decisions: ExplainDecisions,
     }
 }
 
@@ -25,9 +28,19 @@ needs! {
     pub struct AuditNeeds {
         inventory: InventoryPorts {
             get_figures: GetFigures,
+            list_holds: ListHolds,
         }
         sales: SalesPorts {
             switch_item: SwitchItem,
+            get_traces: GetTraces,
+        }
+        waiting_room: WaitingRoomPorts {
+            get_draw: GetDraw,
+        }
+        orders: OrdersPorts {
+            inspect_order: InspectOrder,
+            list_orders: ListOrders,
+            list_history: ListHistory,
         }
     }
 }
@@ -41,13 +54,18 @@ impl AuditDomain {
     /// The audit has a thread of its own, because settling a large sale takes seconds.
     pub fn start(host: &mut Host, needs: AuditNeeds, key: ReportKey, config: &Config) -> Self {
         let thread = host.start_thread();
-        let auditor = SaleAuditor::new(host.database(), needs, config);
+        let auditor = SaleAuditor::new(host.database(), needs.clone(), config);
         let settlements = SettlementBuilder::new(host.database(), key, config);
-        let actor =
-            host.supervise("audit", &thread, move || AuditActor::new(auditor.clone(), settlements.clone()));
+        let actor = host.supervise("audit", &thread, move || {
+            AuditActor::new(auditor.clone(), settlements.clone(), needs.clone())
+        });
         let settled_within = Duration::from_secs(config.sales.report_within_seconds);
-        let ports =
-            AuditPorts { get_settlement: actor.within(settled_within).port(), ..AuditPorts::of(&actor) };
+        let slow = actor.within(settled_within);
+        let ports = AuditPorts {
+            get_settlement: slow.port(),
+            explain_decisions: slow.port(),
+            ..AuditPorts::of(&actor)
+        };
         Self { ports, actor }
     }
 }

@@ -1,13 +1,16 @@
 //! Why the audit refuses or fails.
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use crate::actors::inventory::InventoryError;
+use crate::actors::orders::OrdersError;
 use crate::actors::runtime::AskError;
+use crate::actors::sales::SalesError;
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::SaleId;
 
-#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AuditError {
     #[error("there is no sale {0}")]
     UnknownSale(SaleId),
@@ -16,6 +19,12 @@ pub enum AuditError {
     Busy,
     #[error("the settlement could not be made: {0}")]
     Broken(String),
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    #[error(transparent)]
+    Orders(#[from] OrdersError),
+    #[error(transparent)]
+    Sales(#[from] SalesError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
@@ -28,14 +37,26 @@ impl From<tokio_postgres::Error> for AuditError {
     }
 }
 
+impl AuditError {
+    /// The error of another domain or layer, which has its own kind, code and details.
+    fn inner(&self) -> Option<&dyn Fault> {
+        match self {
+            Self::Inventory(error) => Some(error),
+            Self::Orders(error) => Some(error),
+            Self::Sales(error) => Some(error),
+            Self::Storage(error) => Some(error),
+            Self::Asking(error) => Some(error),
+            Self::UnknownSale(_) | Self::Busy | Self::Broken(_) => None,
+        }
+    }
+}
+
 impl Fault for AuditError {
     fn kind(&self) -> Kind {
         match self {
             Self::UnknownSale(_) => Kind::NotFound,
             Self::Busy => Kind::Busy,
-            Self::Broken(_) => Kind::Internal,
-            Self::Storage(error) => error.kind(),
-            Self::Asking(error) => error.kind(),
+            other => other.inner().map_or(Kind::Internal, Fault::kind),
         }
     }
 
@@ -43,13 +64,18 @@ impl Fault for AuditError {
         match self {
             Self::UnknownSale(_) => "unknown-sale",
             Self::Busy => "busy",
-            Self::Broken(_) => "internal",
-            Self::Storage(error) => error.code(),
-            Self::Asking(error) => error.code(),
+            other => other.inner().map_or("internal", Fault::code),
         }
     }
 
+    fn details(&self) -> Map<String, Value> {
+        self.inner().map(Fault::details).unwrap_or_default()
+    }
+
     fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::Busy).then_some(5)
+        match self {
+            Self::Busy => Some(5),
+            other => other.inner().and_then(Fault::retry_after),
+        }
     }
 }

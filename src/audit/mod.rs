@@ -4,6 +4,7 @@
 //! claims        the whole shop, from the database alone     shobai audit
 //! sale_auditor  every open sale, every second               GetAuditStatus
 //! settlement    one sale, every order of it explained       GetSettlement, shobai sale verify-report
+//! decisions     one customer or order, every decision       ExplainDecisions
 //! ```
 //!
 //! When it finds a breach in an open sale it asks sales to stop the SKU; the audit itself writes nothing.
@@ -11,6 +12,7 @@
 mod actor;
 mod balance;
 mod claims;
+mod decisions;
 mod domain;
 mod error;
 mod messages;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 pub use balance::{AuditStatus, SkuBalance};
 pub use claims::{Claim, Extent, Finding, claims, examine, measure};
+pub use decisions::{Decision, DecisionStage, Decisions};
 pub use domain::{AuditDomain, AuditNeeds, AuditPorts};
 pub use error::AuditError;
 pub use messages::*;

@@ -1,8 +1,10 @@
-//! Audits all open sales: one snapshot of the database, then the SKUs' actors, then the stop of a SKU that does not add up.
+//! Audits all open sales: one snapshot of the database, then the SKUs' actors, then the stop of a SKU that does not add
+//! up.
 //!
-//! A sale's SKU may have hundreds of thousands of movements, so a round remembers the sums of the movements that it read,
-//! and the next one reads only newer ones. Every round also reads as many ledgers again from their first movement as its
-//! time allows: all of them in most sales, the longest ones in turn. A ledger with a finding is always read again.
+//! A sale's SKU may have hundreds of thousands of movements, so a round remembers the sums of the movements that it
+//! read, and the next one reads only newer ones. Every round also reads as many ledgers again from their first movement
+//! as its time allows: all of them in most sales, the longest ones in turn. A ledger with a finding is always read
+//! again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -194,7 +196,8 @@ impl SaleAuditor {
         let mut snapshots = read_skus(connection).await?;
         if !snapshots.is_empty() {
             self.read_ledgers(connection, state, &mut snapshots).await?;
-            // Orders in progress from before this state began may have had no engine to reconcile them, and get as much time.
+            // Orders in progress from before this state began may have had no engine to reconcile them, and get as much
+            // time.
             let since = now.checked_sub(self.grace).unwrap_or(Timestamp::MIN);
             let since = if since < began { Timestamp::UNIX_EPOCH } else { since };
             self.read_orders(connection, since, &mut snapshots).await?;
@@ -253,8 +256,8 @@ impl SaleAuditor {
         Ok(())
     }
 
-    /// The figures of every SKU's actor, with the ledger's sums at the actor's version; `None` for an actor that does not
-    /// answer at the moment, which contradicts no claim.
+    /// The figures of every SKU's actor, with the ledger's sums at the actor's version; `None` for an actor that does
+    /// not answer at the moment, which contradicts no claim.
     async fn ask_actors(
         &self,
         connection: &Connection,

@@ -33,7 +33,8 @@ pub(super) async fn read_skus(connection: &Connection) -> Result<Vec<SkuSnapshot
     rows.iter().map(snapshot_from).collect()
 }
 
-/// Pieces of each sale and SKU according to the orders; orders that were begun or changed after `since` may be in progress.
+/// Pieces of each sale and SKU according to the orders; orders that were begun or changed after `since` may be in
+/// progress.
 pub(super) async fn read_ordered(
     connection: &Connection,
     sales: &[Uuid],

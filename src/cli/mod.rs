@@ -30,7 +30,8 @@ pub struct Cli {
 enum Command {
     /// Serves the shop until Ctrl-C or SIGTERM.
     Serve,
-    /// Proves from the database that nothing was oversold, lost or duplicated; exit code 1 with the offending rows if not.
+    /// Proves from the database that nothing was oversold, lost or duplicated; exit code 1 with the offending rows if
+    /// not.
     Audit,
     /// Migrates the database to the schema of this binary.
     Migrate,

@@ -1,4 +1,5 @@
-//! `shobai staff create`: creates a staff account, such as the first one of a new shop or the second operator of its sales.
+//! `shobai staff create`: creates a staff account, such as the first one of a new shop or the second operator of its
+//! sales.
 
 use std::process::ExitCode;
 

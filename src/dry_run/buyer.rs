@@ -1,7 +1,7 @@
 //! A synthetic customer of a dry run: an id that no real customer has, a way to pay, a kind of behaviour.
 //!
-//! Of ten customers one comes too early, one wants more than the limit, and three pay at a konbini where the sale allows
-//! it. With a waiting room no customer comes too early.
+//! Of ten customers one comes too early, one wants more than the limit, and three pay at a konbini where the sale
+//! allows it. With a waiting room no customer comes too early.
 
 use jiff::Timestamp;
 use strum::IntoStaticStr;

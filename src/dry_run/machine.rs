@@ -1,4 +1,5 @@
-//! Measures how many orders the machine takes when neither stock nor limits end them: the same checks, on SKUs that do not run out.
+//! Measures how many orders the machine takes when neither stock nor limits end them: the same checks, on SKUs that do
+//! not run out.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};

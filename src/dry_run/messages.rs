@@ -11,9 +11,9 @@ use crate::types::{CustomerId, SaleId};
 
 /// Starts the dry run of a sale.
 ///
-/// Answers when the run is under way. Refuses with `NotInStatus` once the sale is armed, with `SaleIsOn` while any sale is
-/// on or about to be, with `Busy` while another dry run is under way, with `Invalid` for a crowd that is larger than is
-/// configured, and with `NoDatabase` where no database can be created.
+/// Answers when the run is under way. Refuses with `NotInStatus` once the sale is armed, with `SaleIsOn` while any sale
+/// is on or about to be, with `Busy` while another dry run is under way, with `Invalid` for a crowd that is larger than
+/// is configured, and with `NoDatabase` where no database can be created.
 #[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<(), DryRunError>")]
 pub struct StartDryRun {

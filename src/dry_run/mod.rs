@@ -11,9 +11,9 @@
 //! report        the result
 //! ```
 //!
-//! It promises that no stock, no ledger, no counter and no customer of the shop is touched: the run has no access to the
-//! shop's database or metrics, and the shop is compared before and after. The run takes the machine's time, so it is
-//! refused while a sale is on or about to be.
+//! It promises that no stock, no ledger, no counter and no customer of the shop is touched: the run has no access to
+//! the shop's database or metrics, and the shop is compared before and after. The run takes the machine's time, so it
+//! is refused while a sale is on or about to be.
 
 mod actor;
 mod buyer;

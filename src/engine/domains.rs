@@ -69,7 +69,7 @@ impl Domains {
         let waiting_room = WaitingRoomDomain::start(&mut host, &sales, keys.passes.clone(), &config.sales);
         let needs = OrdersNeeds::from(&catalog.ports, &inventory.ports, &payments.ports, &sales.ports);
         let orders = OrdersDomain::start(&host, inventory.threads(), needs, &config.orders);
-        let needs = AuditNeeds::from(&inventory.ports, &sales.ports);
+        let needs = AuditNeeds::from(&inventory.ports, &sales.ports, &waiting_room.ports, &orders.ports);
         let audit = AuditDomain::start(&mut host, needs, report_key, config);
 
         Ok(Self { users, catalog, payments, inventory, sales, waiting_room, orders, audit, keys, host })

@@ -1,7 +1,7 @@
-//! Fills a new shop with something to sell and somebody to sign in as.
+//! Seeds a new shop with demo products, stock and two accounts.
 //!
-//! It may be killed at any moment: everything that it makes has an id or a reference of its own, so the next run
-//! completes what this one left, and `<data_dir>/demo.json` is written last, as the sign that all of it is there.
+//! It may be killed at any moment: everything that it creates has a fixed id or reference, so that the next run
+//! completes it, and `<data_dir>/demo.json` is written last, as the sign that the demo is complete.
 
 mod products;
 
@@ -27,8 +27,8 @@ use crate::types::{InvalidValue, Limit, Money, ProductId, Quantity, Sku};
 pub use products::HOT_SKU;
 use products::{DemoProduct, HOT_PIECES, PRODUCTS};
 
-/// The ids of the demo's products are this one and those that follow: UUIDv7 of the first second of 2026, so that
-/// products made later are listed later.
+/// The id of the first demo product; the others follow. They are UUIDv7 of the first second of 2026, so that products
+/// that are created later are listed later.
 const FIRST_PRODUCT: u128 = 0x019b_76da_a800_7000_8000_0000_0000_0000;
 
 needs! {
@@ -49,7 +49,7 @@ needs! {
     }
 }
 
-/// Why the demo shop is not complete; the next start tries again.
+/// Why the demo is not complete; the next start tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     #[error("the demo's products: {0}")]
@@ -58,7 +58,7 @@ pub enum SeedError {
     Stock { sku: Sku, error: InventoryError },
     #[error("the demo's users: {0}")]
     Users(#[from] UsersError),
-    #[error("{email} is somebody who is not {wanted}; the demo leaves that account as it is", wanted = wanted.as_str())]
+    #[error("{email} has another role than {wanted}; the demo leaves that account unchanged", wanted = wanted.as_str())]
     RoleDiffers { email: Email, wanted: Role },
     #[error("the demo's sign-ins: {0}")]
     File(#[from] PrivateFileError),
@@ -66,7 +66,7 @@ pub enum SeedError {
     Defect(#[from] InvalidValue),
 }
 
-/// Seeds the demo shop when the catalog is empty, or has the demo and its sign-ins are missing; true when it did.
+/// Seeds the demo when the catalog is empty, or when it has the demo without its sign-ins; answers whether it did.
 ///
 /// Afterwards `<data_dir>/demo.json` (mode 0600) holds `{"admin": {"email", "password"}, "customer": {…}}`.
 pub async fn seed_demo(data_dir: &Path, ports: &SeedNeeds) -> Result<bool, SeedError> {
@@ -76,13 +76,13 @@ pub async fn seed_demo(data_dir: &Path, ports: &SeedNeeds) -> Result<bool, SeedE
     let is_demo = |product: &Product| product.id.uuid().as_u128() == FIRST_PRODUCT;
     match first {
         None => {}
-        // A shop of its own keeps to itself.
+        // A shop with its own products is left alone.
         Some(product) if !is_demo(&product) => return Ok(false),
         Some(_) if file.exists() => return Ok(false),
-        // The demo was begun and not completed, or its sign-ins were lost.
+        // The demo was interrupted, or its sign-ins were lost.
         Some(_) => {}
     }
-    // Left over from another database it would vouch for a seed that was not completed.
+    // A file of another database would mark an incomplete seed as complete.
     private_file::remove(&file)?;
     for (position, demo) in PRODUCTS.iter().enumerate() {
         let product = demo.product(position)?;
@@ -110,7 +110,7 @@ async fn receive_first_pieces(ports: &SeedNeeds, sku: &Sku) -> Result<(), SeedEr
     Ok(())
 }
 
-/// The same number of pieces for a SKU in every run, 100 to 500, and enough of the hot one.
+/// The pieces of a SKU: 100 to 500, the same in every run; very many of the hot SKU.
 fn first_pieces(sku: &Sku) -> Result<Quantity, InvalidValue> {
     if sku.as_str() == HOT_SKU {
         return Quantity::new(HOT_PIECES);
@@ -119,7 +119,7 @@ fn first_pieces(sku: &Sku) -> Result<Quantity, InvalidValue> {
     Quantity::new(100 + sum % 401)
 }
 
-/// Makes the account with a password of its own, or gives the one that a run before this made another password.
+/// Creates the account with a new password, or changes the password of an account that an earlier run created.
 async fn sign_in_for(
     ports: &SeedNeeds,
     email: &str,
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_has_fifty_products_that_can_be_sold() {
+    fn the_demo_has_fifty_valid_products() {
         let products = products();
         assert_eq!(products.len(), 50);
         for (product, demo) in products.iter().zip(&PRODUCTS) {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hot_sku_costs_what_it_always_did_and_food_has_the_reduced_rate() {
+    fn the_hot_sku_keeps_its_price_and_food_has_the_reduced_rate() {
         for product in products() {
             let food = ["tea", "sweets", "pantry"].contains(&product.category.as_str());
             for variant in &product.variants {
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(ids[0].uuid().get_version_num(), 7);
     }
 
-    /// Domains that keep what they are told, and fail when they have been asked too often.
+    /// Domains that record their messages, and fail after a number of them.
     #[derive(Default)]
     struct Fakes {
         asks_left: usize,
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_seed_that_is_killed_anywhere_is_completed_and_nothing_doubled() {
+    async fn a_seed_killed_at_any_point_is_completed_without_duplicates() {
         let data_dir = std::env::temp_dir().join(format!("shobai-{}", Uuid::now_v7()));
         let fakes = Shared::default();
         let ports = ports(&fakes);
@@ -337,7 +337,7 @@ mod tests {
                 Err(_) => assert!(!data_dir.join("demo.json").exists()),
             }
         }
-        // The last run that was killed had made the admin.
+        // The last killed run had created the admin.
         assert!(asks > 50 + skus);
         assert_eq!(fakes.lock().unwrap().users["admin@shobai.example"].1, "changed");
         fakes.lock().unwrap().asks_left = usize::MAX;
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(demo["customer"]["email"], "customer@shobai.example");
         assert_eq!(demo["admin"]["password"].as_str().unwrap().len(), 24);
 
-        // The database was emptied, or the file lost: both come back.
+        // After the loss of the products or of the file, the seed restores both.
         fakes.lock().unwrap().products.clear();
         assert!(seed_demo(&data_dir, &ports).await.unwrap());
         std::fs::remove_file(data_dir.join("demo.json")).unwrap();
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_shop_of_its_own_and_an_account_of_somebody_else_stay_as_they_are() {
+    async fn a_shop_with_products_and_an_existing_account_stay_unchanged() {
         let data_dir = std::env::temp_dir().join(format!("shobai-{}", Uuid::now_v7()));
         let fakes = Shared::default();
         let ports = ports(&fakes);

@@ -1,15 +1,15 @@
-//! What the demo shop sells: fifty products of an imagined shop in Kyoto.
+//! The products of the demo: fifty products of a fictional shop in Kyoto.
 
 use crate::types::TaxRate;
 use crate::types::TaxRate::{Reduced, Standard};
 
-/// The SKU that everybody wants in the same second.
+/// The SKU for flash sales and load tests.
 pub const HOT_SKU: &str = "SHOBAI-HOT-1";
 pub(super) const HOT_PIECES: i64 = 1_000_000;
 
-/// A product of the demo; its place in [`PRODUCTS`] gives its id, so new ones go to the end.
+/// A product of the demo; its position in [`PRODUCTS`] determines its id, so new ones go to the end.
 pub(super) struct DemoProduct {
-    /// Between `SHOBAI-` and the variant in each SKU.
+    /// The part of each SKU between `SHOBAI-` and the variant.
     pub(super) code: &'static str,
     pub(super) name: &'static str,
     pub(super) category: &'static str,

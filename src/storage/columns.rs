@@ -37,7 +37,8 @@ impl<T: ColumnType> ColumnType for Option<T> {
     const NAME: &'static str = T::NAME;
 }
 
-/// Declares a statement's rows, group by group: one group for each `unnest`, its columns in the order of the parameters.
+/// Declares a statement's rows, group by group: one group for each `unnest`, its columns in the order of the
+/// parameters.
 ///
 /// ```text
 /// columns! {

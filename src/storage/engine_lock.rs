@@ -1,5 +1,5 @@
-//! Ensures that one engine serves a database: limits, admissions and stock are decided in the memory of one engine, and two
-//! engines would sell the same pieces twice.
+//! Ensures that one engine serves a database: limits, admissions and stock are decided in the memory of one engine, and
+//! two engines would sell the same pieces twice.
 //!
 //! It is a session-level advisory lock of PostgreSQL: it ends with the connection that holds it, however that ends. The
 //! engine checks its session, and PostgreSQL gives up the session of a silent engine, so neither keeps a lost lock.
@@ -59,7 +59,8 @@ impl EngineLock {
         Ok(())
     }
 
-    /// Takes the lock again after a lost connection. PostgreSQL may not have given up the lost session yet, so this waits for it.
+    /// Takes the lock again after a lost connection. PostgreSQL may not have given up the lost session yet, so this
+    /// waits for it.
     ///
     /// `None` when any other session holds the lock, and when another engine has served the database meanwhile: this
     /// engine does not know what that one decided.

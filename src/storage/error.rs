@@ -42,8 +42,8 @@ impl From<tokio_postgres::Error> for StorageError {
             _ if *state == SqlState::CANNOT_CONNECT_NOW || *state == SqlState::TOO_MANY_CONNECTIONS => {
                 StorageError::Unreachable(answer.message().to_owned())
             }
-            // Rolled back for a reason outside the statement (a deadlock, a read-only server, no memory or locks left): a
-            // later attempt may succeed.
+            // Rolled back for a reason outside the statement (a deadlock, a read-only server, no memory or locks left):
+            // a later attempt may succeed.
             Some("25" | "40" | "53" | "55") => StorageError::Unreachable(describe(&error)),
             // A shutdown or crash may fall between the commit and its answer.
             Some("57" | "08") => StorageError::Unknown(answer.message().to_owned()),

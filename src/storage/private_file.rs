@@ -1,7 +1,7 @@
 //! Files that only the engine's user may read: keys that are created once, and secrets that are replaced as a whole.
 //!
-//! A reader never sees half a file: the contents are written to a temporary file, synced and renamed. When several engines
-//! start at once on one directory, one creates the file and the others read it.
+//! A reader never sees half a file: the contents are written to a temporary file, synced and renamed. When several
+//! engines start at once on one directory, one creates the file and the others read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};

@@ -12,8 +12,8 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// PostgreSQL truncates longer names.
 const NAME_BYTES_MAX: usize = 63;
 
-/// An empty database. It is recorded in the shop's database before it is created, so that one that a killed process left
-/// behind is dropped when the next one of that name is created. A database without a record is never dropped.
+/// An empty database. It is recorded in the shop's database before it is created, so that one that a killed process
+/// left behind is dropped when the next one of that name is created. A database without a record is never dropped.
 pub struct Scratch {
     pub database: Database,
     name: String,

@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers with grouped digits.
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: impl Into<i128>) -> String {
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped() {
+    fn digits_are_grouped_by_thousands() {
         assert_eq!(
             [0, 999, 1_000, -1_234_567].map(|number: i64| grouped(number)),
             ["0", "999", "1,000", "-1,234,567"]

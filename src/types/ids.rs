@@ -1,4 +1,4 @@
-//! Typed identifiers, all UUIDv7 made in Rust, so that their order is the order of their making.
+//! Typed identifiers, all UUIDv7 generated in Rust, so that they sort by creation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id, later in order than every id that this process made before.
+            /// A new id that sorts after every id that this process generated before.
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
             }
@@ -45,14 +45,14 @@ macro_rules! id {
 }
 
 id!(
-    /// Who buys; also the id of a staff member or an admin, since all of them sign in the same way.
+    /// A user: a customer, or a member of staff or an admin, who sign in in the same way.
     CustomerId
 );
 id!(OrderId);
 id!(ProductId);
 id!(ProposalId);
 id!(
-    /// Pieces set aside under one id. An order's reservation carries the order's own id.
+    /// Pieces held under one id. The reservation of an order has the id of the order.
     ReservationId
 );
 id!(SaleId);

@@ -1,4 +1,4 @@
-//! Words that every domain shares: ids, money, quantity, SKU, page, the contract of holds.
+//! Types that every domain shares: ids, money, quantity, SKU, page, the contract of holds.
 
 mod grouped;
 mod hold;
@@ -20,7 +20,7 @@ pub use page::{Cursor, Limit, Page};
 pub use quantity::Quantity;
 pub use sku::Sku;
 
-/// A value from outside that is not what its type promises.
+/// A value from outside that its type does not accept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{what} {problem}")]
 pub struct InvalidValue {

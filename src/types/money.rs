@@ -19,7 +19,7 @@ pub struct Money {
 }
 
 impl Money {
-    /// The largest amount: ten trillion yen, far below where sums of lines could overflow.
+    /// The largest amount: ten trillion yen, small enough that sums of lines cannot overflow.
     pub const AMOUNT_MAX: i64 = 10_000_000_000_000;
     pub const NOTHING: Money = Money { amount: 0, currency: Currency::Yen };
 
@@ -52,7 +52,7 @@ impl Money {
     }
 }
 
-/// The rate of consumption tax that is inside a shown price (Consumption Tax Act, articles 29 and 2-1-9-2).
+/// The rate of the consumption tax that a shown price includes (Consumption Tax Act, articles 29 and 2-1-9-2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i16", into = "i16")]
 pub enum TaxRate {
@@ -94,7 +94,7 @@ impl TaxRate {
         }
     }
 
-    /// The tax inside a tax-included amount, rounded down to a whole yen.
+    /// The tax within a tax-included amount, rounded down to a whole yen.
     pub fn inside(self, tax_included: Money) -> Money {
         let percent = i64::from(self.percent());
         Money { amount: tax_included.amount * percent / (100 + percent), currency: tax_included.currency }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tax_inside_a_price_is_rounded_down() {
+    fn the_tax_within_a_price_is_rounded_down() {
         assert_eq!(TaxRate::Standard.inside(Money::yen(1_100).unwrap()).amount(), 100);
         assert_eq!(TaxRate::Standard.inside(Money::yen(1_109).unwrap()).amount(), 100);
         assert_eq!(TaxRate::Standard.inside(Money::yen(1_110).unwrap()).amount(), 100);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn money_is_never_negative_and_never_overflows() {
+    fn negative_and_overflowing_amounts_are_refused() {
         assert!(Money::yen(-1).is_err());
         let much = Money::yen(Money::AMOUNT_MAX).unwrap();
         assert!(much.plus(Money::yen(1).unwrap()).is_err());

@@ -1,4 +1,4 @@
-//! Lists in pages: a limit, an opaque cursor, and what follows.
+//! Paged lists: a limit, an opaque cursor, a page.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidValue;
 
-/// How many items a page may have, 1 to [`Limit::MAX`].
+/// The number of items of a page, 1 to [`Limit::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Limit(i64);
@@ -29,6 +29,7 @@ impl From<Limit> for i64 {
 impl Limit {
     pub const MAX: i64 = 100;
     pub const DEFAULT: Limit = Limit(20);
+    pub const LARGEST: Limit = Limit(Self::MAX);
 
     pub fn new(items: i64) -> Result<Self, InvalidValue> {
         if (1..=Self::MAX).contains(&items) {
@@ -43,7 +44,7 @@ impl Limit {
     }
 }
 
-/// Where the next page begins: the last key of the page before, opaque to clients.
+/// The beginning of the next page: the last key of the page before, opaque to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
@@ -53,7 +54,7 @@ impl Cursor {
         Self(key.to_string())
     }
 
-    /// The key itself, parsed back; a cursor that was tampered with is refused.
+    /// Parses the key; refuses a cursor that was tampered with.
     pub fn key<T: std::str::FromStr>(&self) -> Result<T, InvalidValue> {
         self.0.parse().map_err(|_| Self::invalid())
     }
@@ -80,7 +81,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes a page of what a query for `limit + 1` rows brought: the extra row only tells that there is more.
+    /// Makes a page from the rows of a query for `limit + 1`: the extra row only shows that there are more.
     pub fn from_rows(mut rows: Vec<T>, limit: Limit, key: impl Fn(&T) -> String) -> Self {
         let wanted = usize::try_from(limit.get()).unwrap_or(usize::MAX);
         let more = rows.len() > wanted;

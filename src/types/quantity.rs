@@ -24,7 +24,7 @@ impl From<Quantity> for i64 {
 }
 
 impl Quantity {
-    /// More pieces than any one movement of stock has; keeps every sum far away from overflow.
+    /// More pieces than any movement of stock has; small enough that sums cannot overflow.
     pub const MAX: i64 = 1_000_000_000;
 
     pub fn new(pieces: i64) -> Result<Self, InvalidValue> {
@@ -39,7 +39,7 @@ impl Quantity {
         self.0
     }
 
-    /// Both together; refused above the maximum.
+    /// The sum; refused above the maximum.
     pub fn plus(self, other: Self) -> Result<Self, InvalidValue> {
         Self::new(self.0 + other.0)
     }

@@ -1,4 +1,4 @@
-//! The stock keeping unit: the name under which pieces are counted.
+//! The stock keeping unit: the name under which stock is counted.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,7 @@
 //! The settlement of a sale: every order with the reason for its state, chained by hashes, added up and signed.
 //!
-//! It holds no personal data: a customer appears under a pseudonym that is the same within one sale and differs between sales.
+//! It holds no personal data: a customer appears under a pseudonym that is the same within one sale and differs between
+//! sales.
 
 mod builder;
 mod explain;
@@ -34,8 +35,8 @@ pub struct Settlement {
     pub rows: Vec<ChainedRow>,
 }
 
-/// The signed part. It has no floating point numbers and no free JSON, so that every writer produces the same text: JSON
-/// without white space, the members in this order.
+/// The signed part. It has no floating point numbers and no free JSON, so that every writer produces the same text:
+/// JSON without white space, the members in this order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
@@ -114,8 +115,8 @@ pub struct SkuFigures {
     /// Returned to general stock.
     pub returned: i64,
     pub remaining: i64,
-    /// Sold or held for an order that is being placed or has just ended; negative where an order was paid so late that its
-    /// pieces are being reserved again.
+    /// Sold or held for an order that is being placed or has just ended; negative where an order was paid so late that
+    /// its pieces are being reserved again.
     pub on_the_way: i64,
     /// Accepted and the following: in orders.
     pub accepted: i64,

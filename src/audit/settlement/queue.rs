@@ -32,7 +32,8 @@ pub struct QueueState {
 pub struct AdmissionGroup {
     /// `None` when no admission was recorded.
     pub admitted_at: Option<Timestamp>,
-    /// They ordered with an admission although none was recorded: the engine was killed before it recorded the admission.
+    /// They ordered with an admission although none was recorded: the engine was killed before it recorded the
+    /// admission.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unwritten: bool,
     pub tickets: Vec<TicketNumber>,
@@ -94,7 +95,8 @@ impl Queue {
         Self { states, draw, entries_fit, turns }
     }
 
-    /// Contradictions in the draw and in the order of admission, in words; everyone who verifies the report finds the same.
+    /// Contradictions in the draw and in the order of admission, in words; everyone who verifies the report finds the
+    /// same.
     pub(super) fn findings(&self, sale: &SalePlan) -> Vec<String> {
         let mut found = Vec::new();
         if let Some(draw) = &self.draw {

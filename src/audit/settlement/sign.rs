@@ -51,7 +51,8 @@ impl ReportKey {
         Ok(Self(Arc::new(key)))
     }
 
-    /// Writes the public key to `<data_dir>/keys/report-ed25519.pub.pem` (SubjectPublicKeyInfo), for verification elsewhere.
+    /// Writes the public key to `<data_dir>/keys/report-ed25519.pub.pem` (SubjectPublicKeyInfo), for verification
+    /// elsewhere.
     pub fn publish(&self, data_dir: &Path) -> Result<(), PrivateFileError> {
         let path = data_dir.join("keys").join("report-ed25519.pub.pem");
         let pem = self.0.verifying_key().to_public_key_pem(LineEnding::LF);

@@ -1,4 +1,4 @@
-//! What the customers of a run saw of their orders, kept for the audit in a few dozen bytes each.
+//! The answers that the customers of a run got to their orders, kept for the audit in a few dozen bytes each.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,53 +7,53 @@ use uuid::Uuid;
 use super::client::Answer;
 use super::shop::{self, Payment};
 
-/// Attempts are kept in pieces of this many, so that a growing list is never copied.
+/// Attempts are stored in chunks of this many, so that a growing list is never copied.
 const CHUNK: usize = 1 << 16;
-/// Examples kept of each kind of misbehaviour.
+/// The most examples kept of each kind of finding.
 pub(super) const EXAMPLES: usize = 10;
 
-/// One key under which an order was asked for.
+/// One idempotency key and the answers to its requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
-    /// The order that was answered; nil if none.
+    /// The order in the answer; nil if there is none.
     pub order: Uuid,
-    /// What was said about it that never changes.
+    /// The fingerprint of the order's immutable members.
     pub fingerprint: u64,
     pub customer: u32,
     pub sku: u16,
-    /// Whether what became of it was ever unclear: its pieces may have been held meanwhile.
+    /// Whether the outcome was unclear at any time: its pieces may have been held meanwhile.
     pub was_unclear: bool,
     pub payment: Payment,
-    /// When it was asked for, in milliseconds from the start.
+    /// When it was requested, in milliseconds from the start.
     pub asked_at_ms: u32,
     /// When its cancellation was answered.
     pub cancelled_at_ms: u32,
-    pub told: Told,
+    pub reply: Reply,
     pub cancelled: Cancelled,
 }
 
-/// What the customer was told.
+/// The shop's reply to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Reply {
     Accepted,
     OutOfStock,
     /// No piece of the sale is left.
     SoldOut,
-    /// For another reason, or at the door.
+    /// For another reason, or before the order was looked at.
     Refused,
-    /// No answer, or one that does not say what became of the order.
+    /// No answer, or one that leaves the outcome open.
     Unclear,
     /// The request never reached the shop.
     Unsent,
 }
 
-impl Told {
-    /// What a conflict says of the pieces.
+impl Reply {
+    /// The reply that a conflict means.
     pub(super) fn by_conflict(answer: &Answer) -> Self {
         match shop::code(answer).as_deref() {
-            Some("out-of-stock") => Told::OutOfStock,
-            Some("sold-out") => Told::SoldOut,
-            _ => Told::Refused,
+            Some("out-of-stock") => Reply::OutOfStock,
+            Some("sold-out") => Reply::SoldOut,
+            _ => Reply::Refused,
         }
     }
 }
@@ -70,7 +70,7 @@ pub(super) enum Cancelled {
 pub(super) struct Attempts {
     chunks: RefCell<Vec<Vec<Attempt>>>,
     count: Cell<usize>,
-    /// Whether they are kept at all.
+    /// False when no audit needs them.
     are_kept: bool,
 }
 
@@ -83,7 +83,7 @@ impl Attempts {
         self.are_kept
     }
 
-    /// Makes room for the next one; its number.
+    /// Adds an attempt; answers with its number.
     pub(super) fn add(&self, attempt: Attempt) -> usize {
         let number = self.count.get();
         self.count.set(number + 1);
@@ -107,20 +107,20 @@ impl Attempts {
         }
     }
 
-    /// Each with its number.
+    /// All attempts with their numbers.
     pub(super) fn into_all(self) -> impl Iterator<Item = (usize, Attempt)> {
         self.chunks.into_inner().into_iter().flatten().enumerate()
     }
 }
 
-/// What should never have been answered, seen while the run went on.
+/// Answers that contradict the contract: their number and some examples.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Misbehaviour {
+pub(super) struct Violations {
     pub count: u64,
     pub examples: Vec<String>,
 }
 
-impl Misbehaviour {
+impl Violations {
     pub(super) fn see(&mut self, what: impl FnOnce() -> String) {
         self.see_many(1, what);
     }
@@ -139,7 +139,7 @@ impl Misbehaviour {
     }
 }
 
-/// The key of an attempt: never met again in another run.
+/// The idempotency key of an attempt, unique to the run.
 pub(super) fn key(run: &str, thread: usize, number: usize) -> String {
     format!("load-{run}-{thread}-{number}")
 }
@@ -162,15 +162,15 @@ mod tests {
             payment: Payment::Konbini,
             asked_at_ms: 0,
             cancelled_at_ms: 0,
-            told: Told::Unclear,
+            reply: Reply::Unclear,
             cancelled: Cancelled::No,
         };
         for customer in 0..200_000 {
             assert_eq!(attempts.add(Attempt { customer, ..attempt }), customer as usize);
         }
-        attempts.change(70_000, |attempt| attempt.told = Told::Accepted);
+        attempts.change(70_000, |attempt| attempt.reply = Reply::Accepted);
         let accepted: Vec<_> =
-            attempts.into_all().filter(|(_, attempt)| attempt.told == Told::Accepted).collect();
+            attempts.into_all().filter(|(_, attempt)| attempt.reply == Reply::Accepted).collect();
         assert_eq!(accepted.len(), 1);
         assert_eq!((accepted[0].0, accepted[0].1.customer), (70_000, 70_000));
     }

@@ -1,7 +1,8 @@
-//! The audit of a run: what the customers saw, compared with what the shop says afterwards, by its REST contract alone.
+//! The audit of a run: compares the answers that customers got with the state of the shop, through its REST contract
+//! only.
 //!
-//! Unclear requests are settled by their keys first. Then every order of every customer is read, and the pieces of
-//! every SKU are counted, again and again until they balance or time is up.
+//! First it resolves unclear requests by their idempotency keys. Then it reads every order of every customer and counts
+//! the pieces of every SKU, repeatedly until they balance or the time is over.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -10,56 +11,56 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use uuid::Uuid;
 
-use super::attempts::{Attempt, Cancelled, Misbehaviour, Told, key};
+use super::attempts::{Attempt, Cancelled, Reply, Violations, key};
 use super::client::{Body, Client};
 use super::customers::{Session, SignIn};
-use super::fairness::SaleEnded;
 use super::result::{AuditResult, Checked, FindingKind, Findings, SkuBalance};
-use super::shop::{self, Bearer, OrderShown, PageShown, Payment, StockShown};
-use super::visit::Good;
+use super::sale_audit::SaleEnded;
+use super::shop::{self, Bearer, OrderAnswer, PageAnswer, Payment, StockAnswer};
+use super::visit::OrderedSku;
 
-/// Customers whose orders are read at the same time, and keys settled at the same time.
+/// Customers whose orders are read, and keys that are resolved, at the same time.
 pub(super) const AT_ONCE: usize = 16;
-/// Pause before a question that was not answered is asked again.
-const BREATH: Duration = Duration::from_millis(100);
-/// Pause before figures that do not balance are looked at once more.
-const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
-/// Pages of one customer's orders; a shop whose pages go round does not end.
+/// The pause before a failed request is repeated.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// The pause before figures that do not balance are read again.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The most pages of one customer's orders, in case that a shop's pages never end.
 const PAGES_MAX: usize = 1_000_000;
 
-/// Who asks, and how long an answer may take to come.
+/// The signed-in auditor of a run.
 pub(super) struct Auditor<'a> {
     pub client: &'a Client,
     pub admin: SignIn,
     pub staff: RefCell<Bearer>,
-    pub goods: &'a [Good],
+    pub goods: &'a [OrderedSku],
     pub quantity: i64,
     pub run: &'a str,
     pub settle_within: Duration,
 }
 
-/// The attempts of one thread, and its customers in the same order as theirs.
-pub(super) struct Part {
+/// The attempts of one thread, with its customers in the same order.
+pub(super) struct ThreadRecord {
     pub thread: usize,
     pub attempts: Vec<(usize, Attempt)>,
     pub sessions: Vec<Session>,
-    /// The newest order of each customer before the run, if any: those after it are of the run.
+    /// Each customer's newest order before the run, if any: later ones belong to the run.
     pub newest: Vec<Option<Uuid>>,
 }
 
-/// What was true before the first request.
-pub(super) struct Before {
+/// The state of the shop before the first request.
+pub(super) struct InitialState {
     /// Pieces available of each SKU.
     pub available: Vec<i64>,
     /// Each customer's newest order, by thread.
     pub newest: Vec<Vec<Option<Uuid>>>,
 }
 
-/// Findings by kind, each a count with some examples.
+/// Findings by kind, each with a count and some examples.
 #[derive(Debug, Default)]
-pub(super) struct Seen(BTreeMap<FindingKind, Misbehaviour>);
+pub(super) struct FindingLog(BTreeMap<FindingKind, Violations>);
 
-impl Seen {
+impl FindingLog {
     pub(super) fn see(&mut self, kind: FindingKind, what: impl FnOnce() -> String) {
         self.see_many(kind, 1, what);
     }
@@ -68,7 +69,7 @@ impl Seen {
         self.0.entry(kind).or_default().see_many(count.unsigned_abs(), what);
     }
 
-    pub(super) fn join(&mut self, kind: FindingKind, other: Misbehaviour) {
+    pub(super) fn join(&mut self, kind: FindingKind, other: Violations) {
         if other.count > 0 {
             self.0.entry(kind).or_default().join(other);
         }
@@ -76,12 +77,12 @@ impl Seen {
 
     pub(super) fn into_findings(self) -> Vec<Findings> {
         let findings = self.0.into_iter();
-        findings.map(|(kind, Misbehaviour { count, examples })| Findings { kind, count, examples }).collect()
+        findings.map(|(kind, Violations { count, examples })| Findings { kind, count, examples }).collect()
     }
 }
 
 impl AuditResult {
-    /// One that could not be finished: nobody may take it for clean.
+    /// The result of an audit that could not be finished: never clean.
     pub(super) fn unfinished(error: &anyhow::Error) -> Self {
         let examples = vec![format!("the audit could not be finished: {error:#}")];
         Self {
@@ -101,7 +102,7 @@ impl<'a> Auditor<'a> {
     pub(super) async fn new(
         client: &'a Client,
         admin: SignIn,
-        goods: &'a [Good],
+        goods: &'a [OrderedSku],
         run: &'a str,
         settle_within: Duration,
     ) -> anyhow::Result<Self> {
@@ -110,10 +111,10 @@ impl<'a> Auditor<'a> {
         Ok(Self { client, admin, staff, goods, quantity, run, settle_within })
     }
 
-    /// Pieces that staff see available.
+    /// The available pieces according to the staff's API.
     async fn available(&self, sku: &str) -> anyhow::Result<i64> {
         let path = format!("/v1/admin/inventory/{sku}");
-        let stock: StockShown = self.insist(|| shop::get(&path, Some(&self.staff.borrow()))).await?;
+        let stock: StockAnswer = self.insist(|| shop::get(&path, Some(&self.staff.borrow()))).await?;
         anyhow::ensure!(
             stock.on_hand - stock.reserved == stock.available,
             "{sku}: on hand {} less reserved {} is not available {}",
@@ -124,8 +125,8 @@ impl<'a> Auditor<'a> {
         Ok(stock.available)
     }
 
-    /// What is true before the first request.
-    pub(super) async fn before(&self, parts: &[Vec<Session>]) -> anyhow::Result<Before> {
+    /// Reads the state before the first request.
+    pub(super) async fn before(&self, parts: &[Vec<Session>]) -> anyhow::Result<InitialState> {
         let mut available = Vec::with_capacity(self.goods.len());
         for good in self.goods {
             available.push(self.available(&good.wanted.sku).await?);
@@ -139,22 +140,22 @@ impl<'a> Auditor<'a> {
             }
             newest.push(of_part);
         }
-        Ok(Before { available, newest })
+        Ok(InitialState { available, newest })
     }
 
     async fn newest(&self, session: &Session) -> anyhow::Result<Option<Uuid>> {
         let request = || shop::get("/v1/orders?limit=1", Some(&session.bearer));
-        let page: PageShown<OrderShown> = self.insist(request).await?;
+        let page: PageAnswer<OrderAnswer> = self.insist(request).await?;
         Ok(page.items.first().map(|order| order.id))
     }
 
-    /// Compares everything; `seen` is what was seen while the run went on, and `sale` the sale of it. A part of a run cannot
-    /// balance by itself.
+    /// Compares everything; `seen` has the findings of the run itself, and `sale` is its sale. The pieces of one shard
+    /// of a run cannot balance alone.
     pub(super) async fn audit(
         &self,
-        mut parts: Vec<Part>,
+        mut parts: Vec<ThreadRecord>,
         start: Vec<i64>,
-        mut seen: Seen,
+        mut seen: FindingLog,
         sale: Option<&SaleEnded<'_>>,
         is_whole: bool,
     ) -> anyhow::Result<AuditResult> {
@@ -172,14 +173,14 @@ impl<'a> Auditor<'a> {
         let give_up = Instant::now() + self.settle_within;
         let mut last = None;
         let (skus, lapsed, mut checked) = loop {
-            let mut found = Seen::default();
+            let mut found = FindingLog::default();
             let mut ledger = Ledger::new(start.clone());
             let mut checked = Checked::default();
             for part in &parts {
                 self.compare(part, &mut ledger, &mut checked, &mut found).await?;
             }
             let skus = self.figures(&ledger).await?;
-            // Stock may follow an order a little later. A part waits until nothing moves any more.
+            // Stock may follow an order a little later. A shard waits until the figures no longer change.
             let is_settled =
                 if is_whole { skus.iter().all(|sku| sku.balance == 0) } else { last.as_ref() == Some(&skus) };
             if is_settled || Instant::now() >= give_up {
@@ -189,7 +190,7 @@ impl<'a> Auditor<'a> {
                 break (skus, ledger.lapsed, checked);
             }
             last = Some(skus);
-            tokio::time::sleep(SECOND_LOOK_AFTER).await;
+            tokio::time::sleep(READ_AGAIN_AFTER).await;
         };
         checked.settled_by_key = settled_by_key;
         if is_whole {
@@ -204,14 +205,14 @@ impl<'a> Auditor<'a> {
         Ok(AuditResult { at, clean: findings.is_empty(), skus, checked, findings, sale, engine_audit: None })
     }
 
-    /// Finds out by its key what became of every request that was not clearly answered.
-    async fn settle(&self, part: &mut Part, seen: &mut Seen) -> u64 {
+    /// Resolves every unclear request by its key.
+    async fn settle(&self, part: &mut ThreadRecord, seen: &mut FindingLog) -> u64 {
         let give_up = Instant::now() + self.settle_within;
         let unclear: Vec<(usize, usize, Attempt)> = part
             .attempts
             .iter()
             .enumerate()
-            .filter(|(_, (_, attempt))| attempt.told == Told::Unclear)
+            .filter(|(_, (_, attempt))| attempt.reply == Reply::Unclear)
             .map(|(place, (number, attempt))| (place, *number, *attempt))
             .collect();
         let (thread, sessions) = (part.thread, &part.sessions);
@@ -232,7 +233,7 @@ impl<'a> Auditor<'a> {
                 }
                 Err(last) => {
                     seen.see(FindingKind::Stuck, || {
-                        format!("key {key} was never clearly answered, last: {last}")
+                        format!("key {key} was never answered clearly, last: {last}")
                     });
                 }
             }
@@ -240,7 +241,7 @@ impl<'a> Auditor<'a> {
         count
     }
 
-    /// The attempt as it is settled, or what was said last.
+    /// The resolved attempt, or the reason of the last answer.
     async fn settle_one(
         &self,
         session: &Session,
@@ -255,76 +256,76 @@ impl<'a> Auditor<'a> {
             let answer = self.client.send(shop::place_order(bearer, key, body.clone())).await;
             match &answer {
                 Ok(created) if created.status == 201 => {
-                    let shown: OrderShown = serde_json::from_slice(&created.body)
+                    let shown: OrderAnswer = serde_json::from_slice(&created.body)
                         .map_err(|error| format!("a 201 that is not an order: {error}"))?;
                     let (order, fingerprint) = (shown.id, shown.fingerprint());
-                    return Ok(Attempt { order, fingerprint, told: Told::Accepted, ..attempt });
+                    return Ok(Attempt { order, fingerprint, reply: Reply::Accepted, ..attempt });
                 }
                 Ok(refused) if refused.status == 409 => {
-                    return Ok(Attempt { told: Told::by_conflict(refused), ..attempt });
+                    return Ok(Attempt { reply: Reply::by_conflict(refused), ..attempt });
                 }
                 Ok(refused) if shop::is_clear(&answer) && refused.status >= 400 => {
-                    return Ok(Attempt { told: Told::Refused, ..attempt });
+                    return Ok(Attempt { reply: Reply::Refused, ..attempt });
                 }
                 _ if Instant::now() >= give_up => {
-                    return Err(shop::reason(&answer).unwrap_or_else(|| "an answer that is none".to_owned()));
+                    return Err(shop::reason(&answer).unwrap_or_else(|| "an invalid answer".to_owned()));
                 }
-                _ => tokio::time::sleep(BREATH).await,
+                _ => tokio::time::sleep(RETRY_AFTER).await,
             }
         }
     }
 
-    /// Compares what each customer was told with the orders that the customer has.
+    /// Compares the answers of each customer with the customer's orders.
     async fn compare(
         &self,
-        part: &Part,
+        part: &ThreadRecord,
         ledger: &mut Ledger,
         checked: &mut Checked,
-        seen: &mut Seen,
+        seen: &mut FindingLog,
     ) -> anyhow::Result<()> {
-        let mut told: Vec<Vec<&(usize, Attempt)>> = vec![Vec::new(); part.sessions.len()];
+        let mut attempts: Vec<Vec<&(usize, Attempt)>> = vec![Vec::new(); part.sessions.len()];
         for attempt in &part.attempts {
-            told[attempt.1.customer as usize].push(attempt);
+            attempts[attempt.1.customer as usize].push(attempt);
         }
-        let customers = part.sessions.iter().zip(&part.newest).zip(told);
+        let customers = part.sessions.iter().zip(&part.newest).zip(attempts);
         let mut read = stream::iter(customers)
-            .map(|((session, newest), told)| async move {
-                if told.is_empty() {
-                    return Ok((told, HashMap::new()));
+            .map(|((session, newest), attempts)| async move {
+                if attempts.is_empty() {
+                    return Ok((attempts, HashMap::new()));
                 }
-                Ok::<_, anyhow::Error>((told, self.orders(session, *newest).await?))
+                Ok::<_, anyhow::Error>((attempts, self.orders(session, *newest).await?))
             })
             .buffer_unordered(AT_ONCE);
         while let Some(read) = read.next().await {
-            let (told, mut orders) = read?;
-            for (number, attempt) in told {
+            let (attempts, mut orders) = read?;
+            for (number, attempt) in attempts {
                 let sku = usize::from(attempt.sku);
-                match attempt.told {
-                    Told::Accepted => checked.accepted += 1,
-                    Told::OutOfStock => {
+                match attempt.reply {
+                    Reply::Accepted => checked.accepted += 1,
+                    Reply::OutOfStock => {
                         ledger.refused[sku] += 1;
                         checked.refused += 1;
                         continue;
                     }
-                    Told::SoldOut | Told::Refused | Told::Unsent => {
+                    Reply::SoldOut | Reply::Refused | Reply::Unsent => {
                         checked.refused += 1;
                         continue;
                     }
-                    Told::Unclear => continue,
+                    Reply::Unclear => continue,
                 }
                 let name =
                     || format!("order {} (key {})", attempt.order, key(self.run, part.thread, *number));
-                let Some(Kept { fingerprint, status }) = orders.remove(&attempt.order) else {
-                    seen.see(FindingKind::Lost, || format!("{} was accepted and is not there", name()));
+                let Some(StoredOrder { fingerprint, status }) = orders.remove(&attempt.order) else {
+                    seen.see(FindingKind::Lost, || format!("{} was accepted and does not exist", name()));
                     continue;
                 };
                 if fingerprint != attempt.fingerprint {
-                    seen.see(FindingKind::Differs, || format!("{} is not as it was answered", name()));
+                    seen.see(FindingKind::Differs, || format!("{} differs from its answer", name()));
                 }
                 let is_expected = match status {
                     Status::Stands => attempt.cancelled != Cancelled::Yes,
                     Status::Cancelled => attempt.cancelled != Cancelled::No,
-                    // A card was charged at once; only who has yet to pay can be too late.
+                    // A card is charged at once, so only a konbini order can expire.
                     Status::Expired => attempt.payment == Payment::Konbini,
                 };
                 if !is_expected {
@@ -341,7 +342,7 @@ impl<'a> Auditor<'a> {
             }
             for order in orders.into_keys() {
                 seen.see(FindingKind::Doubled, || {
-                    format!("order {order} is there and nobody was told of it")
+                    format!("order {order} exists and no customer got it as an answer")
                 });
             }
         }
@@ -349,17 +350,21 @@ impl<'a> Auditor<'a> {
     }
 
     /// The orders of a customer that are newer than the one given.
-    async fn orders(&self, session: &Session, newest: Option<Uuid>) -> anyhow::Result<HashMap<Uuid, Kept>> {
+    async fn orders(
+        &self,
+        session: &Session,
+        newest: Option<Uuid>,
+    ) -> anyhow::Result<HashMap<Uuid, StoredOrder>> {
         let mut orders = HashMap::new();
         let mut path = "/v1/orders?limit=100".to_owned();
         for _ in 0..PAGES_MAX {
             let request = || shop::get(&path, Some(&session.bearer));
-            let page: PageShown<OrderShown> = self.insist(request).await?;
+            let page: PageAnswer<OrderAnswer> = self.insist(request).await?;
             for order in page.items {
                 if Some(order.id) == newest {
                     return Ok(orders);
                 }
-                orders.insert(order.id, Kept::of(&order));
+                orders.insert(order.id, StoredOrder::of(&order));
             }
             match page.next_cursor {
                 Some(cursor) => path = format!("/v1/orders?limit=100&cursor={cursor}"),
@@ -382,17 +387,24 @@ impl<'a> Auditor<'a> {
         Ok(skus)
     }
 
-    /// Refused as out of stock while enough pieces are left in the end that nobody gave back after that.
+    /// Finds orders that were refused as out of stock although enough pieces are left that were not returned
+    /// afterwards.
     ///
-    /// What was unclear may have held pieces for a while, and nobody knows when an order lapsed, so both count as given
-    /// back after everything.
-    fn find_undersold(&self, parts: &[Part], skus: &[SkuBalance], lapsed: &[i64], seen: &mut Seen) {
+    /// Unclear requests may have held pieces for a while, and the time at which an order lapsed is not known, so both
+    /// count as returned after all refusals.
+    fn find_undersold(
+        &self,
+        parts: &[ThreadRecord],
+        skus: &[SkuBalance],
+        lapsed: &[i64],
+        seen: &mut FindingLog,
+    ) {
         let attempts =
             || parts.iter().flat_map(|part| part.attempts.iter().map(move |one| (part.thread, one)));
-        // When pieces came back, by SKU, the latest first.
+        // When pieces were returned, by SKU.
         let mut returns: Vec<Vec<u32>> = vec![Vec::new(); skus.len()];
         for (_, (_, attempt)) in attempts() {
-            let is_accepted = attempt.told == Told::Accepted;
+            let is_accepted = attempt.reply == Reply::Accepted;
             let returned_at = match attempt.cancelled {
                 Cancelled::No if is_accepted || !attempt.was_unclear => continue,
                 Cancelled::Yes if !attempt.was_unclear => attempt.cancelled_at_ms,
@@ -406,7 +418,7 @@ impl<'a> Auditor<'a> {
         for (thread, (number, attempt)) in attempts() {
             let index = usize::from(attempt.sku);
             let SkuBalance { sku, available, .. } = &skus[index];
-            if attempt.told != Told::OutOfStock || attempt.was_unclear || *available < self.quantity {
+            if attempt.reply != Reply::OutOfStock || attempt.was_unclear || *available < self.quantity {
                 continue;
             }
             let later = returns[index].len() - returns[index].partition_point(|at| *at < attempt.asked_at_ms);
@@ -422,7 +434,7 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    /// Asks until there is an answer, since the shop may just be coming back.
+    /// Repeats a request until it succeeds or the time is over, since the shop may be restarting.
     pub(super) async fn insist<T: serde::de::DeserializeOwned>(
         &self,
         request: impl Fn() -> hyper::Request<Body>,
@@ -432,14 +444,14 @@ impl<'a> Auditor<'a> {
             match shop::ask(self.client, request()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) if Instant::now() >= give_up => return Err(error),
-                Err(_) => tokio::time::sleep(BREATH).await,
+                Err(_) => tokio::time::sleep(RETRY_AFTER).await,
             }
         }
     }
 }
 
-/// What is kept of an order that the shop has.
-struct Kept {
+/// The state of an order in the shop.
+struct StoredOrder {
     fingerprint: u64,
     status: Status,
 }
@@ -451,8 +463,8 @@ enum Status {
     Expired,
 }
 
-impl Kept {
-    fn of(order: &OrderShown) -> Self {
+impl StoredOrder {
+    fn of(order: &OrderAnswer) -> Self {
         let status = match &*order.status {
             "cancelled" => Status::Cancelled,
             "expired" => Status::Expired,
@@ -462,12 +474,12 @@ impl Kept {
     }
 }
 
-/// Pieces by SKU, as the customers count them.
+/// Pieces by SKU according to the answers of the customers.
 struct Ledger {
     start: Vec<i64>,
     accepted: Vec<i64>,
     cancelled: Vec<i64>,
-    /// Orders that lapsed.
+    /// The number of orders that lapsed.
     lapsed: Vec<i64>,
     /// Orders refused as out of stock.
     refused: Vec<u64>,
@@ -475,19 +487,19 @@ struct Ledger {
 
 impl Ledger {
     fn new(start: Vec<i64>) -> Self {
-        let (nothing, nobody) = (vec![0; start.len()], vec![0; start.len()]);
+        let (no_pieces, no_orders) = (vec![0; start.len()], vec![0; start.len()]);
         Self {
             start,
-            accepted: nothing.clone(),
-            cancelled: nothing.clone(),
-            lapsed: nothing,
-            refused: nobody,
+            accepted: no_pieces.clone(),
+            cancelled: no_pieces.clone(),
+            lapsed: no_pieces,
+            refused: no_orders,
         }
     }
 }
 
-/// What does not add up, by SKU.
-fn judge(skus: &[SkuBalance], seen: &mut Seen) {
+/// Finds SKUs whose pieces do not add up.
+fn judge(skus: &[SkuBalance], seen: &mut FindingLog) {
     for SkuBalance { sku, start, accepted, cancelled, available, balance, .. } in skus {
         let beyond = (accepted - cancelled - start).max(-balance);
         if beyond > 0 {
@@ -497,16 +509,16 @@ fn judge(skus: &[SkuBalance], seen: &mut Seen) {
                 )
             });
         } else if *balance > 0 {
-            let held = || format!("{sku}: {balance} pieces are held for nobody");
+            let held = || format!("{sku}: {balance} pieces are held without an order");
             seen.see_many(FindingKind::Stuck, *balance, held);
         }
     }
 }
 
-/// Judges the figures of several machines together. When what was refused was refused is not known any more, so all
-/// that came back counts as coming back later.
-pub(super) fn judge_together(skus: &[SkuBalance]) -> Vec<Findings> {
-    let mut seen = Seen::default();
+/// Judges the merged figures of several machines. The times of refusals are not known any more, so all returned pieces
+/// count as returned afterwards.
+pub(super) fn judge_shards(skus: &[SkuBalance]) -> Vec<Findings> {
+    let mut seen = FindingLog::default();
     judge(skus, &mut seen);
     for SkuBalance { sku, available, cancelled, quantity, refused, .. } in skus {
         if *refused > 0 && available - cancelled >= *quantity {

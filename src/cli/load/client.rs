@@ -1,4 +1,4 @@
-//! A light HTTP/1.1 client: connections that are kept, requests with a deadline, answers as bytes.
+//! A light HTTP/1.1 client: keep-alive connections, requests with a deadline, answers as bytes.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// The longest answer that is read; a shop's are far below.
+/// The longest accepted answer; those of a shop are far shorter.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 pub(in crate::cli) type Body = Full<Bytes>;
 
-/// Where a shop is.
+/// The address of a shop.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Target {
-    /// As it was given, without a slash at the end.
+    /// As it was given, without a trailing slash.
     pub url: String,
     pub host: String,
     port: u16,
@@ -62,7 +62,7 @@ impl Target {
     }
 }
 
-/// An answer in full.
+/// A complete answer.
 #[derive(Debug)]
 pub(in crate::cli) struct Answer {
     pub status: u16,
@@ -72,11 +72,11 @@ pub(in crate::cli) struct Answer {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::cli) enum Trouble {
-    /// The request never left: the shop has not seen it.
+pub(in crate::cli) enum RequestError {
+    /// The request was never sent.
     #[error("no-connection")]
     NoConnection,
-    /// The connection broke after the request may have left.
+    /// The connection broke after the request may have been sent.
     #[error("connection-broken")]
     Broken,
     #[error("no-answer-in-time")]
@@ -108,33 +108,34 @@ impl Client {
         self.opened.get()
     }
 
-    /// Sends the request on a connection of its own for that time, and waits for the whole answer.
-    pub(in crate::cli) async fn send(&self, request: Request<Body>) -> Result<Answer, Trouble> {
+    /// Sends the request on an exclusive connection, and waits for the whole answer.
+    pub(in crate::cli) async fn send(&self, request: Request<Body>) -> Result<Answer, RequestError> {
         match tokio::time::timeout(self.timeout, self.send_unhurried(request)).await {
             Ok(answer) => answer,
-            // The connection went away with the future, since its answer may still come.
-            Err(_) => Err(Trouble::TimedOut),
+            // The connection was dropped with the future, because its answer may still come.
+            Err(_) => Err(RequestError::TimedOut),
         }
     }
 
-    /// Sends the request on a connection of its own, and answers as soon as the answer begins, which has to be within that
-    /// time; its body may go on for as long as it likes.
+    /// Sends the request on a new connection, and returns when the answer begins, which must be within that time; its
+    /// body may take as long as it likes.
     pub(in crate::cli) async fn open_stream(
         &self,
         mut request: Request<Body>,
         within: Duration,
-    ) -> Result<Response<Incoming>, Trouble> {
+    ) -> Result<Response<Incoming>, RequestError> {
         request.headers_mut().insert(HOST, self.target.authority.clone());
         let answer = async {
             let mut connection = self.open().await?;
-            connection.send_request(request).await.map_err(|_| Trouble::Broken)
+            connection.send_request(request).await.map_err(|_| RequestError::Broken)
         };
-        tokio::time::timeout(within, answer).await.map_err(|_| Trouble::TimedOut)?
+        tokio::time::timeout(within, answer).await.map_err(|_| RequestError::TimedOut)?
     }
 
-    async fn send_unhurried(&self, mut request: Request<Body>) -> Result<Answer, Trouble> {
+    async fn send_unhurried(&self, mut request: Request<Body>) -> Result<Answer, RequestError> {
         request.headers_mut().insert(HOST, self.target.authority.clone());
-        let _place: SemaphorePermit<'_> = self.places.acquire().await.map_err(|_| Trouble::NoConnection)?;
+        let _place: SemaphorePermit<'_> =
+            self.places.acquire().await.map_err(|_| RequestError::NoConnection)?;
         loop {
             let kept = self.idle.borrow_mut().pop();
             let was_kept = kept.is_some();
@@ -147,33 +148,33 @@ impl Client {
                 Ok(answer) => {
                     let (head, body) = answer.into_parts();
                     let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
-                    let body = body.collect().await.map_err(|_| Trouble::Broken)?.to_bytes();
+                    let body = body.collect().await.map_err(|_| RequestError::Broken)?.to_bytes();
                     self.idle.borrow_mut().push(connection);
                     return Ok(Answer { status: head.status.as_u16(), headers: head.headers, body });
                 }
                 Err(mut error) => match error.take_message() {
-                    // The shop closed a kept connection while nothing was asked on it.
+                    // The shop closed an idle connection.
                     Some(unsent) if was_kept => request = unsent,
-                    Some(_) => return Err(Trouble::NoConnection),
-                    None => return Err(Trouble::Broken),
+                    Some(_) => return Err(RequestError::NoConnection),
+                    None => return Err(RequestError::Broken),
                 },
             }
         }
     }
 
-    async fn open(&self) -> Result<SendRequest<Body>, Trouble> {
+    async fn open(&self) -> Result<SendRequest<Body>, RequestError> {
         let stream = TcpStream::connect((&*self.target.host, self.target.port))
             .await
-            .map_err(|_| Trouble::NoConnection)?;
+            .map_err(|_| RequestError::NoConnection)?;
         let _ = stream.set_nodelay(true);
         self.opened.set(self.opened.get() + 1);
         match &self.target.tls {
             None => speak_http(stream).await,
             Some(config) => {
                 let name =
-                    ServerName::try_from(self.target.host.clone()).map_err(|_| Trouble::NoConnection)?;
+                    ServerName::try_from(self.target.host.clone()).map_err(|_| RequestError::NoConnection)?;
                 let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
-                speak_http(stream.map_err(|_| Trouble::NoConnection)?).await
+                speak_http(stream.map_err(|_| RequestError::NoConnection)?).await
             }
         }
     }
@@ -181,15 +182,15 @@ impl Client {
 
 async fn speak_http(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-) -> Result<SendRequest<Body>, Trouble> {
-    // One small request goes out in one piece, which costs less than a gathering write.
+) -> Result<SendRequest<Body>, RequestError> {
+    // A small request is written in one piece, which costs less than a vectored write.
     let (sender, connection) = http1::Builder::new()
         .writev(false)
         .handshake::<_, Body>(TokioIo::new(stream))
         .await
-        .map_err(|_| Trouble::NoConnection)?;
+        .map_err(|_| RequestError::NoConnection)?;
     tokio::task::spawn_local(async move {
-        // How it ended is told to whoever waits for an answer on it.
+        // The requests on this connection get its error.
         let _ = connection.await;
     });
     Ok(sender)

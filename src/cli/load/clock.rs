@@ -1,5 +1,5 @@
-//! The time of a run, and waiting for a moment of it exactly: tokio's own timer is only good to a millisecond, which is
-//! longer than many an answer takes.
+//! The time of a run, and an exact timer: tokio's own timer has a resolution of a millisecond, which is longer than
+//! many answers take.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -20,7 +20,7 @@ impl Clock {
         Self { began }
     }
 
-    /// The moment that is so many seconds after the start.
+    /// The moment this many seconds after the start.
     pub(super) fn at(self, seconds: f64) -> Instant {
         self.began + Duration::from_secs_f64(seconds)
     }
@@ -36,7 +36,7 @@ impl Clock {
     }
 }
 
-/// nix gives its timer out as a borrowed descriptor only; tokio wants its number as well.
+/// Adds the raw descriptor, which tokio needs, to nix's timer.
 struct Timer(TimerFd);
 
 impl AsFd for Timer {
@@ -51,7 +51,7 @@ impl AsRawFd for Timer {
     }
 }
 
-/// The kernel's timer, good to some ten microseconds.
+/// The kernel's timer, exact to some ten microseconds.
 pub(super) struct ExactTimer {
     timer: AsyncFd<Timer>,
 }
@@ -68,7 +68,7 @@ impl ExactTimer {
         Ok(Self { timer })
     }
 
-    /// Returns at the moment, or at once when it is past.
+    /// Returns at the moment, or at once when it has passed.
     pub(super) async fn sleep_until(&mut self, moment: Instant) -> io::Result<()> {
         let wait = moment.saturating_duration_since(Instant::now());
         if wait.is_zero() {
@@ -76,7 +76,7 @@ impl ExactTimer {
         }
         let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
         self.timer.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
-        // Setting it anew takes back that it has expired before.
+        // Setting the timer again clears an earlier expiration.
         let mut ready = self.timer.readable().await?;
         while Instant::now() < moment {
             ready.clear_ready();

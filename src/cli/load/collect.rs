@@ -1,4 +1,4 @@
-//! Puts together what threads, or machines, counted: totals by kind of answer, and one row for each second.
+//! Merges the counts of threads and machines: totals by kind of answer, and one row for each second.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::schedule::{Planned, wanted_in};
 use super::shop::Outcome;
 use super::tally::{Interval, Latencies, latencies};
 
-/// A second is closed when this many later ones have been seen: threads hand theirs over at different moments.
+/// A second is closed after this many later ones: threads deliver theirs at different moments.
 const OPEN_SECONDS: u64 = 5;
 
 /// Step, outcome, reason.
@@ -24,7 +24,7 @@ pub(super) struct Collected {
     pub totals: Totals,
     pub visits: BTreeMap<u64, u64>,
     pub seconds: BTreeMap<u64, Second>,
-    /// All answers of a second that is not closed yet.
+    /// The answers of seconds that are not closed yet.
     open: BTreeMap<u64, Latencies>,
 }
 
@@ -64,14 +64,14 @@ impl Collected {
         self.seconds.entry(number).or_insert_with(|| Second { second: number, ..Second::default() })
     }
 
-    /// Nothing of earlier seconds comes any more.
+    /// Closes earlier seconds, which get no more answers.
     pub(super) fn close_before(&mut self, number: u64) {
         while self.open.first_key_value().is_some_and(|(first, _)| *first < number) {
             self.close_first();
         }
     }
 
-    /// Answers of one kind in one second.
+    /// Adds answers of one kind in one second.
     pub(super) fn add_row(&mut self, number: u64, kind: Kind, answers: &Latencies) {
         let second = self.second(number);
         let count = answers.len();
@@ -107,7 +107,7 @@ impl Collected {
         self.second(number).stock.insert(sku.to_owned(), available);
     }
 
-    /// Answers of the last seconds, the one under way included.
+    /// The answers of the last seconds, including the present one.
     pub(super) fn latest(&self) -> Latencies {
         let mut all = latencies();
         for answers in self.open.values() {
@@ -116,7 +116,7 @@ impl Collected {
         all
     }
 
-    /// The timeline without gaps, each second with the rate that the scenario wanted in it.
+    /// The timeline without gaps, each second with the rate that the scenario wants.
     pub(super) fn timeline(&mut self, planned: &[Planned], share: f64) -> Vec<Second> {
         while !self.open.is_empty() {
             self.close_first();
@@ -132,7 +132,7 @@ impl Collected {
             .collect()
     }
 
-    /// Every kind of answer, accepted ones and the most frequent first.
+    /// Every kind of answer: accepted first, then by frequency.
     pub(super) fn steps(&self, seconds: f64) -> Vec<StepRun> {
         let mut steps: Vec<StepRun> = self
             .kinds
@@ -149,7 +149,7 @@ impl Collected {
         steps
     }
 
-    /// The share of starts, or of ticks if that is greater, that were more than so late, and how late they were.
+    /// The share of starts, or of ticks if that is greater, with more than this lag, and their lags.
     pub(super) fn lateness(&self, late_ms: f64) -> (f64, LatencyMs) {
         let share = |lags: &Latencies| {
             let on_time = lags.count_between(0, (late_ms * 1e3) as u64);
@@ -165,7 +165,7 @@ impl Collected {
 }
 
 fn merge(into: &mut Latencies, from: &Latencies) {
-    // Both grow as they must.
+    // Both resize themselves, so this cannot fail.
     let _ = into.add(from);
 }
 

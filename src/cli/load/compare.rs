@@ -1,8 +1,8 @@
-//! `shobai load compare`: two sets of runs side by side, and which differences are more than noise.
+//! `shobai load compare`: two sets of runs side by side, and which differences exceed noise.
 //!
-//! A figure of one run says nothing about its noise. So each side may be several runs of the same scenario; with two
-//! or more on both sides a ratio comes with its 95 % confidence interval (Welch's t-test on the logarithms), and a ratio
-//! whose interval contains 1 is noise.
+//! A figure of one run does not show its noise. So each side may be several runs of the same scenario; with two or more
+//! on both sides a ratio comes with its 95 % confidence interval (Welch's t-test on the logarithms), and a ratio whose
+//! interval contains 1 is noise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The 95 % confidence interval of the ratio after ÷ before; nothing where there are too few runs to tell.
+/// The 95 % confidence interval of the ratio after ÷ before; `None` with too few runs.
 fn interval(before: &[f64], after: &[f64]) -> Option<(f64, f64)> {
     let is_usable = |values: &[f64]| values.len() >= 2 && values.iter().all(|value| *value > 0.0);
     if !is_usable(before) || !is_usable(after) {

@@ -1,4 +1,4 @@
-//! Who visits the shop: customers made through its API, whose sessions are kept alive, or the bearers of a token file.
+//! The customers of a run: registered through the API, with sessions that are renewed, or from a file of access tokens.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,24 +14,24 @@ use serde_json::json;
 
 use super::client::Client;
 use super::schedule::Share;
-use super::shop::{self, Bearer, SessionShown};
+use super::shop::{self, Bearer, SessionAnswer};
 
-/// Registrations under way at the same time: each takes the shop some time on purpose.
+/// Registrations at the same time; hashing a password is slow on purpose.
 const REGISTRATIONS_AT_ONCE: usize = 4;
-/// How long making one customer may take, rate limits included.
+/// How long one registration may take, rate limits included.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(120);
-/// A session is renewed when this part of its access token's life is over.
+/// A session is renewed after this share of its access token's lifetime.
 const RENEW_AT: f64 = 0.7;
-/// And when that failed, again after this time.
+/// A failed renewal is repeated after this time.
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(10);
-/// No session is believed to last longer, whatever the shop says.
+/// A longer lifetime in an answer is cut to this.
 const SESSION_SECONDS_MAX: u64 = 7 * 86_400;
 
 /// One customer, signed in.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Session {
     pub bearer: Bearer,
-    /// Among all customers of a run.
+    /// The number among all customers of a run.
     pub number: usize,
     renewal: Option<Renewal>,
 }
@@ -43,7 +43,7 @@ struct Renewal {
     due: Instant,
 }
 
-/// What somebody signs in with.
+/// The credentials of an account.
 #[derive(Debug, Clone, Deserialize)]
 pub(in crate::cli) struct SignIn {
     pub email: String,
@@ -59,7 +59,7 @@ impl SignIn {
 }
 
 impl Session {
-    fn of(shown: SessionShown, sign_in: SignIn) -> anyhow::Result<Self> {
+    fn of(shown: SessionAnswer, sign_in: SignIn) -> anyhow::Result<Self> {
         let lasts = Duration::from_secs(shown.expires_in.min(SESSION_SECONDS_MAX)).mul_f64(RENEW_AT);
         let due = Instant::now() + lasts;
         Ok(Self {
@@ -73,8 +73,8 @@ impl Session {
         self.renewal.as_ref().is_some_and(|renewal| Instant::now() >= renewal.due)
     }
 
-    /// Gets new tokens. A refresh token works once: if the answer to it was lost, the customer signs in anew. Nothing
-    /// happens to one from a token file, and what fails now is due again a little later.
+    /// Gets new tokens. A refresh token works once: if its answer was lost, the customer signs in again. A session from
+    /// a token file is not renewed, and a failed renewal is due again a little later.
     pub(super) async fn renew(&mut self, client: &Client) -> anyhow::Result<()> {
         let Some(renewal) = &mut self.renewal else { return Ok(()) };
         let body = Bytes::from(json!({"refresh_token": renewal.refresh_token}).to_string());
@@ -131,13 +131,13 @@ async fn register_one(client: &Client, email: String) -> anyhow::Result<Session>
     }
 }
 
-/// This share of the bearers of the access tokens in a file, one a line, which must all outlive the run.
+/// This share of the access tokens in a file, one per line; all must outlast the run.
 pub(super) fn from_file(path: &Path, share: Share, run_lasts: Duration) -> anyhow::Result<Vec<Session>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
     let tokens: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let mut distinct = HashSet::new();
     if let Some(twice) = tokens.iter().position(|token| !distinct.insert(token.trim())) {
-        anyhow::bail!("{}: token {} is there twice", path.display(), twice + 1);
+        anyhow::bail!("{}: token {} appears twice", path.display(), twice + 1);
     }
     let sessions = tokens.into_iter().skip(share.index).step_by(share.of).map(|token| {
         let token = token.trim();
@@ -157,7 +157,7 @@ pub(super) fn from_file(path: &Path, share: Share, run_lasts: Duration) -> anyho
     Ok(sessions)
 }
 
-/// When a JWT expires, in seconds since 1970; nothing for what is none.
+/// When a JWT expires, in seconds since 1970; `None` for another kind of token.
 fn expiry(token: &str) -> Option<i64> {
     #[derive(Deserialize)]
     struct Claims {

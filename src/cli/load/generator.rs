@@ -1,4 +1,4 @@
-//! One generator thread: begins visits when they are due, whatever the shop does, and knows how late it was itself.
+//! One generator thread: begins visits when they are due, whatever the shop does, and measures its own lag.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,41 +13,41 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use uuid::Uuid;
 
-use super::attempts::{Attempts, Misbehaviour};
+use super::attempts::{Attempts, Violations};
 use super::client::{Client, Target};
 use super::clock::{Clock, ExactTimer};
-use super::crowd::{Crowd, Left, keep_asking};
 use super::customers::Session;
 use super::scenario::{Scenario, Stage};
 use super::schedule::{Planned, Share, plan};
+use super::sku_choice::{Chooser, ListedSku};
 use super::tally::{Interval, Tally};
-use super::visit::{Floor, Good};
-use super::wanted::{Chooser, WantedSku};
+use super::visit::{OrderedSku, ThreadShared};
+use super::waiting_crowd::{Crowd, CrowdResult, keep_asking};
 
-/// How often it is looked whether the generator is on time.
+/// The interval of checks of the generator's own lag.
 const TICK: Duration = Duration::from_millis(10);
-/// How often seconds are handed over when nothing else happens.
+/// How often seconds without events are handed over.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(200);
-/// How often sessions are looked at, and how many are renewed at the same time.
+/// How often sessions are checked, and how many are renewed at the same time.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 const RENEWALS_AT_ONCE: usize = 4;
-/// When a worker finds no customer to be, it looks again after so many milliseconds.
-const NOBODY_THERE_MS: u64 = 5;
+/// The pause of a worker without a customer, in milliseconds.
+const NO_CUSTOMER_MS: u64 = 5;
 
-/// What one thread has to do.
-pub(super) struct Work {
+/// The work of one thread.
+pub(super) struct ThreadWork {
     pub scenario: Scenario,
     pub target: Target,
     pub clock: Clock,
     pub run: String,
-    /// Of everything, over all machines.
+    /// The share of this thread among all threads of all machines.
     pub share: Share,
-    /// Of this machine.
+    /// The share of this thread on this machine.
     pub of_machine: Share,
     /// Its number among the threads of all machines.
     pub thread: usize,
     pub sessions: Vec<Session>,
-    pub skus: Vec<WantedSku>,
+    pub skus: Vec<ListedSku>,
     pub webhook_secret: Option<Vec<u8>>,
     /// The sale of the scenario, once it can be joined.
     pub sale: watch::Receiver<Option<Uuid>>,
@@ -56,35 +56,35 @@ pub(super) struct Work {
     pub stop: watch::Receiver<bool>,
 }
 
-/// What one thread has done.
-pub(super) struct Done {
+/// The result of one thread.
+pub(super) struct ThreadResult {
     pub thread: usize,
     pub attempts: Attempts,
     pub sessions: Vec<Session>,
-    pub doubled: Misbehaviour,
-    pub differs: Misbehaviour,
-    /// Of the waiting room, where there was one.
-    pub left: Left,
+    pub doubled: Violations,
+    pub differs: Violations,
+    /// The end of the waiting room, where there was one.
+    pub left: CrowdResult,
     pub connections_opened: u64,
     pub cpu: Duration,
 }
 
 /// Runs on a thread of its own.
-pub(super) fn run(work: Work) -> anyhow::Result<Done> {
+pub(super) fn run(work: ThreadWork) -> anyhow::Result<ThreadResult> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, generate(work))
 }
 
-async fn generate(work: Work) -> anyhow::Result<Done> {
+async fn generate(work: ThreadWork) -> anyhow::Result<ThreadResult> {
     let cpu_before = thread_cpu()?;
-    let Work { scenario, clock, share, mut stop, .. } = work;
+    let ThreadWork { scenario, clock, share, mut stop, .. } = work;
     let limits = &scenario.limits;
     let part = |all: usize| work.of_machine.count(all).max(1);
     let chooser = Chooser::new(&scenario.skus, work.skus.len());
     let quantity = scenario.skus.quantity;
     let (close, closed) = watch::channel(false);
     let crowd = scenario.sale.as_ref().map(|plan| Crowd::new(work.sessions.len(), work.sale, plan.poll_ms));
-    let floor = Rc::new(Floor {
+    let shared = Rc::new(ThreadShared {
         client: Client::new(work.target, part(limits.connections), scenario.timeout()),
         tally: Tally::new(clock, work.past),
         clock,
@@ -93,7 +93,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         thread: work.thread,
         crowd,
         customers: work.sessions.into_iter().map(RefCell::new).collect(),
-        goods: work.skus.into_iter().map(|wanted| Good { wanted, quantity }).collect(),
+        goods: work.skus.into_iter().map(|wanted| OrderedSku { wanted, quantity }).collect(),
         limit: scenario.sale.as_ref().map_or(0, |sale| sale.limit),
         chooser,
         journeys: scenario.stages.iter().map(|stage| scenario.journeys_in(stage)).collect(),
@@ -104,11 +104,11 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         differs: RefCell::default(),
         closed,
     });
-    let upkeep = [spawn_local(hand_over(floor.clone())), spawn_local(renew_sessions(floor.clone()))];
-    let ticks = spawn_local(tick(floor.clone(), clock.at(0.0)));
-    let asking = spawn_local(keep_asking(floor.clone()));
+    let upkeep = [spawn_local(hand_over(shared.clone())), spawn_local(renew_sessions(shared.clone()))];
+    let ticks = spawn_local(tick(shared.clone(), clock.at(0.0)));
+    let asking = spawn_local(keep_asking(shared.clone()));
     let mut generator = Generator {
-        floor: floor.clone(),
+        shared: shared.clone(),
         clock,
         share,
         places: Arc::new(Semaphore::new(part(limits.in_flight))),
@@ -116,7 +116,7 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         shop_was_full_until: clock.at(0.0),
     };
     for (number, planned) in plan(&scenario.stages).into_iter().enumerate() {
-        floor.stage.set(number);
+        shared.stage.set(number);
         tokio::select! {
             staged = generator.stage(&planned) => staged?,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -126,12 +126,12 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
     if *stop.borrow() {
         close.send_replace(true);
     }
-    if let Some(crowd) = &floor.crowd {
+    if let Some(crowd) = &shared.crowd {
         crowd.leaves();
     }
     asking.await??;
-    // Everybody who is in the shop is served, or given up on by the deadline of each request.
-    while Rc::strong_count(&floor) > 1 + upkeep.len() + 1 {
+    // Visits that are under way end with their answers, or with the deadlines of their requests.
+    while Rc::strong_count(&shared) > 1 + upkeep.len() + 1 {
         tokio::time::sleep(TICK).await;
     }
     ticks.abort();
@@ -141,27 +141,27 @@ async fn generate(work: Work) -> anyhow::Result<Done> {
         let _ = task.await;
     }
     let cpu = thread_cpu()?.saturating_sub(cpu_before);
-    let floor = Rc::try_unwrap(floor).map_err(|_| anyhow::anyhow!("a visit is still under way"))?;
-    floor.tally.end();
-    Ok(Done {
-        thread: floor.thread,
-        attempts: floor.attempts,
-        sessions: floor.customers.into_iter().map(RefCell::into_inner).collect(),
-        doubled: floor.doubled.into_inner(),
-        differs: floor.differs.into_inner(),
-        left: floor.crowd.map(Crowd::into_left).unwrap_or_default(),
-        connections_opened: floor.client.opened(),
+    let shared = Rc::try_unwrap(shared).map_err(|_| anyhow::anyhow!("a visit is still under way"))?;
+    shared.tally.end();
+    Ok(ThreadResult {
+        thread: shared.thread,
+        attempts: shared.attempts,
+        sessions: shared.customers.into_iter().map(RefCell::into_inner).collect(),
+        doubled: shared.doubled.into_inner(),
+        differs: shared.differs.into_inner(),
+        left: shared.crowd.map(Crowd::into_left).unwrap_or_default(),
+        connections_opened: shared.client.opened(),
         cpu,
     })
 }
 
 struct Generator {
-    floor: Rc<Floor>,
+    shared: Rc<ThreadShared>,
     clock: Clock,
     share: Share,
     places: Arc<Semaphore>,
     timer: ExactTimer,
-    /// Until then a visitor found no place: who is late because of that is late through the shop's doing.
+    /// Until then all slots were taken: a visit that is late because of that is late through the shop.
     shop_was_full_until: Instant,
 }
 
@@ -177,7 +177,7 @@ impl Generator {
         Ok(())
     }
 
-    /// Everybody comes when they are due. Who finds no place waits for one, and that wait is the shop's doing.
+    /// Begins every visit when it is due. A visit without a free slot waits for one, which is due to the shop.
     async fn open(&mut self, planned: &Planned) -> anyhow::Result<()> {
         for start in planned.starts(self.share) {
             let due = self.clock.at(start);
@@ -195,21 +195,21 @@ impl Generator {
         Ok(())
     }
 
-    /// Begins a visit. Its lag, where it can only be the generator's, is taken when the visit really begins: those before
-    /// it have their turn first.
+    /// Begins a visit. Its lag, where only the generator can have caused it, is measured when the visit really begins,
+    /// because earlier visits run first.
     fn begin(&self, due: Instant, found_a_place: bool, place: OwnedSemaphorePermit) {
-        let floor = self.floor.clone();
+        let shared = self.shared.clone();
         spawn_local(async move {
             let lag = found_a_place.then(|| Instant::now().saturating_duration_since(due));
-            if let Some(visitor) = floor.next_visitor() {
-                floor.tally.visit(lag);
-                floor.visit(visitor, due).await;
+            if let Some(visitor) = shared.next_visitor() {
+                shared.tally.visit(lag);
+                shared.visit(visitor, due).await;
             }
             drop(place);
         });
     }
 
-    /// Each worker comes again when it was served.
+    /// Each worker begins another visit when its last one has ended.
     async fn closed(
         &mut self,
         planned: &Planned,
@@ -220,28 +220,28 @@ impl Generator {
         let until = self.clock.at(planned.to);
         self.timer.sleep_until(self.clock.at(planned.from)).await?;
         for number in (self.share.index..workers).step_by(self.share.of) {
-            let (floor, places) = (self.floor.clone(), self.places.clone());
-            // Those beyond the first come evenly.
+            let (shared, places) = (self.shared.clone(), self.places.clone());
+            // The workers beyond the first ones start evenly over the stage.
             let later =
                 number.saturating_sub(at_once.saturating_sub(1)) as f64 / (workers - at_once + 1) as f64;
             let wait = (planned.to - planned.from) * later * 1e3;
             spawn_local(async move {
-                if !floor.think(wait as u64).await {
+                if !shared.think(wait as u64).await {
                     return;
                 }
                 while Instant::now() < until {
-                    // There are places for all workers; a visit of the stage before may still have one.
+                    // There is a slot for every worker, but a visit of the previous stage may still have one.
                     let Ok(place) = places.clone().acquire_owned().await else { return };
-                    let visitor = floor.next_visitor();
-                    let pause_ms = if visitor.is_some() { think_ms } else { think_ms.max(NOBODY_THERE_MS) };
+                    let visitor = shared.next_visitor();
+                    let pause_ms = if visitor.is_some() { think_ms } else { think_ms.max(NO_CUSTOMER_MS) };
                     if let Some(visitor) = visitor {
-                        floor.tally.visit(None);
-                        floor.visit(visitor, Instant::now()).await;
+                        shared.tally.visit(None);
+                        shared.visit(visitor, Instant::now()).await;
                     }
                     drop(place);
-                    // Nobody thinks beyond the end of the stage.
+                    // The thinking time ends with the stage.
                     let rest = until.saturating_duration_since(Instant::now()).as_millis();
-                    if !floor.think(pause_ms.min(u64::try_from(rest).unwrap_or(u64::MAX))).await {
+                    if !shared.think(pause_ms.min(u64::try_from(rest).unwrap_or(u64::MAX))).await {
                         return;
                     }
                 }
@@ -251,42 +251,42 @@ impl Generator {
     }
 }
 
-/// Looks at moments that have nothing to do with the shop whether the generator is on time. A shop that is slow does not
-/// delay them; a generator that gets too little of the processor does, also when all its places are taken.
-async fn tick(floor: Rc<Floor>, began: Instant) -> anyhow::Result<()> {
+/// Measures the lag of the generator at moments that do not depend on the shop. A slow shop does not delay them; a lack
+/// of processor time does, also while all slots are taken.
+async fn tick(shared: Rc<ThreadShared>, began: Instant) -> anyhow::Result<()> {
     let mut timer = ExactTimer::new()?;
     let mut moment = began;
     loop {
         timer.sleep_until(moment).await?;
         let now = Instant::now();
-        floor.tally.tick(now.saturating_duration_since(moment));
-        // What was slept through is one tick that came late, and every one that did not come.
+        shared.tally.tick(now.saturating_duration_since(moment));
+        // A long delay counts as one late tick and as every tick that was missed.
         moment += TICK;
         while moment < now {
-            floor.tally.tick(now.saturating_duration_since(moment));
+            shared.tally.tick(now.saturating_duration_since(moment));
             moment += TICK;
         }
     }
 }
 
-/// Hands seconds over in which nothing happens.
-async fn hand_over(floor: Rc<Floor>) {
+/// Hands over seconds without events.
+async fn hand_over(shared: Rc<ThreadShared>) {
     loop {
         tokio::time::sleep(HAND_OVER_EVERY).await;
-        floor.tally.turn_to(Instant::now());
+        shared.tally.turn_to(Instant::now());
     }
 }
 
 /// Renews sessions before they end.
-async fn renew_sessions(floor: Rc<Floor>) {
+async fn renew_sessions(shared: Rc<ThreadShared>) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
-        let due = floor.customers.iter().filter(|customer| customer.borrow().is_due());
+        let due = shared.customers.iter().filter(|customer| customer.borrow().is_due());
         stream::iter(due)
             .for_each_concurrent(RENEWALS_AT_ONCE, |customer| async {
                 let mut session = customer.borrow().clone();
-                if let Err(error) = session.renew(&floor.client).await {
-                    tracing::warn!(%error, "a session could not be renewed");
+                if let Err(error) = session.renew(&shared.client).await {
+                    tracing::warn!(%error, "a session could not be renewed; the next attempt follows");
                 }
                 customer.replace(session);
             })

@@ -1,6 +1,6 @@
-//! What a scenario is to reach: figures of its stages, alone or as a ratio to another stage of the same run.
+//! The goals of a scenario: figures of its stages, absolute or relative to another stage of the same run.
 //!
-//! A run that missed one is reported all the same: machines differ.
+//! A run that misses a goal is still reported, because machines differ.
 
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use super::result::{GoalResult, StageRun};
 pub(super) struct Goal {
     pub stage: String,
     pub figure: Figure,
-    /// Instead of the figure itself its ratio to that of this stage.
+    /// Judges the ratio to the figure of this stage instead of the figure itself.
     pub of: Option<String>,
     pub at_least: Option<f64>,
     pub at_most: Option<f64>,
@@ -24,7 +24,7 @@ pub(super) enum Figure {
     Orders,
     /// Requests refused, per second.
     Refusals,
-    /// Cores that the engine takes; known with --metrics alone.
+    /// Cores that the engine takes; known only with --metrics.
     EngineCores,
 }
 
@@ -47,7 +47,7 @@ impl Figure {
 }
 
 impl Goal {
-    /// What became of it; nothing where its figure is not known.
+    /// The result; `None` where the figure is not known.
     pub(super) fn judge(&self, stages: &[StageRun]) -> Option<GoalResult> {
         let figure = |name: &str| {
             let stage = stages.iter().find(|stage| stage.name == name)?;

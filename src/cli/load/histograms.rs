@@ -1,5 +1,5 @@
-//! `histograms.hlog` in a report's directory: one interval histogram for each second and kind of answer, in HdrHistogram's
-//! own log format, latencies in microseconds. Other tools read it, and so does `merge`.
+//! `histograms.hlog` in a report's directory: one interval histogram for each second and kind of answer, in
+//! HdrHistogram's log format, with latencies in microseconds. `merge` and other tools read it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,10 +19,10 @@ use super::tally::{Interval, Latencies};
 /// The file's name.
 pub(super) const HISTOGRAMS: &str = "histograms.hlog";
 
-/// Bytes that are gathered before they are written.
-const GATHERED_BYTES: usize = 1 << 20;
+/// The size of the write buffer.
+const BUFFER_BYTES: usize = 1 << 20;
 
-/// The log of a run while it goes on; nothing is kept where no report is wanted.
+/// The log of a run in progress; discards everything where no report is wanted.
 pub(super) struct HistogramLog {
     path: Option<PathBuf>,
     /// Not written yet.
@@ -63,10 +63,10 @@ impl HistogramLog {
                     .map_err(|error| anyhow::anyhow!("the histogram log: {error:?}"))?;
             }
         }
-        // Without the head that every log begins with.
+        // Leaves out the header that the writer repeats.
         let lines = part.split_inclusive(|byte| *byte == b'\n');
         self.text.extend(lines.filter(|line| line.starts_with(b"Tag=")).flatten());
-        if self.text.len() > GATHERED_BYTES { self.flush() } else { Ok(()) }
+        if self.text.len() > BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -83,7 +83,7 @@ impl HistogramLog {
     }
 }
 
-/// Adds what the logs of all shards hold to what was collected, second by second, so that no more than a few are open.
+/// Adds the logs of all shards second by second, so that only a few seconds are open at a time.
 pub(super) fn read(logs: &[Vec<u8>], collected: &mut Collected) -> anyhow::Result<()> {
     let mut deserializer = Deserializer::new();
     let mut entries = Vec::with_capacity(logs.len());
@@ -93,7 +93,7 @@ pub(super) fn read(logs: &[Vec<u8>], collected: &mut Collected) -> anyhow::Resul
         entries.push((first, intervals));
     }
     loop {
-        // The log that is furthest behind goes on.
+        // Reads the log that is furthest behind.
         let behind = entries.iter_mut().filter(|(next, _)| next.is_some());
         let behind = behind.min_by_key(|(next, _)| next.as_ref().map(|interval| interval.start_timestamp()));
         let Some((next, intervals)) = behind else { return Ok(()) };

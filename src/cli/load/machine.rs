@@ -1,11 +1,11 @@
-//! The machine that a run was made on, and what the generator took of it.
+//! The machine of a run, and the memory of the generator.
 
 use std::fs;
 
 use super::result::Machine;
 
 impl Machine {
-    /// This machine, as the kernel describes it.
+    /// This machine, according to the kernel.
     pub(super) fn this() -> Self {
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name))?;
@@ -22,7 +22,7 @@ impl Machine {
     }
 }
 
-/// The most memory that this process ever had, in bytes.
+/// The peak memory of this process, in bytes.
 pub(super) fn memory_peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

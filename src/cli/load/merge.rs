@@ -1,4 +1,4 @@
-//! `shobai load merge`: the results of all shards of a run as one.
+//! `shobai load merge`: merges the results of all shards of a run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::audit::judge_together;
+use super::audit::judge_shards;
 use super::collect::Collected;
 use super::histograms::{self, HISTOGRAMS};
 use super::result::{
@@ -15,7 +15,7 @@ use super::result::{
 };
 use super::run::{verdict, write_report};
 
-/// Clocks of machines may differ so much.
+/// The largest difference between the clocks of the machines.
 const STARTS_APART_MAX: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Merge {
     /// The report directories of all shards.
     #[arg(required = true, num_args = 1.., value_name = "DIR")]
     shards: Vec<PathBuf>,
-    /// Where the report of the whole run goes.
+    /// The directory for the report of the whole run.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -41,7 +41,7 @@ pub(super) fn merge(wanted: &Merge) -> anyhow::Result<ExitCode> {
     results.sort_by_key(|result| result.shard.number);
     let merged = join(results, collected)?;
     std::fs::create_dir_all(&wanted.out)?;
-    // One head is enough.
+    // Only the first log keeps its header.
     let lines = logs.iter().enumerate().flat_map(|(index, log)| {
         let lines = log.split_inclusive(|byte| *byte == b'\n');
         lines.filter(move |line| index == 0 || line.starts_with(b"Tag="))
@@ -59,7 +59,7 @@ pub(super) fn read(directory: &Path) -> anyhow::Result<LoadResult> {
     serde_json::from_slice(&text).with_context(|| format!("{} is not a result", path.display()))
 }
 
-/// One result of all shards, whose answers are collected already.
+/// Makes one result of all shards, whose answers are collected already.
 fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Result<LoadResult> {
     let of = results.first().map_or(0, |result| result.shard.of);
     let are_whole =
@@ -135,7 +135,7 @@ fn join(mut results: Vec<LoadResult>, mut collected: Collected) -> anyhow::Resul
     })
 }
 
-/// What the histogram logs do not hold comes from the shards' own timelines.
+/// The timeline of all shards; the figures that the histogram logs lack come from the shards' own timelines.
 fn timeline(collected: &mut Collected, results: &[LoadResult]) -> Vec<Second> {
     let mut timeline = collected.timeline(&[], 1.0);
     for result in results {
@@ -151,7 +151,7 @@ fn timeline(collected: &mut Collected, results: &[LoadResult]) -> Vec<Second> {
             sum.stock.extend(second.stock.clone());
         }
     }
-    // A closed loop wants no rate, on every machine.
+    // In a closed loop no machine has an intended rate.
     for sum in &mut timeline {
         let wanted = results
             .iter()
@@ -173,7 +173,7 @@ fn generators(results: &[LoadResult]) -> Generator {
         connections_opened: all().map(|one| one.connections_opened).sum(),
         late_share: mean(|one| one.late_share),
         late_ms: results[0].generator.late_ms,
-        // Percentiles cannot be added; the worst machine speaks for all.
+        // Percentiles cannot be merged, so the worst machine counts.
         lag_ms: LatencyMs {
             min: worst(|lag| lag.min),
             mean: worst(|lag| lag.mean),
@@ -193,7 +193,7 @@ fn machine(results: &[LoadResult]) -> Machine {
     Machine { cpu: format!("{} machines, the first: {}", results.len(), first.cpu), ..first.clone() }
 }
 
-/// The audits together: each shard compared its own orders; the pieces only balance over all of them.
+/// Merges the audits: each shard compared its own orders, and the pieces balance only over all shards.
 fn audits(results: &[LoadResult]) -> anyhow::Result<Option<AuditResult>> {
     let audits: Option<Vec<&AuditResult>> = results.iter().map(|result| result.audit.as_ref()).collect();
     let Some(audits) = audits else { return Ok(None) };
@@ -227,7 +227,7 @@ fn audits(results: &[LoadResult]) -> anyhow::Result<Option<AuditResult>> {
         .map(|sum| SkuBalance { balance: sum.start - sum.accepted + sum.cancelled - sum.available, ..sum })
         .collect();
     let mut findings: Vec<Findings> = audits.iter().flat_map(|audit| audit.findings.clone()).collect();
-    findings.extend(judge_together(&skus));
+    findings.extend(judge_shards(&skus));
     let checked = audits.iter().fold(super::result::Checked::default(), |mut sum, audit| {
         sum.accepted += audit.checked.accepted;
         sum.refused += audit.checked.refused;

@@ -1,4 +1,4 @@
-//! The operator of a scenario's sale: plans and arms it with its stage, pauses it in another, and ends it after the run.
+//! The operator of a scenario's sale: plans, arms and pauses it in the stages of its plan, and ends it after the run.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use uuid::Uuid;
 
 use super::client::Client;
 use super::clock::Clock;
-use super::crowd::Left;
 use super::customers::SignIn;
-use super::fairness::SaleEnded;
+use super::sale_audit::SaleEnded;
 use super::sale_plan::SalePlan;
 use super::scenario::Scenario;
 use super::schedule::{Planned, plan};
-use super::shop::{self, Bearer, SaleShown, StockShown};
+use super::shop::{self, Bearer, SaleAnswer, StockAnswer};
+use super::waiting_crowd::CrowdResult;
 
 /// How long the shop may take to open the waiting room, and to end a sale.
 const DONE_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// The sale outlasts the run; its operator ends it.
-const OUTLASTS: SignedDuration = SignedDuration::from_hours(1);
+/// The sale is open for longer than the run; its operator ends it.
+const OPEN_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// How long pieces are held for a payment: longer than the run.
 const HOLD_SECONDS: i64 = 3_600;
 
@@ -35,12 +35,12 @@ pub(super) struct Operator<'a> {
     name: String,
     skus: Vec<String>,
     tell: watch::Sender<Option<Uuid>>,
-    /// The sale, as it was announced before anybody joined.
-    announced: RefCell<Option<SaleShown>>,
+    /// The sale as it was announced before the first customer joined.
+    announced: RefCell<Option<SaleAnswer>>,
 }
 
 impl<'a> Operator<'a> {
-    /// Signs in, and brings pieces into stock where there are too few.
+    /// Signs in, and receives pieces where the stock is too low.
     pub(super) async fn new(
         client: &'a Client,
         admin: SignIn,
@@ -71,13 +71,13 @@ impl<'a> Operator<'a> {
         self.tell.subscribe()
     }
 
-    /// The sale, and its commitment as it was published before anybody joined.
+    /// The sale, and its commitment as it was published before the first customer joined.
     fn announced(&self) -> Option<(Uuid, String)> {
         self.announced.borrow().as_ref().map(|sale| (sale.id, sale.commitment.clone()))
     }
 
-    /// The sale as its customers left it, where it came to be.
-    pub(super) fn ended(&self, left: Vec<Left>) -> Option<SaleEnded<'a>> {
+    /// The sale at the end of the run; `None` if it was never announced.
+    pub(super) fn ended(&self, left: Vec<CrowdResult>) -> Option<SaleEnded<'a>> {
         let (id, commitment) = self.announced()?;
         let armed_at_ms = (self.stage(&self.plan.armed)?.from * 1e3) as u32;
         Some(SaleEnded { id, commitment, plan: self.plan, armed_at_ms, left })
@@ -85,7 +85,7 @@ impl<'a> Operator<'a> {
 
     async fn stock_up(&self, sku: &str) -> anyhow::Result<()> {
         let path = format!("/v1/admin/inventory/{sku}");
-        let stock: StockShown = self.get(&path).await?;
+        let stock: StockAnswer = self.get(&path).await?;
         let missing = self.plan.allotment - stock.available;
         if missing > 0 {
             let body = json!({"quantity": missing, "reference": self.name}).to_string();
@@ -114,7 +114,7 @@ impl<'a> Operator<'a> {
         self.stages.iter().find(|planned| planned.stage.name() == name)
     }
 
-    /// Does what the plan says, each in its time, until the last of it is done.
+    /// Carries out the plan, each step at its time.
     pub(super) async fn work(&self, clock: Clock, started_at: Timestamp) -> anyhow::Result<()> {
         let wait_until = |seconds: f64| tokio::time::sleep_until(clock.at(seconds).into());
         let begins = |name: &str| self.stage(name).map_or(0.0, |stage| stage.from);
@@ -130,7 +130,7 @@ impl<'a> Operator<'a> {
         Ok(())
     }
 
-    /// Plans, schedules and arms the sale, and tells of it once its waiting room is there.
+    /// Plans, schedules and arms the sale, and publishes it to the generators once its waiting room is open.
     async fn announce(&self, opens_at: Timestamp) -> anyhow::Result<Uuid> {
         let items = self
             .skus
@@ -143,25 +143,25 @@ impl<'a> Operator<'a> {
         let body = json!({
             "name": self.name,
             "opens_at": opens_at,
-            "closes_at": opens_at + OUTLASTS,
+            "closes_at": opens_at + OPEN_FOR,
             "items": items.collect::<Vec<_>>(),
             "limit_per_customer": self.plan.limit,
             "hold_seconds": {"card": HOLD_SECONDS, "konbini": HOLD_SECONDS},
             "admission": admission,
         });
-        let sale: SaleShown = self.post("/v1/admin/sales", body.to_string()).await?;
+        let sale: SaleAnswer = self.post("/v1/admin/sales", body.to_string()).await?;
         let id = sale.id;
         self.announced.replace(Some(sale));
         self.act(id, "schedule").await?;
         self.act(id, "arm").await?;
         if self.plan.has_queue() {
-            self.until(id, "the waiting room is not there", |live| !live["queue"].is_null()).await?;
+            self.until(id, "the waiting room is not open", |live| !live["queue"].is_null()).await?;
         }
         self.tell.send_replace(Some(id));
         Ok(id)
     }
 
-    /// Looks at the sale until something is so.
+    /// Polls the sale until a condition holds.
     async fn until(&self, sale: Uuid, problem: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
         let give_up = Instant::now() + DONE_WITHIN;
         loop {
@@ -174,7 +174,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Closes the sale, whatever state the run left it in; what is left goes back to general stock.
+    /// Closes or cancels the sale in whatever state the run left it; the remaining pieces return to general stock.
     pub(super) async fn close(&self) -> anyhow::Result<()> {
         let Some((sale, _)) = self.announced() else { return Ok(()) };
         // The run may have been longer than a session lasts.
@@ -187,7 +187,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Makes a closed sale final; its SKUs are sold as always again.
+    /// Settles a closed sale; its SKUs return to normal selling.
     pub(super) async fn settle(&self) -> anyhow::Result<()> {
         let Some((sale, _)) = self.announced() else { return Ok(()) };
         let live: Value = self.get(&format!("/v1/admin/sales/{sale}/live")).await?;

@@ -1,4 +1,4 @@
-//! `report.html`: the result as one page that needs nothing else, neither a server nor a network.
+//! `report.html`: the result as one self-contained page that needs no server and no network.
 
 use super::result::LoadResult;
 
@@ -9,7 +9,7 @@ const CHARTS_STYLE: &str = include_str!("../../../web/vendor/uplot/uPlot.min.css
 
 /// The page of a result.
 pub(super) fn render(result: &LoadResult) -> serde_json::Result<String> {
-    // Within a script element nothing but `<` could end it. The result comes last: it may hold the name of a mark.
+    // `<` could end the script element. The result is inserted last, because it may contain a placeholder.
     let result = serde_json::to_string(result)?.replace('<', "\\u003c");
     let parts = [
         ("{{uplot_css}}", CHARTS_STYLE),

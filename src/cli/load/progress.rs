@@ -1,4 +1,4 @@
-//! What is seen while a run goes on: a bar on a terminal, a line every few seconds elsewhere.
+//! The progress of a run: a bar on a terminal, a line every few seconds elsewhere.
 
 use std::io::IsTerminal as _;
 use std::time::Instant;
@@ -31,15 +31,15 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        // The template is a constant; if it were broken, the plain style would serve.
+        // The template is a constant; the default style would do if it were invalid.
         if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} s  {msg}") {
             bar.set_style(style);
         }
         Self { planned: plan(&scenario.stages), share, clock, bar, is_terminal, shown: None }
     }
 
-    /// Shows where the run is: stage, rate wanted and reached, the latency of the last seconds, what was refused or
-    /// broken, and the pieces that are left.
+    /// Shows the stage, the intended and reached rates, the latest latencies, refusals, failures, and the remaining
+    /// pieces.
     pub(super) fn show(&mut self, collected: &Collected) {
         let now = self.clock.second(Instant::now());
         self.bar.set_position(now);
@@ -57,11 +57,11 @@ impl Progress {
         }
     }
 
-    /// Of the last second that is past.
+    /// The text for the last complete second.
     fn text(&self, past: u64, collected: &Collected) -> String {
         let is_now = |stage: &&Planned| stage.from <= past as f64 && (past as f64) < stage.to;
         let stage =
-            self.planned.iter().find(is_now).map_or("serving who is left", |stage| stage.stage.name());
+            self.planned.iter().find(is_now).map_or("completing the last visits", |stage| stage.stage.name());
         let wanted = match wanted_in(&self.planned, past) {
             Some(wanted) => format!("{:.0}/s wanted, ", wanted / self.share.of as f64),
             None => String::new(),
@@ -70,7 +70,7 @@ impl Progress {
         let latest = collected.latest();
         let totals = collected.totals;
         let mut text = format!(
-            "{stage}: {wanted}{reached}/s, p50 {:.1} ms, p99 {:.1} ms, refused {}, broken {}",
+            "{stage}: {wanted}{reached}/s, p50 {:.1} ms, p99 {:.1} ms, refused {}, failed {}",
             latest.value_at_percentile(50.0) as f64 / 1e3,
             latest.value_at_percentile(99.0) as f64 / 1e3,
             totals.refused,
@@ -83,7 +83,7 @@ impl Progress {
         text
     }
 
-    pub(super) fn say(&self, text: &str) {
+    pub(super) fn note(&self, text: &str) {
         if self.is_terminal {
             self.bar.println(text);
         } else {

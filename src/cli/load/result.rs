@@ -1,4 +1,4 @@
-//! What a run came to: `result.json` (its shape is `schemas/load-result.json`) and the table on the terminal.
+//! The result of a run: `result.json` (`schemas/load-result.json` describes it) and the table on the terminal.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use super::tally::Latencies;
 
 pub(super) const SCHEMA: &str = "shobai-load-result/1";
 
-/// Percentiles of the curve, beside the greatest.
+/// The percentiles of a latency curve, in addition to the maximum.
 const CURVE: [f64; 22] = [
     0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5, 98.75, 99.0,
     99.5, 99.9, 99.95, 99.99, 99.999,
@@ -37,7 +37,7 @@ pub(super) struct LoadResult {
     pub steps: Vec<StepRun>,
     pub timeline: Vec<Second>,
     pub engine: Option<EngineSeries>,
-    /// Of the scenario's goals those whose figures are known.
+    /// The goals whose figures are known.
     pub goals: Vec<GoalResult>,
     pub audit: Option<AuditResult>,
 }
@@ -47,7 +47,7 @@ pub(super) struct LoadResult {
 pub(super) struct ScenarioRun {
     pub name: String,
     pub about: String,
-    /// The file that was run.
+    /// The text of the scenario file.
     pub text: String,
 }
 
@@ -86,11 +86,11 @@ pub(super) struct Versions {
 pub(super) struct Generator {
     pub threads: usize,
     pub cpu_seconds: f64,
-    /// Of its threads' time.
+    /// The share of its threads' time.
     pub cpu_share: f64,
     pub memory_peak_bytes: u64,
     pub connections_opened: u64,
-    /// Starts that were later than `late_ms` through the generator's own doing.
+    /// The share of starts with more lag than `late_ms`.
     pub late_share: f64,
     pub late_ms: f64,
     pub lag_ms: LatencyMs,
@@ -112,11 +112,11 @@ pub(super) struct StageRun {
     pub orders_per_second: f64,
     /// Requests refused.
     pub refused_per_second: f64,
-    /// Cores that the engine took, where it was asked.
+    /// Cores that the engine took, where --metrics is given.
     pub engine_cores: Option<f64>,
 }
 
-/// A figure that the scenario wants, and whether it was reached.
+/// A goal of the scenario and its figure.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GoalResult {
@@ -127,7 +127,7 @@ pub(super) struct GoalResult {
     pub met: bool,
 }
 
-/// Requests.
+/// Requests by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Totals {
@@ -177,7 +177,7 @@ impl StepRun {
         seconds: f64,
     ) -> Self {
         let curve = CURVE.iter().filter(|percentile| {
-            // Beyond the last measurement there is nothing but that measurement.
+            // Higher percentiles than the last measurement only repeat it.
             (1.0 - **percentile / 100.0) * all.len() as f64 >= 1.0
         });
         let mut curve: Vec<(f64, f64)> = curve
@@ -231,14 +231,14 @@ pub(super) fn milliseconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e3
 }
 
-/// One second of the run; answers belong to the second in which they came.
+/// One second of the run; an answer belongs to the second of its arrival.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Second {
     pub second: u64,
-    /// Visits per second; nothing in a closed loop.
+    /// Visits per second; `None` in a closed loop.
     pub wanted: Option<f64>,
-    /// Requests.
+    /// Requests by outcome.
     pub started: u64,
     pub accepted: u64,
     pub refused: u64,
@@ -252,7 +252,7 @@ pub(super) struct Second {
     pub max_ms: Option<f64>,
     pub in_flight: u64,
     pub lag_max_ms: f64,
-    /// Pieces available, where they were asked for in that second.
+    /// Available pieces, where they were sampled in that second.
     pub stock: BTreeMap<String, i64>,
 }
 
@@ -286,7 +286,7 @@ pub(super) struct AuditResult {
     pub engine_audit: Option<EngineAudit>,
 }
 
-/// A sale as its customers met it, compared with what it promised.
+/// The answers of the customers in a sale, compared with its promises.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaleAudit {
@@ -295,13 +295,13 @@ pub(super) struct SaleAudit {
     pub allotment: i64,
     pub sold: i64,
     pub limit: i64,
-    /// Pieces of whoever got most, by account or by card.
+    /// The most pieces of one account or card.
     pub most_of_one: i64,
     pub tickets: u64,
-    /// Tickets in the published draw, and those that were let in, drawn or not.
+    /// Tickets in the published draw, and admitted tickets, drawn or not.
     pub drawn: u64,
     pub admitted: u64,
-    /// Customers who broke a rule, once for each gate that refused them, and those whose refusal the shop explains.
+    /// Refusals of broken rules, by customer and code, and those that the shop explains.
     pub offences: u64,
     pub explained: u64,
 }
@@ -319,11 +319,11 @@ pub(super) struct SkuBalance {
     pub quantity: i64,
     /// Orders refused as out of stock.
     pub refused: u64,
-    /// Above 0: pieces that are held for nobody. Below 0: pieces sold that never left the stock.
+    /// Above 0: pieces held without an order. Below 0: sold pieces that never left the stock.
     pub balance: i64,
 }
 
-/// Keys.
+/// The number of checked keys.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Checked {
@@ -343,23 +343,23 @@ pub(super) struct Findings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FindingKind {
-    /// Accepted, and not there.
+    /// Accepted, but does not exist.
     Lost,
-    /// There, and nobody was promised it; or a second order for one key.
+    /// Exists without an answer; or a second order for one key.
     Doubled,
-    /// More promised than there was.
+    /// More pieces promised than available.
     Oversold,
     /// Refused as out of stock while pieces were left.
     Undersold,
-    /// There, and not as it was answered.
+    /// Differs from its answer.
     Differs,
-    /// Pieces held for nobody, or a key whose outcome nobody could tell.
+    /// Pieces held without an order, or a key whose outcome stays unknown.
     Stuck,
     /// More pieces of a sale for one customer or card than its limit.
     AboveLimit,
-    /// Let in before somebody who stood in front, or in another order than was drawn and published.
+    /// Admitted before a ticket in front, or in another order than the published draw.
     OutOfTurn,
-    /// Refused in a sale, and the shop cannot say why.
+    /// Refused in a sale, and the shop does not explain it.
     Unexplained,
 }
 
@@ -392,13 +392,13 @@ impl EngineSeries {
         series.points.iter().rev().find_map(|(_, value)| *value)
     }
 
-    /// Entries of waiting rooms, and bytes of the engine's memory for each, as they were seen last.
+    /// The last number of entries in waiting rooms, and bytes of the engine's memory for each.
     fn waiting(&self) -> Option<(f64, f64)> {
         let entries = self.last("shobai_queue_entries").filter(|entries| *entries > 0.0)?;
         Some((entries, self.last("shobai_queue_memory_bytes")? / entries))
     }
 
-    /// The mean of a figure over the seconds that count; nothing where it is not known.
+    /// The mean of a metric over the seconds that count; `None` where it is not known.
     pub(super) fn mean(&self, name: &str, counts: impl Fn(u64) -> bool) -> Option<f64> {
         let series = self.series.iter().find(|series| series.name == name)?;
         let points = series.points.iter().filter(|(second, _)| counts(*second));
@@ -408,7 +408,7 @@ impl EngineSeries {
 }
 
 impl LoadResult {
-    /// Orders accepted per second in the stage that had the most of them.
+    /// Accepted orders per second in the best stage.
     pub(super) fn orders_per_second(&self) -> f64 {
         let of_stage = |stage: &StageRun| {
             let is_within = |second: &&Second| {
@@ -524,7 +524,7 @@ impl AuditResult {
             );
             let _ = writeln!(
                 text,
-                "  {} tickets, {} of them drawn; {} were let in; {} of {} refusals of those who broke a rule are explained",
+                "  {} tickets, {} of them drawn; {} were let in; {} of {} refusals of broken rules are explained",
                 sale.tickets, sale.drawn, sale.admitted, sale.explained, sale.offences
             );
         }
@@ -538,7 +538,7 @@ impl AuditResult {
             let _ =
                 writeln!(text, "  the engine's own audit: {}", if engine.clean { "ok" } else { "BROKEN" });
         }
-        let verdict = if self.clean { "nothing oversold, lost or doubled" } else { "NOT CLEAN" };
+        let verdict = if self.clean { "nothing oversold, lost or duplicated" } else { "NOT CLEAN" };
         let _ = writeln!(text, "  {verdict}");
         text
     }

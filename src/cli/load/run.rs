@@ -1,4 +1,4 @@
-//! `shobai load run`: prepares everything, lets the generators work, watches, audits, reports.
+//! `shobai load run`: prepares a run, carries it out, audits it and reports.
 
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::audit::{Auditor, Part, Seen};
+use super::audit::{Auditor, FindingLog, ThreadRecord};
 use super::client::{Client, Target};
 use super::collect::Collected;
-use super::crowd::Left;
 use super::customers::{self, Session, SignIn};
-use super::generator::Done;
+use super::generator::ThreadResult;
 use super::machine::memory_peak;
+use super::monitor::{MonitoredRun, RunMonitor};
 use super::operator::Operator;
 use super::page;
 use super::result::{
@@ -28,16 +28,16 @@ use super::scenario::{Scenario, Stage, Step};
 use super::schedule::{Planned, Share, plan};
 use super::scrape::PROCESSOR;
 use super::shop;
-use super::visit::Good;
-use super::wanted;
-use super::watch::{Watch, Watched};
+use super::sku_choice;
+use super::visit::OrderedSku;
+use super::waiting_crowd::CrowdResult;
 use crate::config::Config;
 use crate::rlimit;
 
-/// Connections for the harness's own questions, and how long it waits for an answer, whatever the scenario says.
+/// Connections for the harness's own requests, and the shortest deadline for their answers.
 const OWN_CONNECTIONS: usize = 32;
 const OWN_PATIENCE: Duration = Duration::from_secs(10);
-/// A generator thread that is this busy is what was measured.
+/// A generator thread that is busier than this limits the measurement.
 const BUSY: f64 = 0.95;
 
 #[derive(Debug, Args)]
@@ -45,19 +45,19 @@ pub(in crate::cli) struct Run {
     /// A scenario that comes with the binary (smoke, flash-sale, steady, soak, browse-heavy, mixed-shop, abuse,
     /// flash-sale-gates, fair-sale, waiting-room) or a file.
     scenario: String,
-    /// Where the shop is.
+    /// The address of the shop.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
     target: String,
-    /// So many customers instead of the scenario's, made through the API.
+    /// Registers this many customers instead of the scenario's number.
     #[arg(long, conflicts_with = "tokens")]
     customers: Option<usize>,
-    /// Customers by their access tokens, one a line, instead of the scenario's.
+    /// Uses the customers of these access tokens, one per line, instead of the scenario's.
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
-    /// Where result.json, report.html and the histogram logs go.
+    /// The directory for result.json, report.html and the histogram log.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Compares what the customers saw with what the shop says afterwards; exit code 1 if they differ.
+    /// Compares the answers with the state of the shop afterwards; exit code 1 if they differ.
     #[arg(long)]
     audit: bool,
     /// The admin's sign-in for the audit and for a sale, as `<data_dir>/demo.json` has it; by default that file.
@@ -66,13 +66,13 @@ pub(in crate::cli) struct Run {
     /// The engine's metrics endpoint, for the report, for example http://127.0.0.1:9464/metrics.
     #[arg(long, value_name = "URL")]
     metrics: Option<String>,
-    /// The key of the sandbox provider's webhook, for scenarios in which konbini orders are paid.
+    /// The file with the key of the sandbox provider's webhook, for scenarios with konbini payments.
     #[arg(long, value_name = "FILE")]
     webhook_secret: Option<PathBuf>,
-    /// This machine's part of a run that is spread over several, for example 2/4.
+    /// This machine's shard of a run on several machines, for example 2/4.
     #[arg(long, value_name = "NUMBER/OF", default_value = "1/1", value_parser = parse_shard)]
     shard: Shard,
-    /// When to begin, so that all shards begin together.
+    /// When to begin, so that all shards begin at the same time.
     #[arg(long, value_name = "TIME")]
     start_at: Option<jiff::Timestamp>,
 }
@@ -85,7 +85,7 @@ fn parse_shard(text: &str) -> Result<Shard, String> {
 }
 
 impl Run {
-    /// The scenario with what the command line says instead, checked.
+    /// The scenario with the overrides of the command line, checked.
     fn scenario(&self) -> anyhow::Result<Scenario> {
         let mut scenario = Scenario::load(&self.scenario)?;
         if self.customers.is_some() || self.tokens.is_some() {
@@ -95,7 +95,7 @@ impl Run {
         scenario.check()?;
         anyhow::ensure!(
             scenario.sale.is_none() || self.is_whole(),
-            "scenario {}: its sale is made by one machine, so it has no shards",
+            "scenario {}: a scenario with a sale runs on one machine; leave --shard out",
             scenario.name
         );
         anyhow::ensure!(
@@ -106,7 +106,7 @@ impl Run {
         Ok(scenario)
     }
 
-    /// The scenario's file, with what the command line said instead.
+    /// The scenario's file with the overrides of the command line.
     fn text_of(&self, scenario: &Scenario) -> String {
         let mut text = scenario.text.clone();
         if let Some(count) = self.customers {
@@ -125,7 +125,7 @@ impl Run {
         Ok(Some(secret.trim().as_bytes().to_vec()))
     }
 
-    /// Whether this machine does all of the run.
+    /// Whether the run has one shard only.
     fn is_whole(&self) -> bool {
         self.shard.of == 1
     }
@@ -139,7 +139,7 @@ pub(super) async fn run(run: Run, config: &Config) -> anyhow::Result<ExitCode> {
         let wanted = scenario.limits.connections + OWN_CONNECTIONS;
         anyhow::ensure!(
             usize::try_from(most).is_ok_and(|most| most > wanted),
-            "scenario {}: limits.connections = {} needs more open files than the {most} that are allowed",
+            "scenario {}: limits.connections = {} needs more open files than the {most} that are allowed; raise the hard limit (ulimit -Hn)",
             scenario.name,
             scenario.limits.connections
         );
@@ -182,14 +182,15 @@ async fn carry_out(
     target: Target,
     config: &Config,
 ) -> anyhow::Result<LoadResult> {
-    // The harness's own few requests, beside those that are measured, and with patience of its own.
+    // The harness's own requests are not measured and have their own deadline.
     let client = Client::new(target.clone(), OWN_CONNECTIONS, scenario.timeout().max(OWN_PATIENCE));
     let share = Share { index: run.shard.number - 1, of: run.shard.of };
     let run_id = format!("{:x}", jiff::Timestamp::now().as_millisecond());
-    let skus = wanted::find(&client, &scenario.skus).await?;
+    let skus = sku_choice::find(&client, &scenario.skus).await?;
     let parts = sessions(&client, &scenario, &run_id, share).await?;
     let quantity = scenario.skus.quantity;
-    let goods: Vec<Good> = skus.iter().map(|sku| Good { wanted: sku.clone(), quantity }).collect();
+    let goods: Vec<OrderedSku> =
+        skus.iter().map(|sku| OrderedSku { wanted: sku.clone(), quantity }).collect();
     let operator = match &scenario.sale {
         Some(plan) => {
             let admin = admin_of(run.admin.as_deref(), &config.storage.data_dir)?;
@@ -209,9 +210,9 @@ async fn carry_out(
         false => None,
     };
 
-    // Made once and here: a signal is never lost between two looks, and a second one ends what follows the run.
+    // Registered once, so that no signal is lost; a second one ends the audit after the run.
     let mut interrupts = signal(SignalKind::interrupt())?;
-    let watch = Watch {
+    let watch = RunMonitor {
         scenario: &scenario,
         target: &target,
         run_id: &run_id,
@@ -226,24 +227,24 @@ async fn carry_out(
     };
     let watched = watch.until_the_end(parts, &mut interrupts).await;
     let closed = match &operator {
-        // Also after a run that failed nobody finds a sale that goes on.
+        // A sale must not stay open after a failed run.
         Some(operator) => operator.close().await.context("the sale could not be closed"),
         None => Ok(()),
     };
     let watched = match (watched, &operator) {
         (Err(error), Some(operator)) => {
-            // Nor SKUs that are sold to nobody.
+            // Its SKUs must be sold normally again.
             let _ = operator.settle().await;
             return Err(error);
         }
         (watched, _) => watched?,
     };
-    let Watched { mut done, mut collected, engine, started_at, seconds, ended } = watched;
+    let MonitoredRun { mut done, mut collected, engine, started_at, seconds, ended } = watched;
 
     let planned = plan(&scenario.stages);
     let generator = generator_of(&scenario, &collected, &done, seconds);
     let invalid_because = why_invalid(&scenario, &generator);
-    let left: Vec<Left> = done.iter_mut().map(|done| std::mem::take(&mut done.left)).collect();
+    let left: Vec<CrowdResult> = done.iter_mut().map(|done| std::mem::take(&mut done.left)).collect();
     let mut sale = operator.as_ref().and_then(|operator| operator.ended(left));
     let stages = stages_of(&planned, &collected, engine.as_ref(), seconds, share);
     let mut result = LoadResult {
@@ -278,25 +279,25 @@ async fn carry_out(
         let (parts, seen) = parts_of(done, before.newest);
         let audited = async {
             if let Some(sale) = &mut sale {
-                sale.ask_everybody(&client, OWN_PATIENCE).await?;
+                sale.update_places(&client, OWN_PATIENCE).await?;
             }
             auditor.audit(parts, before.available, seen, sale.as_ref(), run.is_whole()).await
         };
-        // Whatever comes of it, what was measured is reported.
+        // The measurements are reported even when the audit fails.
         result.audit = tokio::select! {
             audited = audited => {
                 Some(audited.unwrap_or_else(|error| AuditResult::unfinished(&error)))
             }
             _ = interrupts.recv() => {
-                eprintln!("interrupted: there is no audit");
+                eprintln!("interrupted again: the report has no audit");
                 None
             }
         };
     }
     if let Some(operator) = &operator {
-        // Until now its SKUs were sold to nobody, and what was unclear could not become an order of general stock.
+        // Settled only now, so that unclear requests could not become orders of general stock during the audit.
         let settled = operator.settle().await.context("the sale could not be settled");
-        // What was measured is reported all the same, and is not what a run should be.
+        // The measurements are still reported, but the run is not valid.
         for error in closed.err().into_iter().chain(settled.err()) {
             eprintln!("{error:#}");
             result.invalid_because.push(format!("{error:#}"));
@@ -338,7 +339,7 @@ async fn sessions(
     );
     let mut parts = vec![Vec::new(); scenario.threads];
     for (number, mut session) in all.into_iter().enumerate() {
-        // Of the whole run: shards take turns.
+        // The number in the whole run: shards take turns.
         let among_all = share.index + number * share.of;
         session.number = among_all;
         parts[number % scenario.threads].push(session);
@@ -346,9 +347,14 @@ async fn sessions(
     Ok(parts)
 }
 
-fn generator_of(scenario: &Scenario, collected: &Collected, done: &[Done], seconds: f64) -> Generator {
+fn generator_of(
+    scenario: &Scenario,
+    collected: &Collected,
+    done: &[ThreadResult],
+    seconds: f64,
+) -> Generator {
     let cpu_seconds: f64 = done.iter().map(|done| done.cpu.as_secs_f64()).sum();
-    // The busiest thread tells whether the generator was the limit.
+    // The busiest thread shows whether the generator was the limit.
     let busiest = done.iter().map(|done| done.cpu.as_secs_f64()).fold(0.0, f64::max);
     let late_ms = scenario.limits.late_ms;
     let (late_share, lag_ms) = collected.lateness(late_ms);
@@ -393,7 +399,7 @@ fn stages_of(
     reached
         .map(|Planned { stage, from, to }| {
             let to = to.min(seconds);
-            // A second belongs to the stage that its middle is in.
+            // A second belongs to the stage of its middle.
             let is_within = |second: u64| (*from..to).contains(&(second as f64 + 0.5));
             let visits = collected.visits.iter().filter(|(second, _)| is_within(**second));
             let visits: Vec<u64> = visits.map(|(_, visits)| *visits).collect();
@@ -420,19 +426,22 @@ fn stages_of(
         .collect()
 }
 
-/// What the threads kept for the audit, and what they saw at once.
-fn parts_of(done: Vec<Done>, newest: Vec<Vec<Option<uuid::Uuid>>>) -> (Vec<Part>, Seen) {
-    let mut seen = Seen::default();
+/// The attempts of the threads for the audit, and the findings of the run itself.
+fn parts_of(
+    done: Vec<ThreadResult>,
+    newest: Vec<Vec<Option<uuid::Uuid>>>,
+) -> (Vec<ThreadRecord>, FindingLog) {
+    let mut seen = FindingLog::default();
     let parts = done.into_iter().zip(newest).map(|(done, newest)| {
-        let Done { thread, attempts, sessions, doubled, differs, .. } = done;
+        let ThreadResult { thread, attempts, sessions, doubled, differs, .. } = done;
         seen.join(FindingKind::Doubled, doubled);
         seen.join(FindingKind::Differs, differs);
-        Part { thread, attempts: attempts.into_all().collect(), sessions, newest }
+        ThreadRecord { thread, attempts: attempts.into_all().collect(), sessions, newest }
     });
     (parts.collect(), seen)
 }
 
-/// The admin's email and password, which stand in a file like the demo's.
+/// The admin's email and password, from a file like the demo's.
 fn admin_of(file: Option<&Path>, data_dir: &Path) -> anyhow::Result<SignIn> {
     #[derive(Deserialize)]
     struct SignIns {
@@ -440,14 +449,15 @@ fn admin_of(file: Option<&Path>, data_dir: &Path) -> anyhow::Result<SignIn> {
     }
 
     let path = file.map_or_else(|| data_dir.join("demo.json"), Path::to_owned);
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("the audit and a sale need the admin's sign-in: {}", path.display()))?;
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("the audit and a sale need the admin's sign-in; give --admin: {}", path.display())
+    })?;
     let SignIns { admin } =
         serde_json::from_str(&text).with_context(|| format!("{} is not a sign-in", path.display()))?;
     Ok(admin)
 }
 
-/// The version that the shop's API document tells.
+/// The version in the shop's API document.
 async fn engine_version(client: &Client) -> Option<String> {
     #[derive(Deserialize)]
     struct Document {
@@ -462,7 +472,7 @@ async fn engine_version(client: &Client) -> Option<String> {
     Some(document.info.version)
 }
 
-/// What `shobai audit` says with this command's own configuration, where that is of a shop that is open: its database is
+/// Runs `shobai audit` with this command's configuration, where that belongs to a running shop: its database is
 /// configured, or an engine holds the data directory.
 async fn engine_audit(config: &Config) -> Option<EngineAudit> {
     let is_open = !config.postgres.url.expose_secret().is_empty()

@@ -1,4 +1,4 @@
-//! The sale of a scenario: what the harness plans as its operator, and who of its customers takes a journey in it.
+//! The sale of a scenario: its plan, and which customers take a journey in it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ const PIECES_MAX: i64 = 1_000_000_000;
 const YEN_MAX: i64 = 10_000_000_000_000;
 const POLL_MS_MAX: u64 = 600_000;
 
-/// A sale of all the scenario's SKUs. Its stages are told by their names.
+/// A sale of all the scenario's SKUs. It refers to stages by their names.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SalePlan {
-    /// With the beginning of which stage it is planned, scheduled and armed.
+    /// The stage at whose beginning it is planned, scheduled and armed.
     pub armed: String,
-    /// With the beginning of which stage it opens.
+    /// The stage at whose beginning it opens.
     pub opens: String,
-    /// In which stage it is paused.
+    /// The stage in which it is paused.
     pub paused: Option<String>,
     /// Pieces of each SKU.
     pub allotment: i64,
@@ -24,9 +24,9 @@ pub(super) struct SalePlan {
     pub limit: i64,
     #[serde(default)]
     pub admission: Admission,
-    /// Customers let in each second; the shop finds its own rate if it is missing.
+    /// Customers admitted per second; the shop adjusts the rate itself if it is missing.
     pub per_second: Option<u32>,
-    /// How often those who wait ask, whatever the shop's `Retry-After` says.
+    /// The poll interval of waiting customers, instead of the shop's `Retry-After`.
     pub poll_ms: Option<u64>,
 }
 
@@ -39,17 +39,17 @@ pub(super) enum Admission {
     Lottery,
 }
 
-/// Whose visit it is.
+/// Which customers take a journey.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Who {
+pub(super) enum VisitorKind {
     #[default]
     Anybody,
-    /// The next one without a ticket.
+    /// The next customer without a ticket.
     Newcomers,
-    /// Somebody who has a ticket and was not let in.
+    /// A customer with a ticket who is not admitted.
     Waiting,
-    /// The next one who was let in, and has not come since.
+    /// The next customer who was admitted and has not ordered since.
     Admitted,
 }
 
@@ -58,7 +58,7 @@ impl SalePlan {
         self.admission != Admission::None
     }
 
-    /// Keys with what is wrong about them; `stage` finds a stage by its name.
+    /// Invalid keys with their problems; `stage` finds a stage by its name.
     pub(super) fn problems(&self, stage: impl Fn(&str) -> Option<usize>) -> Vec<(String, &'static str)> {
         let mut found = Vec::new();
         let mut check = |holds: bool, key: &str, problem| {

@@ -1,4 +1,4 @@
-//! A scenario: the typed mirror of its TOML file, and the check that it is possible before any request is sent.
+//! A scenario: the typed mirror of its TOML file, and its check before the first request.
 //!
 //! `scenarios/smoke.toml` explains every key.
 
@@ -11,7 +11,7 @@ use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
 use super::goals::Goal;
-use super::sale_plan::{SalePlan, Who};
+use super::sale_plan::{SalePlan, VisitorKind};
 
 /// The scenarios that come with the binary.
 const SHIPPED: [(&str, &str); 10] = [
@@ -27,7 +27,7 @@ const SHIPPED: [(&str, &str); 10] = [
     ("waiting-room", include_str!("scenarios/waiting-room.toml")),
 ];
 
-/// Requests whose outcomes can be kept for an audit.
+/// The most visits whose outcomes fit into memory for an audit.
 const VISITS_MAX: f64 = 100_000_000.0;
 const SECONDS_MAX: f64 = 7.0 * 86_400.0;
 const THINK_MS_MAX: u64 = 600_000;
@@ -43,18 +43,18 @@ pub(super) struct Scenario {
     pub skus: Skus,
     pub stages: Vec<Stage>,
     pub journeys: BTreeMap<String, Journey>,
-    /// What the harness plans, arms, pauses, closes and settles while it visits.
+    /// The sale that the harness operates during the run.
     pub sale: Option<SalePlan>,
     #[serde(default)]
     pub goals: Vec<Goal>,
     #[serde(default)]
     pub limits: Limits,
-    /// The file as it was read.
+    /// The text of the file.
     #[serde(skip)]
     pub text: String,
 }
 
-/// Who: customers that are made through the API, or those whose access tokens stand in a file.
+/// The customers: registered through the API, or from a file of access tokens.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Customers {
@@ -62,21 +62,21 @@ pub(super) struct Customers {
     pub tokens: Option<PathBuf>,
 }
 
-/// Which SKUs are ordered and looked at.
+/// The SKUs that are ordered and viewed.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Skus {
     pub choose: Choose,
     #[serde(default)]
     pub names: Vec<String>,
-    /// Instead of names: so many of the shop's own, in the order of its listing.
+    /// Instead of names: this many SKUs of the shop, in the order of its listing.
     pub catalogue: Option<usize>,
-    /// For `hot`: how many of the first are hot, and how much of the demand is theirs.
+    /// For `hot`: how many of the first SKUs are hot, and their share of the demand.
     #[serde(default = "one")]
     pub hot: usize,
     #[serde(default = "most")]
     pub share: f64,
-    /// For `zipf`: how steeply demand falls with the rank.
+    /// For `zipf`: how steeply the demand falls with the rank.
     #[serde(default = "unity")]
     pub exponent: f64,
     /// Pieces of one order.
@@ -93,41 +93,41 @@ pub(super) enum Choose {
     Uniform,
 }
 
-/// When: one after the other.
+/// The stages, one after the other.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Stage {
-    /// Open loop, the rate rising or falling evenly.
+    /// Open loop at a rate that rises or falls evenly.
     Ramp { name: String, seconds: f64, from: f64, to: f64 },
     /// Open loop at one rate.
     Steady { name: String, seconds: f64, rate: f64 },
-    /// Open loop: everybody at the same instant, and then time to be served.
+    /// Open loop: all visits at the same instant, and then time to complete them.
     Spike { name: String, seconds: f64, visits: u64 },
     /// Closed loop: each worker begins a visit when its last one has ended.
     Closed {
         name: String,
         seconds: f64,
         workers: usize,
-        /// So many at once in the beginning, the others evenly over the stage; all at once if it is missing.
+        /// This many workers at the beginning, the others evenly over the stage; all at once if it is missing.
         from: Option<usize>,
         #[serde(default)]
         think_ms: u64,
     },
-    /// Nobody comes.
+    /// No visits.
     Pause { name: String, seconds: f64 },
 }
 
-/// What a visitor does, step by step, and how often this journey is taken beside the others.
+/// The steps of a visit, and the weight of this journey among the others.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Journey {
     pub weight: u32,
     pub steps: Vec<Step>,
-    /// In which stages it is taken; in all if there are none.
+    /// The stages in which it is taken; all if there are none.
     #[serde(default)]
     pub stages: Vec<String>,
     #[serde(default)]
-    pub who: Who,
+    pub who: VisitorKind,
     /// Between one step's answer and the next step.
     #[serde(default)]
     pub think_ms: u64,
@@ -150,7 +150,7 @@ pub(super) enum Step {
     ReuseKey,
     JoinQueue,
     JoinWithWrongWork,
-    /// Done by itself, by whoever has a ticket.
+    /// Polls for a place; done automatically for every ticket.
     #[serde(skip_deserializing)]
     PollQueue,
     OrderWithoutAdmission,
@@ -186,7 +186,7 @@ impl Step {
         }
     }
 
-    /// Whether it is about an order that was placed before in the same visit.
+    /// Whether it needs an order of the same visit.
     pub(super) const fn needs_an_order(self) -> bool {
         matches!(
             self,
@@ -203,7 +203,7 @@ impl Step {
         matches!(self, Step::JoinQueue | Step::JoinWithWrongWork)
     }
 
-    /// Whether there has to be a waiting room.
+    /// Whether it needs a waiting room.
     const fn needs_a_queue(self) -> bool {
         self.joins()
             || matches!(
@@ -225,13 +225,13 @@ impl Step {
 pub(super) struct Limits {
     pub timeout_ms: u64,
     pub connections: usize,
-    /// Visits that may be under way at the same time; who would be one more waits, and the wait counts.
+    /// The most visits at the same time; further ones wait, and the wait counts as latency.
     pub in_flight: usize,
-    /// A start later than this is the generator's own doing and counts as late.
+    /// A start with more lag than this counts as late.
     pub late_ms: f64,
-    /// More late starts than this and the run is not valid.
+    /// A run with a larger share of late starts is not valid.
     pub late_share: f64,
-    /// How long the audit may take to find out what became of unclear requests.
+    /// How long the audit may take to resolve unclear requests.
     pub settle_seconds: u64,
 }
 
@@ -248,7 +248,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a scenario is not run.
+/// Why a scenario cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ScenarioError {
     #[error("there is no scenario {0}: neither a file nor one of {shipped}", shipped = shipped())]
@@ -264,7 +264,7 @@ fn shipped() -> String {
 }
 
 impl Scenario {
-    /// One that comes with the binary, or the file of that path.
+    /// A scenario of the binary, or the file of that path.
     pub(super) fn load(name: &str) -> Result<Self, ScenarioError> {
         let text = match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
             Some((_, text)) => (*text).to_owned(),
@@ -282,7 +282,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Refuses what could not be run as it says.
+    /// Refuses a scenario that cannot be run as written.
     pub(super) fn check(&self) -> Result<(), ScenarioError> {
         let impossible = |key: String, problem: &str| {
             Err(ScenarioError::Impossible { name: self.name.clone(), key, problem: problem.to_owned() })
@@ -323,7 +323,7 @@ impl Scenario {
             return impossible("skus.names".into(), "must not name a SKU twice");
         }
         if self.limits.connections < self.limits.in_flight {
-            // A visit needs a connection, and waiting for one would look like the shop's doing.
+            // A visit needs a connection, and waiting for one would count as the shop's latency.
             return impossible("limits.connections".into(), "must not be fewer than limits.in_flight");
         }
         if self.stages.is_empty() {
@@ -336,7 +336,7 @@ impl Scenario {
                     &format!("must be more than 0 and at most {SECONDS_MAX}"),
                 );
             }
-            // Nobody may have to wait because of the harness itself.
+            // No visit may wait because of the harness itself.
             let most = stage.visits_at_once(self.mean_think_seconds());
             if most > self.limits.in_flight as f64 {
                 let problem =
@@ -383,7 +383,7 @@ impl Scenario {
         }
     }
 
-    /// What the parts of a scenario that speak of a sale, or of each other's names, cannot mean.
+    /// Problems of the sale and of references between stages, journeys and goals.
     fn sale_problems(&self) -> Vec<(String, &'static str)> {
         let mut found = Vec::new();
         let no_stage = "is not the name of a stage";
@@ -393,15 +393,15 @@ impl Scenario {
                 found.push((key("stages"), no_stage));
             }
             let needs_a_sale = journey.steps.iter().any(|step| step.needs_a_sale());
-            if self.sale.is_none() && (needs_a_sale || journey.who != Who::Anybody) {
+            if self.sale.is_none() && (needs_a_sale || journey.who != VisitorKind::Anybody) {
                 found.push((key("steps"), "need a [sale]"));
             }
             let has_queue = self.sale.as_ref().is_some_and(SalePlan::has_queue);
             let needs_a_queue = journey.steps.iter().any(|step| step.needs_a_queue());
-            if !has_queue && (needs_a_queue || journey.who != Who::Anybody) {
+            if !has_queue && (needs_a_queue || journey.who != VisitorKind::Anybody) {
                 found.push((key("steps"), "need a [sale] whose admission is a queue or a lottery"));
             }
-            if (journey.who == Who::Newcomers) != journey.steps.iter().any(|step| step.joins()) {
+            if (journey.who == VisitorKind::Newcomers) != journey.steps.iter().any(|step| step.joins()) {
                 found.push((key("who"), "must be newcomers for joining, and for nothing else"));
             }
         }
@@ -436,7 +436,7 @@ impl Scenario {
         self.journeys.values().filter(is_taken).cloned().collect()
     }
 
-    /// How long a visitor thinks during a visit.
+    /// The mean thinking time of a visit.
     fn mean_think_seconds(&self) -> f64 {
         let weights: f64 = self.journeys.values().map(|journey| f64::from(journey.weight)).sum();
         let think = self.journeys.values().map(|journey| {
@@ -446,7 +446,7 @@ impl Scenario {
         think.sum::<f64>() / weights.max(1.0)
     }
 
-    /// How long all stages take together.
+    /// The length of all stages together.
     pub(super) fn seconds(&self) -> f64 {
         self.stages.iter().map(Stage::seconds).sum()
     }
@@ -485,7 +485,7 @@ impl Stage {
         }
     }
 
-    /// Visits that are sure to come, whatever the shop does.
+    /// Visits that begin whatever the shop does.
     pub(super) fn visits(&self) -> f64 {
         match self {
             Stage::Ramp { seconds, from, to, .. } => seconds * (from + to) / 2.0,
@@ -495,7 +495,7 @@ impl Stage {
         }
     }
 
-    /// Visits that are under way at the same time even if every answer comes at once.
+    /// Visits at the same time if every answer came at once.
     fn visits_at_once(&self, think_seconds: f64) -> f64 {
         match self {
             Stage::Ramp { from, to, .. } => from.max(*to) * think_seconds,
@@ -550,7 +550,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shipped_scenario_is_possible() {
+    fn every_shipped_scenario_passes_its_check() {
         for (name, _) in SHIPPED {
             let scenario = Scenario::load(name).unwrap();
             assert_eq!(scenario.name, name);
@@ -592,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sale_that_cannot_be_run_is_refused_by_its_key() {
+    fn a_refusal_of_a_sale_names_the_key() {
         let fair = Scenario::load("fair-sale").unwrap().text;
         for (from, to, named) in [
             ("opens = \"the sale\"", "opens = \"gathering\"", "sale.opens"),

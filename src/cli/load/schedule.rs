@@ -1,4 +1,4 @@
-//! When visits are meant to begin: the stages of a scenario as times, known before anything is sent.
+//! The intended starts of visits: the stages of a scenario as times, computed before the first request.
 
 use super::scenario::Stage;
 
@@ -42,7 +42,7 @@ pub(super) fn plan(stages: &[Stage]) -> Vec<Planned> {
 }
 
 impl Planned {
-    /// When the visits of a share are meant to begin, in seconds from the run's start; nothing for a closed loop.
+    /// The intended starts of the visits of a share, in seconds from the run's start; empty for a closed loop.
     pub(super) fn starts(&self, share: Share) -> impl Iterator<Item = f64> + use<> {
         let (stage, from) = (self.stage.clone(), self.from);
         let visits = stage.visits().floor() as u64;
@@ -50,7 +50,7 @@ impl Planned {
         number.map(move |number| from + start_of(&stage, number as f64))
     }
 
-    /// Visits that are meant to have begun before a time, in open loop.
+    /// The number of open-loop visits that are due before a time.
     fn begun_before(&self, time: f64) -> f64 {
         let passed = (time - self.from).clamp(0.0, self.to - self.from);
         match self.stage {
@@ -64,7 +64,7 @@ impl Planned {
     }
 }
 
-/// When, in seconds from the stage's start, the visit with this number is meant to begin.
+/// The intended start of the visit with this number, in seconds from the stage's start.
 fn start_of(stage: &Stage, number: f64) -> f64 {
     match *stage {
         Stage::Ramp { seconds, from, to, .. } => {
@@ -78,7 +78,7 @@ fn start_of(stage: &Stage, number: f64) -> f64 {
     }
 }
 
-/// Visits per second that are meant to begin within one second of the run; nothing where a closed loop is at work.
+/// The intended visits per second within one second of the run; `None` during a closed loop.
 pub(super) fn wanted_in(planned: &[Planned], second: u64) -> Option<f64> {
     let (from, to) = (second as f64, second as f64 + 1.0);
     let within = |stage: &&Planned| stage.from < to && stage.to > from;

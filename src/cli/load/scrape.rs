@@ -1,4 +1,4 @@
-//! The engine's own figures over the time of a run, read from its metrics endpoint.
+//! The engine's metrics over the time of a run, read from its metrics endpoint.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,33 +6,33 @@ use super::client::{Client, Target};
 use super::result::{EngineSeries, Series};
 use super::shop;
 
-/// The processor's time of the engine alone, without its database.
+/// The processor time of the engine, without its database.
 pub(super) const PROCESSOR: &str = "shobai_process_cpu_seconds";
 
-/// The figures shown, and the labels that tell their lines apart.
-const SHOWN: [(&str, How, &str, &[&str]); 15] = [
-    (PROCESSOR, How::Rate, "cores", &[]),
-    ("shobai_process_memory_bytes", How::Gauge, "bytes", &[]),
-    ("shobai_queue_entries", How::Gauge, "entries", &[]),
-    ("shobai_queue_memory_bytes", How::Gauge, "bytes", &[]),
-    ("shobai_journal_batch_entries", How::Mean, "entries", &["journal"]),
-    ("shobai_journal_commit_seconds", How::Mean, "seconds", &["journal"]),
-    ("shobai_journal_queue_entries", How::Gauge, "entries", &["journal"]),
-    ("shobai_journal_unknown_total", How::Rate, "per second", &["journal"]),
-    ("shobai_http_requests_total", How::Rate, "per second", &["status"]),
-    ("shobai_reservations_total", How::Rate, "per second", &["outcome"]),
-    ("shobai_actor_asks_total", How::Rate, "per second", &["actor"]),
-    ("shobai_actor_ask_failures_total", How::Rate, "per second", &["outcome"]),
-    ("shobai_actor_restarts_total", How::Rate, "per second", &["actor"]),
-    ("shobai_pool_connections", How::Gauge, "connections", &[]),
-    ("shobai_inventory_active_skus", How::Gauge, "SKUs", &[]),
+/// The metrics shown, and the labels that distinguish their lines.
+const SHOWN: [(&str, Reading, &str, &[&str]); 15] = [
+    (PROCESSOR, Reading::Rate, "cores", &[]),
+    ("shobai_process_memory_bytes", Reading::Gauge, "bytes", &[]),
+    ("shobai_queue_entries", Reading::Gauge, "entries", &[]),
+    ("shobai_queue_memory_bytes", Reading::Gauge, "bytes", &[]),
+    ("shobai_journal_batch_entries", Reading::Mean, "entries", &["journal"]),
+    ("shobai_journal_commit_seconds", Reading::Mean, "seconds", &["journal"]),
+    ("shobai_journal_queue_entries", Reading::Gauge, "entries", &["journal"]),
+    ("shobai_journal_unknown_total", Reading::Rate, "per second", &["journal"]),
+    ("shobai_http_requests_total", Reading::Rate, "per second", &["status"]),
+    ("shobai_reservations_total", Reading::Rate, "per second", &["outcome"]),
+    ("shobai_actor_asks_total", Reading::Rate, "per second", &["actor"]),
+    ("shobai_actor_ask_failures_total", Reading::Rate, "per second", &["outcome"]),
+    ("shobai_actor_restarts_total", Reading::Rate, "per second", &["actor"]),
+    ("shobai_pool_connections", Reading::Gauge, "connections", &[]),
+    ("shobai_inventory_active_skus", Reading::Gauge, "SKUs", &[]),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Reading {
     /// A counter, as its growth per second.
     Rate,
-    /// A histogram, as the mean of what came since the last look.
+    /// A histogram, as the mean since the last sample.
     Mean,
     /// A gauge, summed.
     Gauge,
@@ -46,7 +46,7 @@ pub(super) struct Scraper {
     points: BTreeMap<Line, Points>,
 }
 
-/// A figure's place in [`SHOWN`], and the labels of one of its lines.
+/// The index of a metric in [`SHOWN`], and the labels of one of its lines.
 type Line = (usize, String);
 /// Second and value.
 type Points = Vec<(u64, Option<f64>)>;
@@ -54,7 +54,7 @@ type Points = Vec<(u64, Option<f64>)>;
 type Sums = HashMap<Line, (f64, f64)>;
 
 impl Scraper {
-    /// Of an endpoint such as `http://127.0.0.1:9464/metrics`.
+    /// For an endpoint such as `http://127.0.0.1:9464/metrics`.
     pub(super) fn new(url: &str) -> anyhow::Result<Self> {
         let after_scheme = url.find("://").map_or(0, |scheme| scheme + 3);
         let path = url[after_scheme..].find('/').map_or(url.len(), |slash| after_scheme + slash);
@@ -69,8 +69,8 @@ impl Scraper {
         })
     }
 
-    /// Looks once; what cannot be read (the engine is away) leaves a gap.
-    pub(super) async fn look(&mut self, seconds: f64) {
+    /// Takes one sample; an engine that is not reachable leaves a gap.
+    pub(super) async fn sample(&mut self, seconds: f64) {
         let answer = self.client.send(shop::get(&self.path, None)).await;
         let text = match &answer {
             Ok(answer) if answer.status == 200 => String::from_utf8_lossy(&answer.body),
@@ -91,13 +91,15 @@ impl Scraper {
                 let (value_before, count_before) =
                     before.get(&(*figure, line.clone())).copied().unwrap_or_default();
                 let value = match SHOWN[*figure].1 {
-                    How::Gauge => Some(*value),
+                    Reading::Gauge => Some(*value),
                     // A counter that fell belongs to another process.
-                    How::Rate if *value >= value_before => Some((value - value_before) / (seconds - then)),
-                    How::Mean if *count > count_before => {
+                    Reading::Rate if *value >= value_before => {
+                        Some((value - value_before) / (seconds - then))
+                    }
+                    Reading::Mean if *count > count_before => {
                         Some((value - value_before) / (count - count_before))
                     }
-                    How::Rate | How::Mean => None,
+                    Reading::Rate | Reading::Mean => None,
                 };
                 let points = self.points.entry((*figure, line.clone())).or_default();
                 points.push((seconds as u64, value));
@@ -112,7 +114,7 @@ impl Scraper {
             let name = if line.is_empty() { name.to_owned() } else { format!("{name} {line}") };
             Series { name, unit: unit.to_owned(), points }
         });
-        // A line that never moved tells nothing.
+        // A line that is always zero is left out.
         let moves =
             |series: &Series| series.points.iter().any(|(_, value)| value.is_some_and(|value| value != 0.0));
         EngineSeries { source: self.source, series: series.filter(moves).collect() }
@@ -129,8 +131,8 @@ fn sums(text: &str) -> Sums {
         for (figure, (shown, how, _, by)) in SHOWN.iter().enumerate() {
             let Some(suffix) = name.strip_prefix(shown) else { continue };
             let (is_sum, is_count) = match how {
-                How::Mean => (suffix == "_sum", suffix == "_count"),
-                How::Rate | How::Gauge => (suffix.is_empty(), false),
+                Reading::Mean => (suffix == "_sum", suffix == "_count"),
+                Reading::Rate | Reading::Gauge => (suffix.is_empty(), false),
             };
             if !is_sum && !is_count {
                 continue;

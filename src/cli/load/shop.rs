@@ -1,5 +1,4 @@
-//! The shop's REST contract as a customer's app speaks it: requests, and what an answer means. Knows nothing else of
-//! the engine.
+//! The shop's REST contract from the side of a customer's app: requests, and the meaning of answers.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::client::{Answer, Body, Client, Trouble};
+use super::client::{Answer, Body, Client, RequestError};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const SALE_ADMISSION: HeaderName = HeaderName::from_static("sale-admission");
@@ -21,16 +20,16 @@ const CHALLENGE_ANSWER: HeaderName = HeaderName::from_static("challenge-answer")
 const SIGNATURE: HeaderName = HeaderName::from_static("shobai-signature");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The longest time for which a shop may ask to wait.
+/// The longest `Retry-After` that is honoured.
 const RETRY_AFTER_SECONDS_MAX: u64 = 60;
-/// Far longer than an order can be.
+/// Far longer than any order.
 const HUGE_BODY_BYTES: usize = 1024 * 1024;
-/// Leading zero bits for which a customer's app would work.
+/// The most leading zero bits that the harness computes.
 const WORK_BITS_MAX: u32 = 30;
-/// The longest code of a problem that is told; what is no code is told by its status.
+/// The longest code of a problem; other answers are identified by their status.
 const CODE_CHARACTERS_MAX: usize = 64;
 
-/// A customer's access token, as it is sent.
+/// The `Authorization` header of a customer.
 pub(in crate::cli) type Bearer = HeaderValue;
 
 pub(in crate::cli) fn bearer(token: &str) -> anyhow::Result<Bearer> {
@@ -39,13 +38,13 @@ pub(in crate::cli) fn bearer(token: &str) -> anyhow::Result<Bearer> {
     Ok(value)
 }
 
-/// What a customer would call the outcome of a request.
+/// The outcome of a request for the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Outcome {
     Accepted,
-    /// The shop says no.
+    /// The shop refused the request.
     Refused,
-    /// The shop has too much to do.
+    /// The shop is overloaded.
     Overloaded,
     /// Something broke.
     Failed,
@@ -66,7 +65,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn of(answer: &Result<Answer, Trouble>) -> Self {
+    pub(super) fn of(answer: &Result<Answer, RequestError>) -> Self {
         match answer {
             Ok(answer) => match answer.status {
                 200..300 => Outcome::Accepted,
@@ -74,28 +73,28 @@ impl Outcome {
                 300..500 => Outcome::Refused,
                 _ => Outcome::Failed,
             },
-            Err(Trouble::TimedOut) => Outcome::TimedOut,
-            Err(Trouble::NoConnection | Trouble::Broken) => Outcome::Failed,
+            Err(RequestError::TimedOut) => Outcome::TimedOut,
+            Err(RequestError::NoConnection | RequestError::Broken) => Outcome::Failed,
         }
     }
 }
 
-/// Whether an answer says what became of what was asked: done, or surely not.
-pub(super) fn is_clear(answer: &Result<Answer, Trouble>) -> bool {
+/// Whether an answer makes the outcome clear: done, or certainly not done.
+pub(super) fn is_clear(answer: &Result<Answer, RequestError>) -> bool {
     match answer {
-        // 401, 403, 408 and 429 are said at the door, where nobody knows the key.
-        Ok(answer) => matches!(answer.status, 200..300 | 400..500) && !is_at_the_door(answer.status),
+        // 401, 403, 408 and 429 are answered before the key is looked up.
+        Ok(answer) => matches!(answer.status, 200..300 | 400..500) && !is_by_gateway(answer.status),
         Err(_) => false,
     }
 }
 
-/// Whether a request was turned away before it was looked at.
-pub(super) const fn is_at_the_door(status: u16) -> bool {
+/// Whether the gateway refused a request before it looked at it.
+pub(super) const fn is_by_gateway(status: u16) -> bool {
     matches!(status, 401 | 403 | 408 | 429)
 }
 
-/// The reason beside the outcome: the problem's code, or what broke.
-pub(super) fn reason(answer: &Result<Answer, Trouble>) -> Option<String> {
+/// The reason for the outcome: the problem's code, or the error.
+pub(super) fn reason(answer: &Result<Answer, RequestError>) -> Option<String> {
     match answer {
         Ok(answer) if answer.status < 300 => None,
         Ok(answer) => Some(code(answer).unwrap_or_else(|| answer.status.to_string())),
@@ -115,7 +114,7 @@ pub(super) fn code(answer: &Answer) -> Option<String> {
     is_code(&code).then(|| code.into_owned())
 }
 
-/// How long the shop asks to wait before the next try.
+/// How long the shop asks to wait before the next attempt.
 pub(super) fn retry_after(answer: &Answer) -> Duration {
     let seconds = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(1).min(RETRY_AFTER_SECONDS_MAX))
@@ -126,31 +125,31 @@ fn is_code(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// An order as the shop shows it; what never changes about it is compared afterwards.
+/// An order in an answer; its immutable members are compared by the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct OrderShown {
+pub(super) struct OrderAnswer {
     pub id: uuid::Uuid,
     pub number: String,
     pub status: String,
-    pub lines: Vec<LineShown>,
-    pub totals: TotalsShown,
+    pub lines: Vec<LineAnswer>,
+    pub totals: TotalsAnswer,
     pub created_at: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-pub(super) struct LineShown {
+pub(super) struct LineAnswer {
     pub sku: String,
     pub quantity: i64,
     pub amount: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-pub(super) struct TotalsShown {
+pub(super) struct TotalsAnswer {
     pub total: i64,
 }
 
-impl OrderShown {
-    /// Stands for everything that stays as it was answered.
+impl OrderAnswer {
+    /// A hash of the immutable members.
     pub(super) fn fingerprint(&self) -> u64 {
         use std::hash::{DefaultHasher, Hash as _, Hasher as _};
         let mut hasher = DefaultHasher::new();
@@ -158,32 +157,32 @@ impl OrderShown {
         hasher.finish()
     }
 
-    /// Whether it is one line of so many pieces of this SKU.
+    /// Whether it has one line with this SKU and quantity.
     pub(super) fn is_of(&self, sku: &str, quantity: i64) -> bool {
         matches!(&*self.lines, [line] if line.sku == sku && line.quantity == quantity)
     }
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct PageShown<T> {
+pub(super) struct PageAnswer<T> {
     pub items: Vec<T>,
     pub next_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct ProductShown {
+pub(super) struct ProductAnswer {
     pub id: uuid::Uuid,
-    pub variants: Vec<VariantShown>,
+    pub variants: Vec<VariantAnswer>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct VariantShown {
+pub(super) struct VariantAnswer {
     pub sku: String,
 }
 
-/// Where somebody stands in a waiting room.
+/// A place in a waiting room.
 #[derive(Debug, Deserialize)]
-pub(super) struct PlaceShown {
+pub(super) struct PlaceAnswer {
     pub ticket: String,
     pub number: u32,
     pub state: String,
@@ -191,27 +190,27 @@ pub(super) struct PlaceShown {
     pub admitted_until: Option<jiff::Timestamp>,
 }
 
-/// A sale as its operators, or anybody, see it.
+/// A sale, from the public or the operators' API.
 #[derive(Debug, Deserialize)]
-pub(super) struct SaleShown {
+pub(super) struct SaleAnswer {
     pub id: uuid::Uuid,
     pub commitment: String,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct AvailableShown {
+pub(super) struct AvailableAnswer {
     pub available: i64,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct StockShown {
+pub(super) struct StockAnswer {
     pub on_hand: i64,
     pub reserved: i64,
     pub available: i64,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct SessionShown {
+pub(super) struct SessionAnswer {
     pub access_token: String,
     pub refresh_token: String,
     pub expires_in: u64,
@@ -220,15 +219,15 @@ pub(super) struct SessionShown {
 /// How a customer pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Payment {
-    /// Later, under a phone number of the customer's own.
+    /// Later at a konbini, under the customer's own phone number.
     Konbini,
-    /// At once, by a card of the customer's own.
+    /// At once, with the customer's own card.
     Card,
-    /// By one card that several accounts have.
+    /// With one card that several accounts share.
     SharedCard,
 }
 
-/// An order of one SKU; `payer` is the customer's number among all of the run, for a phone or a card that nobody else has.
+/// An order of one SKU; `payer` is the customer's number in the run and makes the phone or card unique.
 pub(super) fn order_body(sku: &str, quantity: i64, payment: Payment, payer: usize) -> Bytes {
     let mut body = String::with_capacity(160);
     let sku = serde_json::Value::from(sku);
@@ -246,7 +245,7 @@ pub(super) fn order_body(sku: &str, quantity: i64, payment: Payment, payer: usiz
     Bytes::from(body)
 }
 
-/// What somebody shows who was let into a sale.
+/// Adds an admission to an order.
 pub(super) fn with_admission(mut request: Request<Body>, admission: Option<HeaderValue>) -> Request<Body> {
     if let Some(admission) = admission {
         request.headers_mut().insert(SALE_ADMISSION, admission);
@@ -254,7 +253,7 @@ pub(super) fn with_admission(mut request: Request<Body>, admission: Option<Heade
     request
 }
 
-/// Joins the waiting room of a sale, perhaps with the answer to a challenge.
+/// Joins the waiting room of a sale, optionally with the answer to a challenge.
 pub(super) fn join_queue(customer: &Bearer, sale: uuid::Uuid, answer: Option<&str>) -> Request<Body> {
     let mut request = post(&format!("/v1/sales/{sale}/queue"), Some(customer), Bytes::new());
     if let Some(answer) = answer.and_then(|answer| HeaderValue::from_str(answer).ok()) {
@@ -263,15 +262,15 @@ pub(super) fn join_queue(customer: &Bearer, sale: uuid::Uuid, answer: Option<&st
     request
 }
 
-/// Where the bearer of a ticket stands.
+/// Asks for the place of a ticket.
 pub(super) fn get_place(sale: uuid::Uuid, ticket: HeaderValue) -> Request<Body> {
     let mut request = get(&format!("/v1/sales/{sale}/queue"), None);
     request.headers_mut().insert(QUEUE_TICKET, ticket);
     request
 }
 
-/// The challenge that has to be solved before joining, if that is the answer.
-pub(super) fn challenge(answer: &Result<Answer, Trouble>) -> Option<String> {
+/// The challenge to solve before joining, if the answer demands one.
+pub(super) fn challenge(answer: &Result<Answer, RequestError>) -> Option<String> {
     #[derive(Deserialize)]
     struct Challenged {
         code: String,
@@ -283,7 +282,7 @@ pub(super) fn challenge(answer: &Result<Answer, Trouble>) -> Option<String> {
     (code == "challenge-required").then_some(challenge)
 }
 
-/// An answer to a challenge that does, or does not, have as many leading zero bits as its first number says.
+/// A right or wrong answer to a challenge: a hash with or without the wanted number of leading zero bits.
 pub(super) fn answer_challenge(challenge: &str, rightly: bool) -> Option<String> {
     use sha2::Digest as _;
 
@@ -305,7 +304,7 @@ pub(super) fn place_order(customer: &Bearer, key: &str, body: Bytes) -> Request<
     request
 }
 
-/// On a connection that is not kept: it would keep the memory for the body as well.
+/// Closes the connection afterwards, which would otherwise keep the memory for the body.
 pub(super) fn huge_body(customer: &Bearer, key: &str) -> Request<Body> {
     static BODY: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![b' '; HUGE_BODY_BYTES]));
     let mut request = place_order(customer, key, BODY.clone());
@@ -321,7 +320,7 @@ pub(super) fn cancel_order(customer: &Bearer, id: uuid::Uuid) -> Request<Body> {
     post(&format!("/v1/orders/{id}/cancel"), Some(customer), Bytes::new())
 }
 
-/// What the sandbox provider sends when a konbini was paid; `secret` is the shop's key for its webhook.
+/// The sandbox provider's webhook about a konbini payment; `secret` is the shop's key for it.
 pub(super) fn report_payment(order: uuid::Uuid, secret: &[u8], now: i64) -> anyhow::Result<Request<Body>> {
     use hmac::{Hmac, KeyInit as _, Mac as _};
 
@@ -355,7 +354,7 @@ pub(in crate::cli) fn request(
         request.headers_mut().insert(CONTENT_TYPE, JSON);
     }
     *request.method_mut() = method.parse().unwrap_or_default();
-    // Paths are made here and of parts that the shop gave out.
+    // Paths consist of constants and of values from the shop.
     *request.uri_mut() = path.parse().unwrap_or_default();
     if let Some(customer) = customer {
         request.headers_mut().insert(AUTHORIZATION, customer.clone());
@@ -363,13 +362,13 @@ pub(in crate::cli) fn request(
     request
 }
 
-/// Asks and reads the answer, which must be a success; for everything around a run.
+/// Sends a request outside the measurement; the answer must be a success.
 pub(super) async fn ask<T: DeserializeOwned>(client: &Client, request: Request<Body>) -> anyhow::Result<T> {
     let what = format!("{} {}", request.method(), request.uri());
     let answer = client.send(request).await;
     match &answer {
         Ok(answer) if answer.status < 300 => serde_json::from_slice(&answer.body)
-            .map_err(|error| anyhow::anyhow!("{what}: an answer that is not understood: {error}")),
+            .map_err(|error| anyhow::anyhow!("{what}: the answer cannot be parsed: {error}")),
         Ok(refused) => {
             let reason = reason(&answer).unwrap_or_default();
             anyhow::bail!("{what}: {} {reason}", refused.status)
@@ -383,7 +382,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_pays_in_a_way_of_their_own_but_those_who_share_a_card() {
+    fn each_customer_has_an_own_phone_and_card_but_the_shared_card_is_one() {
         let payment = |payment, payer| {
             let body = order_body("LAMP", 2, payment, payer);
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -396,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_done_rightly_or_wrongly_as_wanted() {
+    fn a_challenge_is_solved_rightly_or_wrongly_as_wanted() {
         use sha2::Digest as _;
         let first_byte = |answer: String| sha2::Sha256::digest(answer)[0];
         assert_eq!(first_byte(answer_challenge("8.x", true).unwrap()), 0);

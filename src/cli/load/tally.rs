@@ -1,4 +1,4 @@
-//! What a generator thread counts: every answer with its latency, second by second.
+//! The counts of a generator thread: every answer with its latency, second by second.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -40,9 +40,9 @@ pub(super) struct Interval {
     pub started: u64,
     /// The most requests that were under way at the same time.
     pub in_flight: u64,
-    /// How late the generator began visits of an open loop through its own doing.
+    /// The lag of open-loop visits that the generator itself caused.
     pub lag: Latencies,
-    /// How late it was for moments that had nothing to do with the shop.
+    /// The lag at moments that do not depend on the shop.
     pub ticks: Latencies,
     pub rows: Vec<Row>,
 }
@@ -61,7 +61,7 @@ impl Interval {
     }
 }
 
-/// Hands each second over when it is past.
+/// Counts in the present second, and hands each second over when it has passed.
 pub(super) struct Tally {
     clock: Clock,
     current: RefCell<Interval>,
@@ -74,7 +74,7 @@ impl Tally {
         Self { clock, current: RefCell::new(Interval::new(0, 0)), under_way: Cell::new(0), past }
     }
 
-    /// A visit begins; so much later than the generator should have begun it, where that is its own doing.
+    /// Counts a visit, with its lag where the generator itself caused it.
     pub(super) fn visit(&self, lag: Option<Duration>) {
         self.turn_to(Instant::now());
         let mut current = self.current.borrow_mut();
@@ -84,7 +84,7 @@ impl Tally {
         }
     }
 
-    /// A moment came so much later than it should have.
+    /// Counts the lag of a tick.
     pub(super) fn tick(&self, lag: Duration) {
         self.turn_to(Instant::now());
         record(&mut self.current.borrow_mut().ticks, microseconds(lag));
@@ -122,13 +122,13 @@ impl Tally {
         current.rows.push(row);
     }
 
-    /// Hands the current second over if it is past.
+    /// Hands the current second over if it has passed.
     pub(super) fn turn_to(&self, now: Instant) {
         let second = self.clock.second(now);
         let mut current = self.current.borrow_mut();
         if second > current.second {
             let next = Interval::new(second, self.under_way.get());
-            // Nobody listens any more only when the run is given up.
+            // The receiver is gone only when the run has failed.
             let _ = self.past.send(std::mem::replace(&mut current, next));
         }
     }
@@ -140,7 +140,7 @@ impl Tally {
 }
 
 fn record(latencies: &mut Latencies, latency: u64) {
-    // It grows as it must.
+    // The histogram resizes itself, so this cannot fail.
     let _ = latencies.record(latency);
 }
 

@@ -1,4 +1,4 @@
-//! One visit: a customer goes through the steps of a journey, each a request, and remembers what was said.
+//! One visit: a customer takes the steps of a journey, each a request, and records the answers.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use rand::rngs::SmallRng;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::attempts::{Attempt, Attempts, Cancelled, Misbehaviour, Told, key};
-use super::client::{Answer, Body, Client, Trouble};
+use super::attempts::{Attempt, Attempts, Cancelled, Reply, Violations, key};
+use super::client::{Answer, Body, Client, RequestError};
 use super::clock::Clock;
-use super::crowd::Crowd;
 use super::customers::Session;
 use super::scenario::{Journey, Step};
-use super::shop::{self, OrderShown, Outcome, Payment};
+use super::shop::{self, OrderAnswer, Outcome, Payment};
+use super::sku_choice::{Chooser, ListedSku};
 use super::tally::Tally;
-use super::wanted::{Chooser, WantedSku};
+use super::waiting_crowd::Crowd;
 
-/// Everything that the visits of one thread share.
-pub(super) struct Floor {
+/// The state that the visits of one thread share.
+pub(super) struct ThreadShared {
     pub client: Client,
     pub tally: Tally,
     pub clock: Clock,
@@ -31,54 +31,54 @@ pub(super) struct Floor {
     /// The thread's number among all threads of the run.
     pub thread: usize,
     pub customers: Vec<RefCell<Session>>,
-    pub goods: Vec<Good>,
+    pub goods: Vec<OrderedSku>,
     /// Pieces for each customer of the sale.
     pub limit: i64,
     pub chooser: Chooser,
-    /// Those of each stage.
+    /// The journeys of each stage.
     pub journeys: Vec<Vec<Journey>>,
-    /// The number of the stage that goes on.
+    /// The number of the present stage.
     pub stage: Cell<usize>,
-    /// Who waits for the sale, where there is one.
+    /// The customers in the waiting room, where there is a sale.
     pub crowd: Option<Crowd>,
     pub webhook_secret: Option<Vec<u8>>,
     pub random: RefCell<SmallRng>,
-    /// A second order for one key, seen at once.
-    pub doubled: RefCell<Misbehaviour>,
-    /// Something else that should never have been answered.
-    pub differs: RefCell<Misbehaviour>,
-    /// Nobody comes any more, and who is thinking leaves.
+    /// Second orders for one key.
+    pub doubled: RefCell<Violations>,
+    /// Other answers that contradict the contract.
+    pub differs: RefCell<Violations>,
+    /// True when no visit begins any more and thinking customers leave.
     pub closed: watch::Receiver<bool>,
 }
 
 /// A SKU, and how many pieces an order has.
-pub(super) struct Good {
-    pub wanted: WantedSku,
+pub(super) struct OrderedSku {
+    pub wanted: ListedSku,
     pub quantity: i64,
 }
 
-impl Good {
+impl OrderedSku {
     pub(super) fn body(&self, payment: Payment, payer: usize) -> Bytes {
         shop::order_body(&self.wanted.sku, self.quantity, payment, payer)
     }
 }
 
-/// Orders of somebody who orders too fast, at once.
+/// Orders that a customer who orders too fast places at once.
 const TOO_FAST: usize = 40;
 
-type Answered = Result<Answer, Trouble>;
+type Answered = Result<Answer, RequestError>;
 
 /// The order that a visit is about.
 struct Order {
     attempt: usize,
     key: String,
     payment: Payment,
-    /// Its id and what was said of it, once it was accepted.
+    /// Its id and fingerprint, once it was accepted.
     shown: Option<(Uuid, u64)>,
 }
 
-impl Floor {
-    /// Takes a journey of this stage, a customer and a SKU by chance; nothing when there is no such customer.
+impl ThreadShared {
+    /// Chooses a journey of this stage, a customer and a SKU at random; `None` when there is no such customer.
     pub(super) fn next_visitor(&self) -> Option<Visitor> {
         let mut random = self.random.borrow_mut();
         let stage = self.stage.get();
@@ -88,17 +88,17 @@ impl Floor {
             None => random.random_range(0..self.customers.len()),
         };
         let good = self.chooser.choose(&mut random);
-        // Whoever sees that something is sold out wants something else.
+        // A customer who knows that a SKU is sold out orders another one.
         let left = self.crowd.as_ref().and_then(|crowd| crowd.still_there(good, self.goods.len()));
         Some(Visitor { customer, good: left.unwrap_or(good), stage, journey })
     }
 
-    /// Lets a visitor go through the journey. The first latency counts from `due`.
+    /// Carries out a journey. The first latency counts from `due`.
     pub(super) async fn visit(&self, visitor: Visitor, due: Instant) {
         let Visitor { customer, good, stage, journey } = visitor;
         let journey = &self.journeys[stage][journey];
         let reads_orders = self.attempts.are_kept() || journey.steps.iter().any(|step| step.needs_an_order());
-        let mut visit = Visit { floor: self, customer, good, reads_orders, order: None };
+        let mut visit = Visit { shared: self, customer, good, reads_orders, order: None };
         let mut due = due;
         for (position, step) in journey.steps.iter().enumerate() {
             if position > 0 {
@@ -118,7 +118,7 @@ impl Floor {
         (self.clock.seconds(Instant::now()) * 1e3) as u32
     }
 
-    /// Lets some time pass; false when nobody comes any more.
+    /// Waits for the thinking time; false when the run closes.
     pub(super) async fn think(&self, milliseconds: u64) -> bool {
         if milliseconds > 0 {
             let mut closed = self.closed.clone();
@@ -152,7 +152,7 @@ impl Floor {
     }
 }
 
-/// Who goes through which journey, by their numbers.
+/// A customer, a SKU and a journey, by number.
 pub(super) struct Visitor {
     customer: usize,
     good: usize,
@@ -161,16 +161,16 @@ pub(super) struct Visitor {
 }
 
 struct Visit<'a> {
-    floor: &'a Floor,
+    shared: &'a ThreadShared,
     customer: usize,
     good: usize,
-    /// Whether anybody will ask what an accepted order was.
+    /// Whether the content of an accepted order is needed later.
     reads_orders: bool,
     order: Option<Order>,
 }
 
 impl Visit<'_> {
-    /// Takes one step; false when there is nothing to go on with.
+    /// Takes one step; false when the visit cannot go on.
     async fn take(&mut self, step: Step, due: Instant) -> bool {
         match step {
             Step::Browse => {
@@ -199,21 +199,22 @@ impl Visit<'_> {
             }
             Step::JoinQueue => self.join(step, due, true).await,
             Step::JoinWithWrongWork => self.join(step, due, false).await,
-            // Nobody polls in a journey.
+            // Polling is not part of a journey.
             Step::PollQueue => {}
             Step::OrderWithoutAdmission => {
                 self.offend(step, due, None, self.good().quantity, "an order without an admission").await;
             }
             Step::OrderWithStolenAdmission => {
                 let stolen =
-                    self.floor.crowd.as_ref().and_then(|crowd| crowd.admission_of_another(self.customer));
+                    self.shared.crowd.as_ref().and_then(|crowd| crowd.admission_of_another(self.customer));
                 if stolen.is_some() {
                     let pieces = self.good().quantity;
-                    self.offend(step, due, stolen, pieces, "an order with somebody else's admission").await;
+                    self.offend(step, due, stolen, pieces, "an order with another customer's admission")
+                        .await;
                 }
             }
             Step::OrderWithUsedAdmission => {
-                // It is used only where an order was placed by it.
+                // Only an admission that placed an order is used up.
                 if self.shown().is_none() {
                     return false;
                 }
@@ -221,7 +222,7 @@ impl Visit<'_> {
                 self.offend(step, due, self.admission(), pieces, "a second order with one admission").await;
             }
             Step::OrderTooMuch => {
-                let pieces = self.floor.limit + 1;
+                let pieces = self.shared.limit + 1;
                 self.offend(step, due, self.admission(), pieces, "an order above the limit").await;
             }
             Step::OrderTooFast => {
@@ -234,12 +235,12 @@ impl Visit<'_> {
         true
     }
 
-    fn good(&self) -> &Good {
-        &self.floor.goods[self.good]
+    fn good(&self) -> &OrderedSku {
+        &self.shared.goods[self.good]
     }
 
     fn bearer(&self) -> shop::Bearer {
-        self.floor.customers[self.customer].borrow().bearer.clone()
+        self.shared.customers[self.customer].borrow().bearer.clone()
     }
 
     fn shown(&self) -> Option<(Uuid, u64)> {
@@ -247,28 +248,28 @@ impl Visit<'_> {
     }
 
     async fn ask(&self, step: Step, due: Instant, request: Request<Body>) -> Answered {
-        self.floor.ask(step, due, request).await
+        self.shared.ask(step, due, request).await
     }
 
     /// The customer's number among all of the run.
     fn payer(&self) -> usize {
-        self.floor.customers[self.customer].borrow().number
+        self.shared.customers[self.customer].borrow().number
     }
 
     fn body(&self, payment: Payment) -> Bytes {
         self.good().body(payment, self.payer())
     }
 
-    /// The customer's own, where there is one.
+    /// The admission of the customer, if there is one.
     fn admission(&self) -> Option<HeaderValue> {
-        self.floor.crowd.as_ref()?.admission_of(self.customer)
+        self.shared.crowd.as_ref()?.admission_of(self.customer)
     }
 
-    /// Joins the waiting room; the work that it asks for is done, or first done wrongly.
+    /// Joins the waiting room and solves its challenge, first wrongly where that is wanted.
     async fn join(&mut self, step: Step, due: Instant, rightly: bool) {
-        let Some(crowd) = &self.floor.crowd else { return };
-        let Some(sale) = crowd.sale(self.floor.closed.clone()).await else { return };
-        // Nobody can be late for a sale that was not there.
+        let Some(crowd) = &self.shared.crowd else { return };
+        let Some(sale) = crowd.sale(self.shared.closed.clone()).await else { return };
+        // The latency counts from when the sale could be joined.
         let due = if crowd.was_there(due) { due } else { Instant::now() };
         let mut answer = self.ask(step, due, shop::join_queue(&self.bearer(), sale, None)).await;
         if let Some(challenge) = shop::challenge(&answer) {
@@ -277,7 +278,7 @@ impl Visit<'_> {
                 let refused = self.ask(step, Instant::now(), request).await;
                 self.expect_refused(&refused, "a wrong answer to a challenge");
             }
-            // It may take a while, and nobody else waits for it.
+            // Solving it takes a while and must not block this thread.
             let work = tokio::task::spawn_blocking(move || shop::answer_challenge(&challenge, true));
             let solved = work.await.ok().flatten();
             let request = shop::join_queue(&self.bearer(), sale, solved.as_deref());
@@ -286,11 +287,11 @@ impl Visit<'_> {
         match &answer {
             Ok(answer) if matches!(answer.status, 429 | 503) => crowd.comes_again(self.customer),
             Err(_) => crowd.comes_again(self.customer),
-            Ok(_) => crowd.told(self.customer, &answer),
+            Ok(_) => crowd.update_place(self.customer, &answer),
         }
     }
 
-    /// Orders against a rule of the sale, which has to refuse it; remembers which gate did.
+    /// Places an order that breaks a rule of the sale and must be refused; records the code of the refusal.
     async fn offend(
         &self,
         step: Step,
@@ -299,12 +300,12 @@ impl Visit<'_> {
         pieces: i64,
         what: &str,
     ) {
-        let key = format!("load-{}-offence-{}", self.floor.run, Uuid::now_v7());
+        let key = format!("load-{}-offence-{}", self.shared.run, Uuid::now_v7());
         let body = shop::order_body(&self.good().wanted.sku, pieces, Payment::Card, self.payer());
         let request = shop::with_admission(shop::place_order(&self.bearer(), &key, body), admission);
         let answer = self.ask(step, due, request).await;
         self.expect_refused(&answer, what);
-        if let (Some(crowd), Ok(refused)) = (&self.floor.crowd, &answer)
+        if let (Some(crowd), Ok(refused)) = (&self.shared.crowd, &answer)
             && matches!(refused.status, 400..500)
             && let Some(gate) = shop::code(refused)
         {
@@ -313,92 +314,92 @@ impl Visit<'_> {
     }
 
     async fn place(&mut self, step: Step, due: Instant, payment: Payment) {
-        let attempt = self.floor.attempts.add(Attempt {
+        let attempt = self.shared.attempts.add(Attempt {
             order: Uuid::nil(),
             fingerprint: 0,
             customer: self.customer as u32,
             sku: self.good as u16,
             was_unclear: false,
             payment,
-            asked_at_ms: self.floor.now_ms(),
+            asked_at_ms: self.shared.now_ms(),
             cancelled_at_ms: 0,
-            told: Told::Unclear,
+            reply: Reply::Unclear,
             cancelled: Cancelled::No,
         });
-        let key = key(&self.floor.run, self.floor.thread, attempt);
+        let key = key(&self.shared.run, self.shared.thread, attempt);
         let request = shop::place_order(&self.bearer(), &key, self.body(payment));
         let answer = self.ask(step, due, shop::with_admission(request, self.admission())).await;
-        let (told, shown) = self.told(&answer);
-        self.floor.attempts.change(attempt, |kept| {
-            kept.told = told;
-            kept.was_unclear = told == Told::Unclear;
+        let (reply, shown) = self.reply_of(&answer);
+        self.shared.attempts.change(attempt, |kept| {
+            kept.reply = reply;
+            kept.was_unclear = reply == Reply::Unclear;
             (kept.order, kept.fingerprint) = shown.unwrap_or_default();
         });
         self.order = Some(Order { attempt, key, payment, shown });
-        if let (Some(crowd), Some(_)) = (&self.floor.crowd, self.admission()) {
-            self.goes_or_stays(crowd, &answer, told);
+        if let (Some(crowd), Some(_)) = (&self.shared.crowd, self.admission()) {
+            self.goes_or_stays(crowd, &answer, reply);
         }
     }
 
-    /// Whoever was let in and got nothing tries again, as long as there is something.
-    fn goes_or_stays(&self, crowd: &Crowd, answer: &Answered, told: Told) {
-        if told == Told::SoldOut {
+    /// Lets an admitted customer without an order try again, as long as a SKU may be available.
+    fn goes_or_stays(&self, crowd: &Crowd, answer: &Answered, reply: Reply) {
+        if reply == Reply::SoldOut {
             crowd.sold_out(self.good);
         }
         let is_busy = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 429 | 503));
-        let is_left = crowd.still_there(self.good, self.floor.goods.len()).is_some();
-        if is_left && (told == Told::SoldOut || is_busy) {
+        let is_left = crowd.still_there(self.good, self.shared.goods.len()).is_some();
+        if is_left && (reply == Reply::SoldOut || is_busy) {
             crowd.stays(self.customer);
         }
     }
 
-    fn told(&self, answer: &Answered) -> (Told, Option<(Uuid, u64)>) {
-        let told = match answer {
-            Err(Trouble::NoConnection) => Told::Unsent,
-            Ok(answer) if answer.status == 201 && !self.reads_orders => Told::Accepted,
-            Ok(answer) if answer.status == 201 => match serde_json::from_slice::<OrderShown>(&answer.body) {
+    fn reply_of(&self, answer: &Answered) -> (Reply, Option<(Uuid, u64)>) {
+        let reply = match answer {
+            Err(RequestError::NoConnection) => Reply::Unsent,
+            Ok(answer) if answer.status == 201 && !self.reads_orders => Reply::Accepted,
+            Ok(answer) if answer.status == 201 => match serde_json::from_slice::<OrderAnswer>(&answer.body) {
                 Ok(shown) => {
                     let good = self.good();
                     if !shown.is_of(&good.wanted.sku, good.quantity) {
-                        let mut differs = self.floor.differs.borrow_mut();
+                        let mut differs = self.shared.differs.borrow_mut();
                         differs.see(|| format!("order {} is not what was ordered", shown.id));
                     }
-                    return (Told::Accepted, Some((shown.id, shown.fingerprint())));
+                    return (Reply::Accepted, Some((shown.id, shown.fingerprint())));
                 }
                 Err(error) => {
-                    let mut differs = self.floor.differs.borrow_mut();
+                    let mut differs = self.shared.differs.borrow_mut();
                     differs.see(|| format!("a 201 that is not an order: {error}"));
-                    Told::Unclear
+                    Reply::Unclear
                 }
             },
-            Ok(answer) if answer.status == 409 => Told::by_conflict(answer),
-            Ok(answer) if matches!(answer.status, 400..500) => Told::Refused,
-            // Whatever else it says, it does not say what became of the order.
-            Ok(_) | Err(Trouble::Broken | Trouble::TimedOut) => Told::Unclear,
+            Ok(answer) if answer.status == 409 => Reply::by_conflict(answer),
+            Ok(answer) if matches!(answer.status, 400..500) => Reply::Refused,
+            // Every other answer leaves the outcome open.
+            Ok(_) | Err(RequestError::Broken | RequestError::TimedOut) => Reply::Unclear,
         };
-        (told, None)
+        (reply, None)
     }
 
-    /// The same request with the same key: the same order, or what the first one did not say.
+    /// Repeats the request with the same key: it must answer the same order, or resolve an unclear outcome.
     async fn repeat(&mut self, step: Step, due: Instant) -> bool {
         let Some(Order { attempt, key, payment, shown }) = self.order.take() else { return false };
         let request = shop::place_order(&self.bearer(), &key, self.body(payment));
         let answer = self.ask(step, due, shop::with_admission(request, self.admission())).await;
-        let (told, again) = self.told(&answer);
+        let (reply, again) = self.reply_of(&answer);
         match (shown, again) {
             (Some(first), Some(again)) if first != again => {
-                let mut doubled = self.floor.doubled.borrow_mut();
+                let mut doubled = self.shared.doubled.borrow_mut();
                 doubled.see(|| format!("key {key} was answered order {} and then {}", first.0, again.0));
             }
             (Some(first), None) if shop::is_clear(&answer) => {
-                let mut differs = self.floor.differs.borrow_mut();
+                let mut differs = self.shared.differs.borrow_mut();
                 differs.see(|| format!("key {key} was answered order {} and then a refusal", first.0));
             }
-            (None, Some((order, fingerprint))) => self.floor.attempts.change(attempt, |kept| {
-                (kept.told, kept.order, kept.fingerprint) = (Told::Accepted, order, fingerprint);
+            (None, Some((order, fingerprint))) => self.shared.attempts.change(attempt, |kept| {
+                (kept.reply, kept.order, kept.fingerprint) = (Reply::Accepted, order, fingerprint);
             }),
-            (None, None) if told == Told::Unclear => self.floor.attempts.change(attempt, |kept| {
-                (kept.told, kept.was_unclear) = (Told::Unclear, true);
+            (None, None) if reply == Reply::Unclear => self.shared.attempts.change(attempt, |kept| {
+                (kept.reply, kept.was_unclear) = (Reply::Unclear, true);
             }),
             _ => {}
         }
@@ -407,19 +408,19 @@ impl Visit<'_> {
         shown.is_some()
     }
 
-    /// Another request under the same key must not become an order.
+    /// Sends another request with the same key, which must not become an order.
     async fn reuse_key(&mut self, step: Step, due: Instant) -> bool {
         let Some(order) = &self.order else { return false };
         if order.shown.is_none() {
             return false;
         }
         let key = order.key.clone();
-        let Good { wanted, quantity } = self.good();
+        let OrderedSku { wanted, quantity } = self.good();
         let other = shop::order_body(&wanted.sku, quantity + 1, Payment::Konbini, self.payer());
         let request = shop::place_order(&self.bearer(), &key, other);
         let answer = self.ask(step, due, request).await;
         if answer.as_ref().is_ok_and(|answer| answer.status < 300) {
-            let mut doubled = self.floor.doubled.borrow_mut();
+            let mut doubled = self.shared.doubled.borrow_mut();
             doubled.see(|| format!("key {key} was accepted a second time for another order"));
         }
         true
@@ -430,22 +431,22 @@ impl Visit<'_> {
         let answer = self.ask(step, due, shop::cancel_order(&self.bearer(), id)).await;
         let cancelled = match &answer {
             Ok(answer) if matches!(answer.status, 200..300) => Cancelled::Yes,
-            Err(Trouble::NoConnection) => Cancelled::No,
+            Err(RequestError::NoConnection) => Cancelled::No,
             _ if shop::is_clear(&answer) => Cancelled::No,
             _ => Cancelled::Perhaps,
         };
         if let Some(order) = &self.order {
-            self.floor.attempts.change(order.attempt, |kept| {
-                // What was cancelled once stays so, whatever a second question is answered.
+            self.shared.attempts.change(order.attempt, |kept| {
+                // A cancelled order stays cancelled, whatever a later answer says.
                 kept.cancelled = kept.cancelled.max(cancelled);
-                kept.cancelled_at_ms = self.floor.now_ms();
+                kept.cancelled_at_ms = self.shared.now_ms();
             });
         }
         true
     }
 
     async fn pay(&mut self, step: Step, due: Instant) -> bool {
-        let (Some((id, _)), Some(secret)) = (self.shown(), &self.floor.webhook_secret) else { return false };
+        let (Some((id, _)), Some(secret)) = (self.shown(), &self.shared.webhook_secret) else { return false };
         let Ok(request) = shop::report_payment(id, secret, jiff::Timestamp::now().as_second()) else {
             return false;
         };
@@ -455,7 +456,7 @@ impl Visit<'_> {
 
     async fn send_bad_token(&mut self, step: Step, due: Instant) {
         let mut forged = self.bearer().as_bytes().to_vec();
-        // The last but one character: in the last one some bits may not count.
+        // The last but one character: of the last one some bits may be padding.
         if let Some(character) = forged.iter_mut().rev().nth(1) {
             *character = if *character == b'A' { b'B' } else { b'A' };
         }
@@ -467,7 +468,7 @@ impl Visit<'_> {
 
     fn expect_refused(&self, answer: &Answered, what: &str) {
         if answer.as_ref().is_ok_and(|answer| answer.status < 300) {
-            self.floor.differs.borrow_mut().see(|| format!("{what} was accepted"));
+            self.shared.differs.borrow_mut().see(|| format!("{what} was accepted"));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `shobai sale`: operates flash sales from a shell through the REST API of a running engine; documents are verified without
-//! an engine.
+//! `shobai sale`: operates flash sales from a shell through the REST API of a running engine; documents are verified
+//! without an engine.
 //!
 //! Exit codes: 0 done; 1 a document does not verify, or a dry run found a contradiction; 2 refused, not reachable or
 //! invalid; 3 proposed, and waiting for a second operator.
@@ -36,8 +36,8 @@ pub(super) enum Sale {
     Create(Box<Create>),
     /// Lists everything that prevents a sale as it is planned; exit code 2 if there is anything.
     Validate(One),
-    /// Runs the sale with synthetic customers in a separate shop and prints how it would go; exit code 1 if that shop does not
-    /// add up or the real one was touched.
+    /// Runs the sale with synthetic customers in a separate shop and prints how it would go; exit code 1 if that shop
+    /// does not add up or the real one was touched.
     DryRun(DryRun),
     /// Makes a draft final: it is armed and opened at its time.
     Schedule(Move),
@@ -75,8 +75,8 @@ pub(super) enum Sale {
     Report(Report),
     /// Lists every decision about an order or a customer, oldest first.
     Why(WhyAsked),
-    /// Checks that the settlement of a sale (its JSON form) is unchanged since it was signed; exit code 1 with the mismatches
-    /// if not.
+    /// Checks that the settlement of a sale (its JSON form) is unchanged since it was signed; exit code 1 with the
+    /// mismatches if not.
     VerifyReport(VerifyReport),
     /// Checks that the order of a waiting room follows from its seed; exit code 1 if not.
     VerifyDraw(VerifyDraw),

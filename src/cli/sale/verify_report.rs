@@ -13,8 +13,8 @@ use crate::config::Config;
 pub(in crate::cli) struct VerifyReport {
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The expected public key, which the engine writes to <data_dir>/keys/report-ed25519.pub.pem. Without it, the key of this
-    /// data directory's engine, if there is one.
+    /// The expected public key, which the engine writes to <data_dir>/keys/report-ed25519.pub.pem. Without it, the key
+    /// of this data directory's engine, if there is one.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Exit code 1 also when the settlement says that something does not add up.

@@ -75,8 +75,9 @@ impl Account {
         }
     }
 
-    /// A command that runs as this account, independent of the engine's surroundings: without its environment (`PGPORT`,
-    /// `PGTZ`, `LANG` … would affect the cluster) and its current directory (which the account may not be able to enter).
+    /// A command that runs as this account, independent of the engine's surroundings: without its environment
+    /// (`PGPORT`, `PGTZ`, `LANG` … would affect the cluster) and its current directory (which the account may not be
+    /// able to enter).
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir("/").stdin(Stdio::null());

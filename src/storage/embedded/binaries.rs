@@ -22,8 +22,8 @@ pub(super) struct Binaries {
 impl Binaries {
     /// Takes `bin_dir` when it is given, else the newest installed version, else the directory that `pg_config` names.
     ///
-    /// A cluster is bound to the major version that created it, so an existing one determines `major`: a newer version that
-    /// a system upgrade adds must not lock the shop out of its data.
+    /// A cluster is bound to the major version that created it, so an existing one determines `major`: a newer version
+    /// that a system upgrade adds must not lock the shop out of its data.
     pub(super) fn find(bin_dir: Option<&Path>, major: Option<u32>) -> Result<Binaries, ClusterError> {
         let places = match bin_dir {
             Some(bin_dir) => vec![bin_dir.to_owned()],

@@ -1,9 +1,10 @@
 //! The location of the cluster, and its atomic creation.
 //!
-//! Normally that is `<data_dir>/postgres`. Started by root, PostgreSQL runs as an unprivileged user, and that user may not be
-//! allowed to enter the data directory (a checkout under a home of mode 0700). The engine does not change the modes of
-//! other directories, so then the cluster is under `/var/lib/shobai` and `<data_dir>/postgres` is a link to it. The link is
-//! the only reference: after the data directory is removed a new shop begins empty, and the old data is still there.
+//! Normally that is `<data_dir>/postgres`. Started by root, PostgreSQL runs as an unprivileged user, and that user may
+//! not be allowed to enter the data directory (a checkout under a home of mode 0700). The engine does not change the
+//! modes of other directories, so then the cluster is under `/var/lib/shobai` and `<data_dir>/postgres` is a link to
+//! it. The link is the only reference: after the data directory is removed a new shop begins empty, and the old data is
+//! still there.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::ErrorKind;
@@ -88,7 +89,8 @@ impl Home {
         Ok(Home { cluster: canonical(name)?, account, binaries, data_dir: data_dir.to_owned() })
     }
 
-    /// Creates or checks the directory of the cluster's socket, and removes the files that an ended PostgreSQL left in it.
+    /// Creates or checks the directory of the cluster's socket, and removes the files that an ended PostgreSQL left in
+    /// it.
     ///
     /// Its name follows from the data directory. It is in a world-writable directory, so one that another user owns is
     /// refused: that user could answer in PostgreSQL's place.

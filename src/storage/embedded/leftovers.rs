@@ -1,8 +1,8 @@
 //! Finds and ends the leftovers of an earlier run of a cluster: a PostgreSQL whose engine was killed, backends whose
 //! postmaster was killed, and stale pid files.
 //!
-//! A process belongs to a cluster when it is called `postgres` and its working directory is the cluster's directory. A process
-//! id in a file is no proof: after a reboot, or in a new container, another process may have it.
+//! A process belongs to a cluster when it is called `postgres` and its working directory is the cluster's directory. A
+//! process id in a file is no proof: after a reboot, or in a new container, another process may have it.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,6 +1,7 @@
 //! Ensures that one engine uses a data directory.
 //!
-//! The locks are the kernel's (`flock`): they end with the process that holds them, however it ends, so none is ever stale.
+//! The locks are the kernel's (`flock`): they end with the process that holds them, however it ends, so none is ever
+//! stale.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};

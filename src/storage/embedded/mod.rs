@@ -1,5 +1,5 @@
-//! The private PostgreSQL cluster for an engine without a configured database: created on first use, kept running, stopped
-//! in order.
+//! The private PostgreSQL cluster for an engine without a configured database: created on first use, kept running,
+//! stopped in order.
 //!
 //! Promises: one engine per data directory; recovery from a crash of the engine or of PostgreSQL at any moment without
 //! manual work; a commit that PostgreSQL reported is on disk. Does not migrate, seed or pool. Linux only, because it
@@ -57,7 +57,8 @@ pub struct ClusterSettings {
     pub stop_within: Duration,
 }
 
-/// A running cluster. When it is dropped without [`stop`](Cluster::stop), PostgreSQL is asked to shut down and not awaited.
+/// A running cluster. When it is dropped without [`stop`](Cluster::stop), PostgreSQL is asked to shut down and not
+/// awaited.
 #[derive(Debug)]
 pub struct Cluster {
     connection: Config,
@@ -77,7 +78,8 @@ impl Cluster {
         let (data_dir, engine_lock) = lock_data_dir(&settings.data_dir)?;
 
         let home = Home::open_or_create(&data_dir, settings.bin_dir.as_deref()).await?;
-        // Two data directories can lead to one cluster (a copied checkout copies the link), so the cluster is locked too.
+        // Two data directories can lead to one cluster (a copied checkout copies the link), so the cluster is locked
+        // too.
         let cluster_lock = Lock::of_directory(&home.cluster)?;
 
         leftovers::end(&home.cluster, settings.stop_within).await?;

@@ -136,7 +136,8 @@ impl Launch {
         }
     }
 
-    /// PostgreSQL refuses to start while backends of the killed postmaster hold its shared memory, so they are ended first.
+    /// PostgreSQL refuses to start while backends of the killed postmaster hold its shared memory, so they are ended
+    /// first.
     async fn restart(&self) -> Result<Postmaster, ClusterError> {
         leftovers::end(&self.home.cluster, self.stop_within).await?;
         self.home.socket_dir()?;
@@ -174,7 +175,8 @@ impl Launch {
                         .await
                         .map_err(|source| ClusterError::NoDatabase { database: NAME, source })?;
                 }
-                // Starting up, recovering, not listening yet: the caller's deadline or the end of the process ends the loop.
+                // Starting up, recovering, not listening yet: the caller's deadline or the end of the process ends the
+                // loop.
                 Err(_) => sleep(CONNECT_EVERY).await,
             }
         }

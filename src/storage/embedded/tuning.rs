@@ -1,7 +1,7 @@
 //! The settings of the private cluster, each with its reason.
 //!
-//! They are passed on PostgreSQL's command line: there is no file to keep in step, and neither an edited file nor `alter
-//! system` can switch durability off. For other settings, configure a PostgreSQL of your own.
+//! They are passed on PostgreSQL's command line: there is no file to keep in step, and neither an edited file nor
+//! `alter system` can switch durability off. For other settings, configure a PostgreSQL of your own.
 
 use std::fs;
 use std::path::Path;
@@ -44,7 +44,8 @@ pub(super) fn settings(socket_dir: &Path, connections: usize) -> Vec<(&'static s
         ("jit", "off"),
         // A table that only grows is vacuumed while its new pages are still in memory.
         ("autovacuum_vacuum_insert_scale_factor", "0.05"),
-        // One hot row leaves a dead version at every commit: look often, because a table of few rows is vacuumed in no time.
+        // One hot row leaves a dead version at every commit: look often, because a table of few rows is vacuumed in no
+        // time.
         ("autovacuum_naptime", "10s"),
         ("autovacuum_vacuum_scale_factor", "0.05"),
         ("autovacuum_analyze_scale_factor", "0.05"),

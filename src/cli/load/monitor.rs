@@ -1,5 +1,5 @@
-//! A run while it goes on: the generators work, their seconds are collected, the stock and the engine's own figures are
-//! looked at, and Ctrl-C ends it.
+//! Carries out a run: starts the generators, collects their seconds, samples the stock and the engine's metrics, and
+//! ends on Ctrl-C.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::client::{Client, Target};
 use super::clock::Clock;
 use super::collect::Collected;
 use super::customers::Session;
-use super::generator::{self, Done, Work};
+use super::generator::{self, ThreadResult, ThreadWork};
 use super::histograms::HistogramLog;
 use super::operator::Operator;
 use super::progress::Progress;
@@ -21,38 +21,38 @@ use super::result::{Ended, EngineSeries};
 use super::scenario::Scenario;
 use super::schedule::Share;
 use super::scrape::Scraper;
+use super::sku_choice::{self, ListedSku};
 use super::tally::Interval;
-use super::wanted::{self, WantedSku};
 
-/// Between two looks at the stock and at the engine's own figures, and how long one may take.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// SKUs whose stock is looked at.
+/// The interval of samples of the stock and of the engine's metrics, and the longest time for one.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// The number of SKUs whose stock is sampled.
 const SKUS_WATCHED: usize = 5;
-/// Between the last preparation and the first visit.
-const TAKE_A_BREATH: Duration = Duration::from_millis(200);
+/// The time between the last preparation and the first visit.
+const LEAD_TIME: Duration = Duration::from_millis(200);
 
-/// All that a run consists of.
-pub(super) struct Watch<'a> {
+/// Everything that a run needs.
+pub(super) struct RunMonitor<'a> {
     pub scenario: &'a Scenario,
     pub target: &'a Target,
     pub run_id: &'a str,
     pub share: Share,
-    pub skus: &'a [WantedSku],
+    pub skus: &'a [ListedSku],
     pub webhook_secret: Option<Vec<u8>>,
-    /// Of the sale, where the scenario has one.
+    /// The operator of the sale, where the scenario has one.
     pub operator: Option<&'a Operator<'a>>,
     pub keeps_attempts: bool,
-    /// When to begin; at once if it is missing.
+    /// When to begin; `None` begins at once.
     pub start_at: Option<jiff::Timestamp>,
-    /// Where the engine's own figures are.
+    /// The URL of the engine's metrics.
     pub metrics: Option<&'a str>,
-    /// Where the histogram log goes.
+    /// The directory of the histogram log.
     pub out: Option<&'a Path>,
 }
 
-/// What the run brought, before it is judged.
-pub(super) struct Watched {
-    pub done: Vec<Done>,
+/// The raw result of a run.
+pub(super) struct MonitoredRun {
+    pub done: Vec<ThreadResult>,
     pub collected: Collected,
     pub engine: Option<EngineSeries>,
     pub started_at: jiff::Timestamp,
@@ -62,21 +62,21 @@ pub(super) struct Watched {
 }
 
 /// Pieces of a SKU at a second of the run.
-type StockSeen = (u64, String, i64);
+type StockSample = (u64, String, i64);
 
-impl Watch<'_> {
-    /// Lets the customers of each thread visit the shop.
+impl RunMonitor<'_> {
+    /// Lets the customers of each thread visit the shop, until the run ends.
     pub(super) async fn until_the_end(
         &self,
         parts: Vec<Vec<Session>>,
         interrupts: &mut Signal,
-    ) -> anyhow::Result<Watched> {
+    ) -> anyhow::Result<MonitoredRun> {
         let wait = match self.start_at {
             Some(at) => {
                 let wait = at.duration_since(jiff::Timestamp::now());
                 Duration::try_from(wait).map_err(|_| anyhow::anyhow!("--start-at {at} is past already"))?
             }
-            None => TAKE_A_BREATH,
+            None => LEAD_TIME,
         };
         let (began, started_at) = (Instant::now() + wait, jiff::Timestamp::now() + wait);
         let clock = Clock::starting_at(began);
@@ -85,8 +85,8 @@ impl Watch<'_> {
         let (stop, stopped) = watch::channel(false);
         let working = self.start(parts, clock, past, &stopped)?;
         let (see, mut stock) = mpsc::unbounded_channel();
-        let looking = spawn_local(look(
-            Client::new(self.target.clone(), 1, LOOK_EVERY),
+        let looking = spawn_local(sample(
+            Client::new(self.target.clone(), 1, SAMPLE_EVERY),
             self.skus.iter().take(SKUS_WATCHED).map(|sku| sku.sku.clone()).collect(),
             self.metrics.map(Scraper::new).transpose()?,
             clock,
@@ -124,7 +124,7 @@ impl Watch<'_> {
                 }
                 Some((second, sku, available)) = stock.recv() => collected.stock(second, &sku, available),
                 _ = interrupts.recv(), if ended == Ended::Finished => {
-                    progress.say("interrupted: whoever is in the shop is still served");
+                    progress.note("interrupted: visits that are under way are still completed");
                     ended = Ended::Interrupted;
                     stop.send_replace(true);
                 }
@@ -134,15 +134,15 @@ impl Watch<'_> {
         log.finish()?;
         let seconds = clock.seconds(Instant::now());
         stop.send_replace(true);
-        let engine = looking.await.context("nobody looked any more")?.map(Scraper::into_series);
+        let engine = looking.await.context("the sampling task died")?.map(Scraper::into_series);
         let mut done = Vec::with_capacity(working.len());
-        for told in working {
-            done.push(told.await.context("a generator thread died")??);
+        for thread in working {
+            done.push(thread.await.context("a generator thread died")??);
         }
         if let Some(error) = failed {
             return Err(error);
         }
-        Ok(Watched { done, collected, engine, started_at, seconds, ended })
+        Ok(MonitoredRun { done, collected, engine, started_at, seconds, ended })
     }
 
     /// Starts a generator thread for each part of the customers.
@@ -152,10 +152,10 @@ impl Watch<'_> {
         clock: Clock,
         past: mpsc::UnboundedSender<Interval>,
         stopped: &watch::Receiver<bool>,
-    ) -> anyhow::Result<Vec<oneshot::Receiver<anyhow::Result<Done>>>> {
+    ) -> anyhow::Result<Vec<oneshot::Receiver<anyhow::Result<ThreadResult>>>> {
         let threads = parts.len();
         let start_one = |(thread, sessions): (usize, Vec<Session>)| {
-            let work = Work {
+            let work = ThreadWork {
                 scenario: self.scenario.clone(),
                 target: self.target.clone(),
                 clock,
@@ -174,27 +174,27 @@ impl Watch<'_> {
                 past: past.clone(),
                 stop: stopped.clone(),
             };
-            let (tell, told) = oneshot::channel();
+            let (send, receive) = oneshot::channel();
             std::thread::Builder::new()
                 .name(format!("load-{thread}"))
-                .spawn(move || drop(tell.send(generator::run(work))))?;
-            Ok(told)
+                .spawn(move || drop(send.send(generator::run(work))))?;
+            Ok(receive)
         };
         parts.into_iter().enumerate().map(start_one).collect()
     }
 }
 
-/// Looks at the stock and at the engine's own figures once a second, until the run has ended; a shop that is slow to say
-/// delays nothing but the next look.
-async fn look(
+/// Samples the stock and the engine's metrics once a second, until the run has ended; a slow shop delays only the next
+/// sample.
+async fn sample(
     client: Client,
     skus: Vec<String>,
     mut scraper: Option<Scraper>,
     clock: Clock,
-    see: mpsc::UnboundedSender<StockSeen>,
+    see: mpsc::UnboundedSender<StockSample>,
     mut stopped: watch::Receiver<bool>,
 ) -> Option<Scraper> {
-    let mut looks = tokio::time::interval_at(clock.at(0.0).into(), LOOK_EVERY);
+    let mut looks = tokio::time::interval_at(clock.at(0.0).into(), SAMPLE_EVERY);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
@@ -202,11 +202,11 @@ async fn look(
             _ = stopped.wait_for(|stopped| *stopped) => return scraper,
         }
         if let Some(scraper) = &mut scraper {
-            scraper.look(clock.seconds(Instant::now())).await;
+            scraper.sample(clock.seconds(Instant::now())).await;
         }
         for sku in &skus {
-            // The shop may be away; then this second has no figure.
-            if let Ok(available) = wanted::available(&client, sku).await {
+            // While the shop is not reachable, a second has no sample.
+            if let Ok(available) = sku_choice::available(&client, sku).await {
                 let _ = see.send((clock.second(Instant::now()), sku.clone(), available));
             }
         }

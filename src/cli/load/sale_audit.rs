@@ -1,5 +1,5 @@
-//! The audit of a scenario's sale: sold exactly what it had, nobody above the limit, everybody let in as it was drawn, and
-//! every refusal of somebody who broke a rule explained.
+//! The audit of a scenario's sale: exactly its pieces are sold, no customer is above the limit, tickets are admitted in
+//! their order, and every refusal of a broken rule is explained.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -9,56 +9,56 @@ use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::attempts::{Attempt, Cancelled, Told};
-use super::audit::{AT_ONCE, Auditor, Part, Seen};
+use super::attempts::{Attempt, Cancelled, Reply};
+use super::audit::{AT_ONCE, Auditor, FindingLog, ThreadRecord};
 use super::client::Client;
-use super::crowd::{Left, Place};
 use super::result::{FindingKind, SaleAudit, SkuBalance};
 use super::sale_plan::SalePlan;
-use super::shop::{self, Payment, PlaceShown};
+use super::shop::{self, Payment, PlaceAnswer};
+use super::waiting_crowd::{CrowdResult, QueuePlace};
 use crate::cli::sale::drawn_order;
 
-/// Pause before somebody is asked again.
-const BREATH: Duration = Duration::from_millis(200);
+/// The pause before a failed request is repeated.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// A sale when the last visitor has gone.
+/// The sale at the end of a run.
 pub(super) struct SaleEnded<'a> {
     pub id: Uuid,
-    /// As it was published before anybody joined.
+    /// As it was published before the first customer joined.
     pub commitment: String,
     pub plan: &'a SalePlan,
-    /// When it was armed, in milliseconds from the start: what was ordered later was ordered in it.
+    /// When it was armed, in milliseconds from the start: later orders belong to it.
     pub armed_at_ms: u32,
-    /// What each thread's customers were told.
-    pub left: Vec<Left>,
+    /// The places and offences of each thread's customers.
+    pub left: Vec<CrowdResult>,
 }
 
-/// A ticket as its bearer knows it in the end.
+/// A ticket according to its last answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ticket {
     number: u32,
-    is_let_in: bool,
+    is_admitted: bool,
     admitted_until: Option<jiff::Timestamp>,
 }
 
 impl Ticket {
-    fn of(place: &Place) -> Self {
-        let is_let_in =
+    fn of(place: &QueuePlace) -> Self {
+        let is_admitted =
             place.admitted_until.is_some() || matches!(&*place.state, "admitted" | "ordered" | "no_show");
-        Self { number: place.number, is_let_in, admitted_until: place.admitted_until }
+        Self { number: place.number, is_admitted, admitted_until: place.admitted_until }
     }
 }
 
 impl SaleEnded<'_> {
-    /// Lets everybody who has a ticket ask for the last time.
-    pub(super) async fn ask_everybody(&mut self, client: &Client, within: Duration) -> anyhow::Result<()> {
+    /// Polls the place of every ticket for the last time.
+    pub(super) async fn update_places(&mut self, client: &Client, within: Duration) -> anyhow::Result<()> {
         let id = self.id;
         let places = self.left.iter_mut().flat_map(|left| left.places.iter_mut().flatten());
         let mut asked = stream::iter(places)
             .map(|place| async move {
                 let give_up = Instant::now() + within;
                 loop {
-                    let shown: anyhow::Result<PlaceShown> =
+                    let shown: anyhow::Result<PlaceAnswer> =
                         shop::ask(client, shop::get_place(id, place.ticket.clone())).await;
                     match shown {
                         Ok(shown) => {
@@ -66,7 +66,7 @@ impl SaleEnded<'_> {
                             break Ok(());
                         }
                         Err(error) if Instant::now() >= give_up => break Err(error),
-                        Err(_) => tokio::time::sleep(BREATH).await,
+                        Err(_) => tokio::time::sleep(RETRY_AFTER).await,
                     }
                 }
             })
@@ -88,8 +88,7 @@ impl SaleEnded<'_> {
     }
 }
 
-/// Whether everybody was let in as they stood: those who were drawn in their order, then the others by their numbers.
-/// Tells the first who was not.
+/// The first ticket that was admitted out of turn: the drawn ones come in their order, then the others by number.
 fn out_of_turn(drawn: &[u32], tickets: &[Ticket]) -> Option<String> {
     let by_number: HashMap<u32, &Ticket> = tickets.iter().map(|ticket| (ticket.number, ticket)).collect();
     let are_drawn: BTreeSet<u32> = drawn.iter().copied().collect();
@@ -100,7 +99,7 @@ fn out_of_turn(drawn: &[u32], tickets: &[Ticket]) -> Option<String> {
     let mut last: Option<(u32, jiff::Timestamp)> = None;
     for ticket in drawn.iter().chain(&late).filter_map(|number| by_number.get(number)) {
         let number = ticket.number;
-        match (ticket.is_let_in, first_outside) {
+        match (ticket.is_admitted, first_outside) {
             (false, None) => first_outside = Some(number),
             (true, Some(outside)) => {
                 return Some(format!(
@@ -121,7 +120,7 @@ fn out_of_turn(drawn: &[u32], tickets: &[Ticket]) -> Option<String> {
     None
 }
 
-/// Pieces of whom: an account with its own card, or the shared card.
+/// Whose pieces are counted: those of an account, or of the shared card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Buyer {
     Account { thread: usize, customer: u32 },
@@ -139,17 +138,17 @@ impl fmt::Display for Buyer {
     }
 }
 
-/// Pieces that everybody has of the sale, and pieces of each SKU that were sold and that came back.
+/// Pieces of the sale by buyer, and by SKU those that were sold and returned.
 #[derive(Debug, Default)]
-struct Bought {
+struct Purchases {
     by: BTreeMap<Buyer, i64>,
     sold: Vec<i64>,
     returned: Vec<i64>,
-    /// Whether somebody was told that a SKU is sold out.
+    /// Whether a customer was refused because a SKU is sold out.
     told_sold_out: Vec<bool>,
 }
 
-impl Bought {
+impl Purchases {
     fn new(skus: usize) -> Self {
         let nothing = vec![0; skus];
         Self {
@@ -162,22 +161,22 @@ impl Bought {
 
     fn count(&mut self, thread: usize, attempt: &Attempt, pieces: i64) {
         let sku = usize::from(attempt.sku);
-        match attempt.told {
-            Told::SoldOut => self.told_sold_out[sku] = true,
-            Told::Accepted if attempt.cancelled == Cancelled::No => {
+        match attempt.reply {
+            Reply::SoldOut => self.told_sold_out[sku] = true,
+            Reply::Accepted if attempt.cancelled == Cancelled::No => {
                 self.sold[sku] += pieces;
                 *self.by.entry(Buyer::Account { thread, customer: attempt.customer }).or_default() += pieces;
                 if attempt.payment == Payment::SharedCard {
                     *self.by.entry(Buyer::SharedCard).or_default() += pieces;
                 }
             }
-            Told::Accepted => self.returned[sku] += pieces,
+            Reply::Accepted => self.returned[sku] += pieces,
             _ => {}
         }
     }
 
-    /// What is above a bound, or below it though somebody was told that nothing is left.
-    fn judge(&self, plan: &SalePlan, skus: &[SkuBalance], everything_is_sold: bool, seen: &mut Seen) {
+    /// Finds too many pieces, and too few although a customer was told that the SKU is sold out.
+    fn judge(&self, plan: &SalePlan, skus: &[SkuBalance], everything_is_sold: bool, seen: &mut FindingLog) {
         for (index, SkuBalance { sku, .. }) in skus.iter().enumerate() {
             let (sold, returned) = (self.sold[index], self.returned[index]);
             let beyond = sold - plan.allotment;
@@ -203,15 +202,15 @@ impl Bought {
 }
 
 impl Auditor<'_> {
-    /// Compares what the customers met in a sale with what it promised.
+    /// Compares the answers of the customers in a sale with its promises.
     pub(super) async fn judge_sale(
         &self,
         sale: &SaleEnded<'_>,
-        parts: &[Part],
+        parts: &[ThreadRecord],
         skus: &[SkuBalance],
-        seen: &mut Seen,
+        seen: &mut FindingLog,
     ) -> anyhow::Result<SaleAudit> {
-        let mut bought = Bought::new(skus.len());
+        let mut bought = Purchases::new(skus.len());
         for part in parts {
             let in_sale = part.attempts.iter().filter(|(_, attempt)| attempt.asked_at_ms >= sale.armed_at_ms);
             in_sale.for_each(|(_, attempt)| bought.count(part.thread, attempt, self.quantity));
@@ -239,21 +238,21 @@ impl Auditor<'_> {
             most_of_one: bought.by.values().copied().max().unwrap_or(0),
             tickets: tickets.len() as u64,
             drawn: drawn.len() as u64,
-            admitted: tickets.iter().filter(|ticket| ticket.is_let_in).count() as u64,
+            admitted: tickets.iter().filter(|ticket| ticket.is_admitted).count() as u64,
             offences,
             explained,
         })
     }
 
-    /// Asks the shop why everybody who broke a rule was refused. How many gates refused somebody, and how many of them the
-    /// shop tells of.
+    /// Asks the shop to explain the refusal of every broken rule; answers with the number of refusals and of explained
+    /// ones.
     async fn find_unexplained(
         &self,
         sale: &SaleEnded<'_>,
-        parts: &[Part],
-        seen: &mut Seen,
+        parts: &[ThreadRecord],
+        seen: &mut FindingLog,
     ) -> anyhow::Result<(u64, u64)> {
-        // Each customer with the gates.
+        // The codes of refusals by customer.
         let mut offenders: BTreeMap<(usize, usize), BTreeSet<&str>> = BTreeMap::new();
         for (part, left) in sale.left.iter().enumerate() {
             for offence in &left.offences {
@@ -277,7 +276,7 @@ impl Auditor<'_> {
         Ok((all as u64, (all - unexplained) as u64))
     }
 
-    /// The gates that refused a customer without the shop being able to say so; it writes them down a little later.
+    /// The refusals of a customer that the shop does not explain; it records them with a delay.
     async fn unexplained(
         &self,
         sale: Uuid,
@@ -309,11 +308,12 @@ impl Auditor<'_> {
             };
             let missing: Vec<&&str> = gates.iter().filter(|gate| !says(gate)).collect();
             if missing.is_empty() || Instant::now() >= give_up {
-                let problem =
-                    |gate: &&&str| format!("customer {id} was refused by {gate}, and nothing says so");
+                let problem = |gate: &&&str| {
+                    format!("customer {id} was refused by {gate}, and the shop does not explain it")
+                };
                 return Ok(missing.iter().map(problem).collect());
             }
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 }
@@ -324,11 +324,11 @@ mod tests {
 
     fn ticket(number: u32, until: Option<i64>) -> Ticket {
         let until = until.map(|second| jiff::Timestamp::from_second(1_800_000_000 + second).unwrap());
-        Ticket { number, is_let_in: until.is_some(), admitted_until: until }
+        Ticket { number, is_admitted: until.is_some(), admitted_until: until }
     }
 
     #[test]
-    fn the_order_of_the_draw_is_kept_or_the_first_who_jumped_it_is_told() {
+    fn the_first_ticket_admitted_out_of_turn_is_found() {
         let drawn = [3, 1, 2];
         let fair = [
             ticket(1, Some(1)),
@@ -354,7 +354,7 @@ mod tests {
         assert!(out_of_turn(&drawn, &late_first).is_some());
     }
 
-    fn attempt(customer: u32, told: Told, payment: Payment) -> Attempt {
+    fn attempt(customer: u32, reply: Reply, payment: Payment) -> Attempt {
         Attempt {
             order: Uuid::nil(),
             fingerprint: 0,
@@ -364,7 +364,7 @@ mod tests {
             payment,
             asked_at_ms: 0,
             cancelled_at_ms: 0,
-            told,
+            reply,
             cancelled: Cancelled::No,
         }
     }
@@ -393,16 +393,16 @@ mod tests {
             balance: 0,
         };
         let found = |attempts: &[Attempt]| {
-            let (mut bought, mut seen) = (Bought::new(1), Seen::default());
+            let (mut bought, mut seen) = (Purchases::new(1), FindingLog::default());
             attempts.iter().for_each(|attempt| bought.count(0, attempt, 1));
             bought.judge(&plan, std::slice::from_ref(&sku), false, &mut seen);
             seen.into_findings().into_iter().map(|finding| finding.kind).collect::<Vec<_>>()
         };
-        let buys = |customer| attempt(customer, Told::Accepted, Payment::Card);
-        let shares = |customer| attempt(customer, Told::Accepted, Payment::SharedCard);
-        let sold_out = attempt(9, Told::SoldOut, Payment::Card);
+        let buys = |customer| attempt(customer, Reply::Accepted, Payment::Card);
+        let shares = |customer| attempt(customer, Reply::Accepted, Payment::SharedCard);
+        let sold_out = attempt(9, Reply::SoldOut, Payment::Card);
         assert_eq!(found(&[buys(1), buys(1), buys(2), sold_out]), []);
-        assert_eq!(found(&[buys(1), buys(2)]), [], "nobody was told that nothing is left");
+        assert_eq!(found(&[buys(1), buys(2)]), [], "no customer was told that the SKU is sold out");
         assert_eq!(found(&[buys(1), buys(2), buys(3), buys(4)]), [FindingKind::Oversold]);
         assert_eq!(found(&[buys(1), buys(2), sold_out]), [FindingKind::Undersold]);
         assert_eq!(found(&[buys(1), buys(1), buys(1)]), [FindingKind::AboveLimit]);

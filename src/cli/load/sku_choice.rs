@@ -1,32 +1,32 @@
-//! Which SKU a visitor wants: one, a few hot ones, by rank, or any.
+//! The choice of a SKU for a visit: one, a few hot ones, by rank, or any.
 
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 
 use super::client::Client;
 use super::scenario::{Choose, Skus};
-use super::shop::{self, AvailableShown, PageShown, ProductShown};
+use super::shop::{self, AvailableAnswer, PageAnswer, ProductAnswer};
 
-/// Pages of the listing that are read; a shop whose pages go round does not end.
+/// The most pages of the listing that are read, in case that a shop's pages never end.
 const PAGES_MAX: usize = 10_000;
 
-/// A SKU with the product that shows it.
+/// A SKU and its product.
 #[derive(Debug, Clone)]
-pub(super) struct WantedSku {
+pub(super) struct ListedSku {
     pub sku: String,
     pub product: uuid::Uuid,
 }
 
-/// Finds the scenario's SKUs in the shop's listing; refuses those that it does not sell.
-pub(super) async fn find(client: &Client, skus: &Skus) -> anyhow::Result<Vec<WantedSku>> {
+/// Finds the scenario's SKUs in the shop's listing; fails when one is missing.
+pub(super) async fn find(client: &Client, skus: &Skus) -> anyhow::Result<Vec<ListedSku>> {
     let wanted = skus.catalogue.unwrap_or(skus.names.len());
     let mut listed = Vec::new();
     let mut path = "/v1/products?limit=100".to_owned();
     for _ in 0..PAGES_MAX {
-        let page: PageShown<ProductShown> = shop::ask(client, shop::get(&path, None)).await?;
+        let page: PageAnswer<ProductAnswer> = shop::ask(client, shop::get(&path, None)).await?;
         for product in page.items {
             let variants = product.variants.into_iter();
-            listed.extend(variants.map(|variant| WantedSku { sku: variant.sku, product: product.id }));
+            listed.extend(variants.map(|variant| ListedSku { sku: variant.sku, product: product.id }));
         }
         let is_enough = if skus.catalogue.is_some() {
             listed.len() >= wanted
@@ -50,16 +50,16 @@ pub(super) async fn find(client: &Client, skus: &Skus) -> anyhow::Result<Vec<Wan
     skus.names.iter().map(find).collect()
 }
 
-/// Pieces that can be had at this moment.
+/// The pieces available at this moment.
 pub(super) async fn available(client: &Client, sku: &str) -> anyhow::Result<i64> {
-    let shown: AvailableShown = shop::ask(client, shop::get(&format!("/v1/inventory/{sku}"), None)).await?;
+    let shown: AvailableAnswer = shop::ask(client, shop::get(&format!("/v1/inventory/{sku}"), None)).await?;
     Ok(shown.available)
 }
 
 /// Chooses among SKUs by their number.
 #[derive(Debug, Clone)]
 pub(super) struct Chooser {
-    /// The demand for a SKU and all before it.
+    /// The demand for a SKU and all SKUs before it.
     cumulative: Vec<f64>,
 }
 
