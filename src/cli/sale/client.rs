@@ -14,10 +14,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::text;
 use crate::cli::load::client::{Body, Client, Target};
 use crate::cli::load::customers::SignIn;
 use crate::cli::load::shop::{self, Bearer};
 use crate::config::{Config, milliseconds};
+use crate::http::views::FindingView;
 
 /// The client waits this much longer than the engine lets a request take.
 const GRACE: Duration = Duration::from_secs(20);
@@ -99,13 +101,6 @@ pub(super) struct EngineAnswer<T> {
 }
 
 impl<T> EngineAnswer<T> {
-    pub(super) fn print(&self)
-    where
-        T: Display,
-    {
-        self.print_as(T::to_string);
-    }
-
     /// Prints the JSON unchanged where that is wanted, else this text.
     pub(super) fn print_as(&self, text: impl FnOnce(&T) -> String) {
         let text = if self.is_raw { self.raw.clone() } else { text(&self.value) };
@@ -134,14 +129,14 @@ impl Display for Refused {
             code: String,
             detail: String,
             #[serde(default)]
-            findings: Vec<super::shown::FindingShown>,
+            findings: Vec<FindingView>,
         }
 
         let Ok(problem) = serde_json::from_str::<Problem>(&self.raw) else {
             return write!(formatter, "refused: {} {}", self.status, self.raw);
         };
         write!(formatter, "{} ({})", problem.detail, problem.code)?;
-        problem.findings.iter().try_for_each(|finding| write!(formatter, "\n  {finding}"))
+        problem.findings.iter().try_for_each(|finding| write!(formatter, "\n  {}", text::finding(finding)))
     }
 }
 

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::client::Access;
 use crate::actors::sales::{PublishedDraw, TicketNumber};
 use crate::config::Config;
+use crate::http::views::{DecisionView, WhyView};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Report {
@@ -88,19 +88,6 @@ pub(in crate::cli) struct Why {
     pub access: Access,
 }
 
-#[derive(Deserialize)]
-struct Decisions {
-    customer: Uuid,
-    items: Vec<Decision>,
-}
-
-#[derive(Deserialize)]
-struct Decision {
-    at: String,
-    part: String,
-    what: String,
-}
-
 impl Why {
     pub(super) async fn carry_out(&self, config: &Config) -> anyhow::Result<()> {
         let (name, id) = match (self.order, self.customer) {
@@ -108,10 +95,11 @@ impl Why {
             (None, customer) => ("customer", customer.unwrap_or_default()),
         };
         let path = format!("/v1/admin/sales/{}/why?{name}={id}", self.sale);
-        let why = self.access.open(config).await?.get::<Decisions>(&path).await?;
+        let why = self.access.open(config).await?.get::<WhyView>(&path).await?;
         why.print_as(|why| {
-            let line =
-                |decision: &Decision| format!("{}  {:<7}  {}\n", decision.at, decision.part, decision.what);
+            let line = |decision: &DecisionView| {
+                format!("{}  {:<7}  {}\n", decision.at, decision.part, decision.what)
+            };
             let lines: String = why.items.iter().map(line).collect();
             format!("customer {}\n{lines}", why.customer)
         });

@@ -1,19 +1,18 @@
 //! `shobai sale dry-run`: starts the dry run of a sale, waits for its end and prints the result.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::Why;
 use super::client::Access;
-use super::shown::SaleShown;
 use crate::config::Config;
 use crate::dry_run::{Contradiction, Latency, Orders, PlanFinding, RefusalOutcome, Report};
+use crate::http::views::{DryRunView, SaleView};
 use crate::types::grouped;
 
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -49,14 +48,14 @@ impl DryRun {
                 body[name] = json!(wanted);
             }
         }
-        client.post::<SaleShown>(&path, body.to_string()).await?;
+        client.post::<SaleView>(&path, body.to_string()).await?;
         let open_for = self.seconds.map_or(SECONDS_MAX, u64::from);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(open_for + BESIDE_THE_SALE);
         loop {
-            let run = client.get::<RunShown>(&path).await?;
+            let run = client.get::<DryRunView>(&path).await?;
             if run.value.state != "running" {
-                run.print();
-                return Ok(run.value.exit_code());
+                run.print_as(text);
+                return Ok(exit_code(&run.value));
             }
             anyhow::ensure!(
                 tokio::time::Instant::now() < deadline,
@@ -65,13 +64,6 @@ impl DryRun {
             tokio::time::sleep(POLL_EVERY).await;
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct RunShown {
-    state: String,
-    failure: Option<String>,
-    report: Option<Report>,
 }
 
 /// In milliseconds.
@@ -88,29 +80,30 @@ fn sells_out(seconds: Option<f64>, is_sold_out: bool) -> String {
     }
 }
 
-impl RunShown {
-    fn exit_code(&self) -> ExitCode {
-        match &self.report {
-            Some(report) if report.is_clean() => ExitCode::SUCCESS,
-            Some(_) => ExitCode::FAILURE,
-            None => ExitCode::from(2),
+fn exit_code(run: &DryRunView) -> ExitCode {
+    match &run.report {
+        Some(report) if report.is_clean() => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+        None => ExitCode::from(2),
+    }
+}
+
+fn text(run: &DryRunView) -> String {
+    match &run.report {
+        Some(report) => {
+            let mut text = String::new();
+            // Writing to a string cannot fail.
+            let _ = write_report(report, &mut text);
+            text
+        }
+        None => {
+            let failure = run.failure.as_deref().unwrap_or("the reason is unknown");
+            format!("the dry run failed: {failure}")
         }
     }
 }
 
-impl Display for RunShown {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        match &self.report {
-            Some(report) => write_report(report, formatter),
-            None => {
-                let failure = self.failure.as_deref().unwrap_or("the reason is unknown");
-                write!(formatter, "the dry run failed: {failure}")
-            }
-        }
-    }
-}
-
-fn write_report(report: &Report, text: &mut Formatter<'_>) -> fmt::Result {
+fn write_report(report: &Report, text: &mut String) -> fmt::Result {
     let Report { crowd, sale, machine, contradictions, findings, untouched } = report;
     writeln!(
         text,

@@ -8,7 +8,8 @@ mod client;
 mod create;
 mod documents;
 mod dry_run;
-mod shown;
+mod live_text;
+mod text;
 mod times;
 mod verify_report;
 mod watch;
@@ -16,7 +17,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use self::client::{Access, OperatorClient, Refused};
@@ -24,11 +25,12 @@ use self::create::Create;
 pub(super) use self::documents::drawn_order;
 use self::documents::{Report, VerifyDraw, Why as WhyAsked};
 use self::dry_run::DryRun;
-use self::shown::{ChangeShown, PageShown, ProposalShown, SaleShown, SteeredShown};
+use self::text::SteeredView;
 use self::verify_report::VerifyReport;
 use self::watch::Watch;
 use crate::actors::sales::Halt;
 use crate::config::Config;
+use crate::http::views::{ChangesView, ProposalView, ProposalsView, SaleView, SalesView, SwitchView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sale {
@@ -205,14 +207,20 @@ impl Sale {
             Self::Create(create) => {
                 // An invalid plan is reported before the sign-in.
                 let plan = create.plan()?;
-                create.access.open(config).await?.post::<SaleShown>("/v1/admin/sales", plan).await?.print();
+                create
+                    .access
+                    .open(config)
+                    .await?
+                    .post::<SaleView>("/v1/admin/sales", plan)
+                    .await?
+                    .print_as(text::sale);
             }
             Self::Validate(one) => {
                 let client = one.access.open(config).await?;
                 let path = format!("/v1/admin/sales/{}/validate", one.sale);
-                let sale = client.post::<SaleShown>(&path, json!({}).to_string()).await?;
-                sale.print_as(SaleShown::text_of_findings);
-                return Ok(ExitCode::from(if sale.value.has_findings() { 2 } else { 0 }));
+                let sale = client.post::<SaleView>(&path, json!({}).to_string()).await?;
+                sale.print_as(text::findings);
+                return Ok(ExitCode::from(if text::has_findings(&sale.value) { 2 } else { 0 }));
             }
             Self::Schedule(wanted) => return wanted.carry_out("schedule", config).await,
             Self::Arm(wanted) => return wanted.carry_out("arm", config).await,
@@ -232,30 +240,27 @@ impl Sale {
             Self::VerifyDraw(draw) => return draw.carry_out(),
             Self::Proposals(access) => {
                 let client = access.open(config).await?;
-                client
-                    .get::<PageShown<ProposalShown>>("/v1/admin/proposals")
-                    .await?
-                    .print_as(shown::proposals);
+                client.get::<ProposalsView>("/v1/admin/proposals").await?.print_as(text::proposals);
             }
             Self::Withdraw(Withdraw { proposal, why, access }) => {
                 let client = access.open(config).await?;
                 let path =
                     format!("/v1/admin/proposals/{proposal}?reason={}", client::in_a_query(&why.reason));
-                let withdrawn = client.delete::<ProposalShown>(&path).await?;
-                withdrawn.print_as(|proposal| format!("withdrawn: {proposal}"));
+                let withdrawn = client.delete::<ProposalView>(&path).await?;
+                withdrawn.print_as(|proposal| format!("withdrawn: {}", text::proposal(proposal)));
             }
             Self::List(access) => {
                 let client = access.open(config).await?;
-                client.get::<PageShown<SaleShown>>("/v1/admin/sales").await?.print_as(shown::list);
+                client.get::<SalesView>("/v1/admin/sales").await?.print_as(text::sales);
             }
             Self::Show(one) => {
                 let client = one.access.open(config).await?;
-                client.get::<SaleShown>(&format!("/v1/admin/sales/{}", one.sale)).await?.print();
+                client.get::<SaleView>(&format!("/v1/admin/sales/{}", one.sale)).await?.print_as(text::sale);
             }
             Self::Changes(one) => {
                 let client = one.access.open(config).await?;
                 let path = format!("/v1/admin/sales/{}/changes", one.sale);
-                client.get::<PageShown<ChangeShown>>(&path).await?.print_as(shown::history);
+                client.get::<ChangesView>(&path).await?.print_as(text::changes);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -272,8 +277,8 @@ impl Move {
     async fn carry_out(&self, action: &str, config: &Config) -> anyhow::Result<ExitCode> {
         let client = self.access.open(config).await?;
         let path = format!("/v1/admin/sales/{}/{action}", self.sale);
-        let moved = client.post::<SteeredShown<SaleShown>>(&path, self.why.body()).await?;
-        moved.print_as(|moved| moved.text(SaleShown::heading));
+        let moved = client.post::<SteeredView<SaleView>>(&path, self.why.body()).await?;
+        moved.print_as(|moved| moved.text(text::heading));
         Ok(moved.value.exit_code())
     }
 }
@@ -283,16 +288,16 @@ impl Switch {
         let client = self.access.open(config).await?;
         let Some(sale) = self.sale else {
             let path = format!("/v1/admin/{action}");
-            let switched = client.post::<SteeredShown<Value>>(&path, body).await?;
-            switched.print_as(|switched| switched.text(shown::switch));
+            let switched = client.post::<SteeredView<SwitchView>>(&path, body).await?;
+            switched.print_as(|switched| switched.text(text::switch));
             return Ok(switched.value.exit_code());
         };
         let path = match &self.sku {
             Some(sku) => format!("/v1/admin/sales/{sale}/items/{}/{action}", client::in_a_path(sku)?),
             None => format!("/v1/admin/sales/{sale}/{action}"),
         };
-        let sale = client.post::<SteeredShown<SaleShown>>(&path, body).await?;
-        let text = if self.sku.is_some() { SaleShown::to_string } else { SaleShown::heading };
+        let sale = client.post::<SteeredView<SaleView>>(&path, body).await?;
+        let text: fn(&SaleView) -> String = if self.sku.is_some() { text::sale } else { text::heading };
         sale.print_as(|sale| sale.text(text));
         Ok(sale.value.exit_code())
     }
@@ -315,8 +320,8 @@ impl Allot {
         let path = format!("/v1/admin/sales/{sale}/items/{}", client::in_a_path(&self.sku)?);
         let client: OperatorClient = self.access.open(config).await?;
         let body = json!({"allotment": pieces, "expected": expected, "reason": self.why.reason});
-        let changed = client.patch::<SteeredShown<SaleShown>>(&path, body.to_string()).await?;
-        changed.print_as(|changed| changed.text(SaleShown::to_string));
+        let changed = client.patch::<SteeredView<SaleView>>(&path, body.to_string()).await?;
+        changed.print_as(|changed| changed.text(text::sale));
         Ok(changed.value.exit_code())
     }
 }

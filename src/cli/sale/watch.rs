@@ -10,8 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use uuid::Uuid;
 
 use super::client::{Access, OperatorClient, Refused};
-use super::shown::LiveShown;
+use super::live_text;
 use crate::config::Config;
+use crate::http::views::LiveView;
 
 /// The pause before the stream is opened again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
@@ -151,7 +152,7 @@ impl View {
             self.has_shown = true;
             return Ok(());
         }
-        let live: LiveShown = serde_json::from_str(data).with_context(|| {
+        let live: LiveView = serde_json::from_str(data).with_context(|| {
             format!("an event cannot be parsed; is this command as new as the engine? {data}")
         })?;
         self.has_shown = true;
@@ -159,10 +160,10 @@ impl View {
         let is_due = self.last_second.replace(live.at.as_second()) != Some(live.at.as_second());
         match &self.table {
             Some(table) => {
-                table.set_message(live.table());
+                table.set_message(live_text::table(&live));
                 table.tick();
             }
-            None if is_due => println!("{}", live.line()),
+            None if is_due => println!("{}", live_text::line(&live)),
             None => {}
         }
         Ok(())

@@ -43,4 +43,5 @@ pub mod views {
     pub use super::vitals::{HoldAgesView, LatencyView, SkuLoadView, VitalsView};
     pub use super::waiting_room::{DrawView, PlaceView};
     pub use super::webhooks::{PaymentReportBody, RecordedView};
+    pub use super::why::{DecisionView, WhyView};
 }

@@ -28,25 +28,25 @@ pub struct WhyQuery {
 }
 
 /// One decision.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionView {
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     /// `queue`, `gate`, `hold`, `order` or `payment`.
     #[schema(example = "gate")]
-    part: String,
+    pub part: String,
     #[schema(example = "refused 3 times by limit-reached, last at 2026-11-24T03:00:00Z")]
-    what: String,
+    pub what: String,
     /// The order that it is about.
     #[schema(required)]
-    order: Option<Uuid>,
+    pub order: Option<Uuid>,
 }
 
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WhyView {
-    customer: Uuid,
+    pub customer: Uuid,
     /// Oldest first.
-    items: Vec<DecisionView>,
+    pub items: Vec<DecisionView>,
 }
 
 impl DecisionView {
