@@ -220,7 +220,7 @@ async fn the_command_verifies_a_report_or_says_what_does_not_match() {
     std::fs::write(&file, &json).unwrap();
     let run = verified(&data_dir, &file, None).await;
     assert_eq!(run.status.code(), Some(0), "{run:?}");
-    assert!(said(&run).contains("1 orders, as they were signed"), "{run:?}");
+    assert!(said(&run).contains("1 orders, unchanged since they were signed"), "{run:?}");
     assert!(said(&run).contains("signed with the key of this engine"), "{run:?}");
 
     // Without an engine the key's owner is unknown; with another engine, the key is not that one's.
