@@ -10,8 +10,10 @@ use super::messages::{DecisionSubject, ExplainDecisions};
 use crate::actors::inventory::{HoldRecord, ListHolds, ReservationState};
 use crate::actors::orders::{HistoryEntry, InspectOrder, ListHistory, ListOrders, Order, OrdersError};
 use crate::actors::payments::{Payment, PaymentStatus};
-use crate::actors::sales::{
-    DECLINED, DatedChange, EntryState, GetDraw, GetTraces, PublishedDraw, Refused, SalesError, StoredEntry,
+use crate::actors::sales::{DECLINED, ListRefusals, Refused};
+use crate::actors::waiting_room::{
+    DatedChange, EntryState, GetDraw, GetTicketHistory, PublishedDraw, StoredEntry, TicketHistory,
+    WaitingRoomError,
 };
 use crate::types::{CustomerId, Limit, OrderId};
 
@@ -72,16 +74,18 @@ pub(super) async fn explain(
             (customer, needs.list_orders.ask(list).await?.items)
         }
     };
-    let traces = needs.get_traces.ask(GetTraces { sale, customer }).await?;
-    let mut items: Vec<Decision> = traces.refusals.iter().flat_map(of_refusals).collect();
-    if !traces.entries.is_empty() {
+    let refusals = needs.list_refusals.ask(ListRefusals { sale, customer }).await?;
+    let history = needs.get_ticket_history.ask(GetTicketHistory { sale, customer }).await?;
+    let TicketHistory { entries, changes } = history;
+    let mut items: Vec<Decision> = refusals.iter().flat_map(of_refusals).collect();
+    if !entries.is_empty() {
         let draw = match needs.get_draw.ask(GetDraw { sale }).await {
             Ok(draw) => Some(draw),
-            Err(SalesError::NotDrawn(_)) => None,
+            Err(WaitingRoomError::NotDrawn(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        items.extend(traces.entries.iter().flat_map(|entry| of_ticket(entry, draw.as_deref())));
-        items.extend(of_changes(&traces.changes));
+        items.extend(entries.iter().flat_map(|entry| of_ticket(entry, draw.as_deref())));
+        items.extend(of_changes(&changes));
     }
     for order in &orders {
         let holds = needs.list_holds.ask(ListHolds { id: order.id.into() }).await?;

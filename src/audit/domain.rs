@@ -10,8 +10,8 @@ use super::settlement::{ReportKey, SettlementBuilder};
 use crate::actors::inventory::{GetFigures, InventoryPorts, ListHolds};
 use crate::actors::orders::{InspectOrder, ListHistory, ListOrders, OrdersPorts};
 use crate::actors::runtime::{Domain, Handle, Host, contract, needs};
-use crate::actors::sales::{GetDraw, GetTraces, SalesPorts, SwitchItem};
-use crate::actors::waiting_room::WaitingRoomPorts;
+use crate::actors::sales::{ListRefusals, SalesPorts, SwitchItem};
+use crate::actors::waiting_room::{GetDraw, GetTicketHistory, WaitingRoomPorts};
 use crate::config::Config;
 
 contract! {
@@ -32,10 +32,11 @@ needs! {
         }
         sales: SalesPorts {
             switch_item: SwitchItem,
-            get_traces: GetTraces,
+            list_refusals: ListRefusals,
         }
         waiting_room: WaitingRoomPorts {
             get_draw: GetDraw,
+            get_ticket_history: GetTicketHistory,
         }
         orders: OrdersPorts {
             inspect_order: InspectOrder,

@@ -6,6 +6,7 @@ use crate::actors::inventory::InventoryError;
 use crate::actors::orders::OrdersError;
 use crate::actors::runtime::AskError;
 use crate::actors::sales::SalesError;
+use crate::actors::waiting_room::WaitingRoomError;
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::SaleId;
@@ -26,6 +27,8 @@ pub enum AuditError {
     #[error(transparent)]
     Sales(#[from] SalesError),
     #[error(transparent)]
+    WaitingRoom(#[from] WaitingRoomError),
+    #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
     Asking(#[from] AskError),
@@ -44,6 +47,7 @@ impl AuditError {
             Self::Inventory(error) => Some(error),
             Self::Orders(error) => Some(error),
             Self::Sales(error) => Some(error),
+            Self::WaitingRoom(error) => Some(error),
             Self::Storage(error) => Some(error),
             Self::Asking(error) => Some(error),
             Self::UnknownSale(_) | Self::Busy | Self::Broken(_) => None,

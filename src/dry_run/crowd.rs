@@ -15,8 +15,9 @@ use super::figures::CrowdFigures;
 use super::report::{Course, CrowdSize};
 use crate::actors::orders::{PlaceOrder, RecordPayment};
 use crate::actors::payments::PaymentReport;
-use crate::actors::sales::{
-    Admission, AdmissionMode, GetLive, GetPlace, GetRoom, JoinQueue, PassKey, PlaceState, Sale,
+use crate::actors::sales::{GetLive, Sale};
+use crate::actors::waiting_room::{
+    Admission, AdmissionMode, GetPlace, GetRoom, JoinQueue, PassKey, TicketState,
 };
 use crate::error::Fault;
 
@@ -194,8 +195,8 @@ impl Crowd {
         self.figures.borrow_mut().joined_queue();
         loop {
             match place.state {
-                PlaceState::PreQueue | PlaceState::Waiting => {}
-                PlaceState::Admitted => {
+                TicketState::PreQueue | TicketState::Waiting => {}
+                TicketState::Admitted => {
                     self.figures.borrow_mut().admitted(joined);
                     let admission = place.admission?;
                     return self.passes.read_admission(&admission, Timestamp::now()).ok();

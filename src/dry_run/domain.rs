@@ -14,10 +14,8 @@ use crate::actors::catalog::{AddProduct, CatalogPorts, QuoteSkus};
 use crate::actors::inventory::{InventoryPorts, ReceiveStock, TrackSku};
 use crate::actors::orders::{OrdersPorts, PlaceOrder, RecordPayment};
 use crate::actors::runtime::{Domain, Handle, Host, contract, needs};
-use crate::actors::sales::{
-    CreateSale, GetLive, GetPlace, GetRoom, GetSale, JoinQueue, ListSales, MoveSale, SalesPorts,
-    ValidateSale, WaitingRoomPorts,
-};
+use crate::actors::sales::{CreateSale, GetLive, GetSale, ListSales, MoveSale, SalesPorts, ValidateSale};
+use crate::actors::waiting_room::{GetPlace, GetRoom, JoinQueue, WaitingRoomPorts};
 use crate::config::Config;
 
 contract! {

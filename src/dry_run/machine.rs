@@ -13,7 +13,8 @@ use super::domain::ShadowNeeds;
 use super::figures::{histogram, microseconds};
 use super::report::{Latency, Machine};
 use crate::actors::catalog::Quote;
-use crate::actors::sales::{AdmissionMode, AdmissionTerms, SaleDraft, SaleItem};
+use crate::actors::sales::{SaleDraft, SaleItem};
+use crate::actors::waiting_room::{AdmissionMode, AdmissionTerms};
 use crate::types::{Money, Quantity, SaleId, Sku, TaxRate};
 
 /// The most SKUs that the orders are spread over.

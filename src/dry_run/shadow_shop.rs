@@ -7,9 +7,8 @@ use futures_util::future::LocalBoxFuture;
 use super::domain::ShadowNeeds;
 use crate::actors::catalog::{AddProduct, NewProduct, Product, Quote, Variant};
 use crate::actors::inventory::{ReceiveStock, TrackSku};
-use crate::actors::sales::{
-    Action, CommandOutcome, CreateSale, Initiator, MoveSale, PassKey, Sale, SaleDraft,
-};
+use crate::actors::sales::{Action, CommandOutcome, CreateSale, Initiator, MoveSale, Sale, SaleDraft};
+use crate::actors::waiting_room::PassKey;
 use crate::storage::Database;
 use crate::types::{ProductId, Quantity, SaleId};
 

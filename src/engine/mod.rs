@@ -20,7 +20,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
 use crate::actors::runtime::{Domain as _, Figures};
-use crate::actors::sales::Challenge;
+use crate::actors::waiting_room::Challenge;
 use crate::config::Config;
 use crate::dry_run::DryRunDomain;
 use crate::http;

@@ -3,8 +3,9 @@
 use crate::actors::catalog::CatalogPorts;
 use crate::actors::inventory::InventoryPorts;
 use crate::actors::orders::OrdersPorts;
-use crate::actors::sales::{SalesPorts, WaitingRoomPorts};
+use crate::actors::sales::SalesPorts;
 use crate::actors::users::UsersPorts;
+use crate::actors::waiting_room::WaitingRoomPorts;
 use crate::audit::AuditPorts;
 use crate::dry_run::DryRunPorts;
 

@@ -5,6 +5,7 @@ mod hold;
 mod ids;
 mod money;
 mod page;
+mod pieces_left;
 mod quantity;
 mod sku;
 
@@ -17,6 +18,7 @@ pub use hold::{HoldCommand, HoldRefusal, HoldState, HoldStep};
 pub use ids::{CustomerId, OrderId, ProductId, ProposalId, ReservationId, SaleId, SessionId};
 pub use money::{Currency, Money, TaxRate};
 pub use page::{Cursor, Limit, Page};
+pub use pieces_left::PiecesLeft;
 pub use quantity::Quantity;
 pub use sku::Sku;
 

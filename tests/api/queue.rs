@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{LocalBoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shobai::actors::sales::{Challenge, ChallengeError, ProofOfWork, PublishedDraw};
+use shobai::actors::waiting_room::{Challenge, ChallengeError, ProofOfWork, PublishedDraw};
 use shobai::engine::Extensions;
 use shobai::types::CustomerId;
 

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::{Span, Timestamp};
 use shobai::actors::sales::{
-    Action, AdmissionMode, AdmissionTerms, CreateSale, GetSale, HoldSeconds, Initiator, KonbiniTerms,
-    ListChanges, MoveSale, SaleDraft, SaleItem, SaleStatus, SwitchItem, Terms,
+    Action, CreateSale, GetSale, HoldSeconds, Initiator, KonbiniTerms, ListChanges, MoveSale, SaleDraft,
+    SaleItem, SaleStatus, SwitchItem, Terms,
 };
+use shobai::actors::waiting_room::{AdmissionMode, AdmissionTerms};
 use shobai::audit::{AuditStatus, Claim, Finding, GetAuditStatus};
 use shobai::types::{Money, Quantity, SaleId, Sku};
 

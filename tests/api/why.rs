@@ -1,7 +1,7 @@
 //! Why a customer got what they got in a sale: every decision, from the ticket to the refund.
 
 use serde_json::{Value, json};
-use shobai::actors::sales::ProofOfWork;
+use shobai::actors::waiting_room::ProofOfWork;
 
 use crate::payments::{paid, report};
 use crate::queue::{Waiting, armed, customers, plan};

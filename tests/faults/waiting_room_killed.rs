@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shobai::actors::runtime::failpoint;
-use shobai::actors::sales::PublishedDraw;
+use shobai::actors::waiting_room::PublishedDraw;
 
 use crate::buyers::{buyers, expect_clean_audit, expect_try_again, id_of};
 use crate::operator::{Operator, PIECES, buys, held_order, plan, skus, soon};

@@ -27,6 +27,6 @@ pub use domain::{InventoryDomain, InventoryPorts};
 pub use error::InventoryError;
 pub use messages::*;
 pub use model::{
-    Allotment, Claimed, Figures, HoldAges, HoldRecord, Line, Movement, MovementKind, OpenHolds, PiecesLeft,
-    Purpose, Reservation, ReservationState, SaleClaim, Stock,
+    Allotment, Claimed, Figures, HoldAges, HoldRecord, Line, Movement, MovementKind, OpenHolds, Purpose,
+    Reservation, ReservationState, SaleClaim, Stock,
 };

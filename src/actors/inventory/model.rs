@@ -10,7 +10,7 @@ mod stock;
 #[cfg(test)]
 mod tests;
 
-pub use allotment::{Allotment, AllotmentChange, PiecesLeft};
+pub use allotment::{Allotment, AllotmentChange};
 pub use command::{Change, Command, Decision, HoldChange, HoldStep, Reply};
 pub use holds::REMEMBER_ENDED_FOR;
 pub use movement::{Movement, MovementKind};

@@ -11,7 +11,8 @@ use super::error::OrdersError;
 use super::model::{HistoryEntry, IdempotencyKey, Order, OrderStatus};
 use crate::actors::inventory::Line;
 use crate::actors::payments::{PaymentMethod, PaymentReport};
-use crate::actors::sales::{Admission, DeviceId};
+use crate::actors::sales::DeviceId;
+use crate::actors::waiting_room::Admission;
 use crate::types::{Cursor, CustomerId, Limit, OrderId, Page, SaleId};
 
 /// Places an order: everything that it needs is held and its payment is opened, all of it or nothing.

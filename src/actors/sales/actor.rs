@@ -7,7 +7,7 @@ mod loading;
 mod queries;
 mod upkeep;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,20 +16,22 @@ use jiff::Timestamp;
 
 use self::upkeep::Task;
 use super::error::SalesError;
-use super::gates::{Confirmed, DECLINED, Gates, QuotaHold};
+use super::gates::{Confirmed, DECLINED, Gates, QuotaHold, Refused};
 use super::messages::*;
-use super::model::{AdmissionMode, Proposal, Sale, SaleStatus};
+use super::model::{Proposal, Sale, SaleStatus};
 use super::sale_skus::SaleSkus;
 use super::service::SalesService;
+use super::waiting_room::RoomUpdates;
 use crate::actors::inventory::{Allotment, Claimed, ListClaims};
 use crate::actors::runtime::{Background, failpoint};
-use crate::actors::waiting_room::TicketNumber;
 use crate::types::{OrderId, SaleId, Sku};
 
 /// The age of the figures that operators and customers look at.
 const ALLOTMENTS_EVERY: Duration = Duration::from_millis(250);
 /// Announced sales on the list for customers, and settled ones in memory; more than any shop runs at a time.
 const ANNOUNCED_MAX: usize = 200;
+/// How often the waiting room is told how the sales stand, upon which it admits customers.
+const TELL_WAITING_ROOM_EVERY: Duration = Duration::from_millis(200);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The gates live here; everything else is read and written by the service.
@@ -47,6 +49,8 @@ pub struct SalesActor {
     proposals_version: u64,
     /// The allotments of gated sales as they were read last, for all who look at them.
     allotments: HashMap<SaleId, AllotmentsRead>,
+    /// What the waiting room is to be told next.
+    room_updates: RoomUpdates,
     /// Counts the commands for the switch of everything.
     switch_version: u64,
     /// Counts the sales that left the gates.
@@ -76,6 +80,7 @@ impl SalesActor {
             proposals: Vec::new(),
             proposals_version: 0,
             allotments: HashMap::new(),
+            room_updates: RoomUpdates::default(),
             switch_version: 0,
             forgotten: 0,
         }
@@ -120,6 +125,7 @@ impl Actor for SalesActor {
         self.load(context);
         context.run_interval(self.service.schedule_every, Self::keep_schedule);
         context.run_interval(ALLOTMENTS_EVERY, Self::read_allotments);
+        context.run_interval(TELL_WAITING_ROOM_EVERY, Self::tell_waiting_room);
         context.run_interval(SECOND, |actor, context| {
             actor.gates.end_second();
             actor.store_refusals(context);
@@ -240,63 +246,16 @@ impl Handler<NoteRefusal> for SalesActor {
     }
 }
 
-impl Handler<GetTraces> for SalesActor {
-    type Result = ResponseFuture<Result<Traces, SalesError>>;
+impl Handler<ListRefusals> for SalesActor {
+    type Result = ResponseFuture<Result<Vec<Refused>, SalesError>>;
 
-    fn handle(&mut self, message: GetTraces, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, message: ListRefusals, _: &mut Context<Self>) -> Self::Result {
         let service = self.service.clone();
-        let GetTraces { sale, customer } = message;
+        let ListRefusals { sale, customer } = message;
         Box::pin(async move {
             service.sale(sale).await?;
-            Ok(Traces {
-                entries: service.store.list_customer_entries(sale, customer).await?,
-                changes: service.store.list_customer_changes(sale, customer).await?,
-                refusals: service.store.list_refusals(sale, customer).await?,
-            })
+            Ok(service.store.list_refusals(sale, customer).await?)
         })
-    }
-}
-
-impl Handler<ListUses> for SalesActor {
-    type Result = Result<HashSet<TicketNumber>, SalesError>;
-
-    fn handle(&mut self, ListUses { sale }: ListUses, _: &mut Context<Self>) -> Self::Result {
-        self.gates.used_admissions(sale).ok_or(SalesError::UnknownSale(sale))
-    }
-}
-
-impl Handler<LookAtSales> for SalesActor {
-    type Result = Result<SalesSeen, SalesError>;
-
-    fn handle(&mut self, LookAtSales { heard }: LookAtSales, _: &mut Context<Self>) -> Self::Result {
-        let now = Timestamp::now();
-        let seen = |sale: &Arc<Sale>| {
-            let allotments =
-                self.allotments.get(&sale.id).map_or(&[][..], |read| &read.allotments[..]).iter();
-            let sum = |figure: fn(&Allotment) -> i64| {
-                allotments.clone().map(|(_, allotment)| figure(allotment)).sum()
-            };
-            let sellable = allotments.clone().filter(|(sku, _)| !self.gates.is_sku_stopped(sale.id, sku));
-            SaleSeen {
-                sale: sale.clone(),
-                is_selling: self.gates.is_selling(sale.id, now),
-                allotment: sum(|allotted| allotted.allotment),
-                remaining: sum(Allotment::remaining),
-                orderable: sellable.map(|(_, allotment)| allotment.remaining()).sum(),
-                held: sum(|allotted| allotted.held),
-            }
-        };
-        let has_room = |sale: &&Arc<Sale>| {
-            sale.draft.terms.admission.mode != AdmissionMode::None
-                && (sale.status.is_gated() || sale.status == SaleStatus::Scheduled)
-        };
-        let sales = self.gates.sales().filter(has_room).map(seen).collect();
-        let (latency_p99, depth) = self.gates.load();
-        let allotments = &self.allotments;
-        let read_at = |sale| allotments.get(&sale).map(|read: &AllotmentsRead| read.at);
-        let (admissions, heard, untold) = self.gates.tell_admissions(heard, read_at);
-        let told_to = untold.map_or(now, |untold| untold.min(now));
-        Ok(SalesSeen { sales, admissions, heard, told_to, latency_p99, depth })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::actors::inventory::{
     ListClaims,
 };
 use crate::actors::runtime::{Domain, Handle, Host, contract, needs};
-use crate::actors::waiting_room::PassKey;
+use crate::actors::waiting_room::{ObserveSales, PassKey, WaitingRoomPorts};
 use crate::config::Config;
 
 contract! {
@@ -41,7 +41,7 @@ contract! {
         list_held_quotas: ListHeldQuotas,
         get_sale_skus: GetSaleSkus,
         note_refusal: NoteRefusal,
-        get_traces: GetTraces,
+        list_refusals: ListRefusals,
     }
 }
 
@@ -60,12 +60,15 @@ needs! {
             list_claims: ListClaims,
             count_open_holds: CountOpenHolds,
         }
+        waiting_room: WaitingRoomPorts {
+            observe_sales: ObserveSales,
+        }
     }
 }
 
 pub struct SalesDomain {
     pub ports: SalesPorts,
-    pub(in crate::actors) actor: Handle<SalesActor>,
+    actor: Handle<SalesActor>,
 }
 
 impl SalesDomain {

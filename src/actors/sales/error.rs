@@ -8,7 +8,6 @@ use super::model::{Action, Finding, SaleStatus};
 use crate::actors::catalog::CatalogError;
 use crate::actors::inventory::InventoryError;
 use crate::actors::runtime::AskError;
-use crate::actors::waiting_room::{PassError, RoomRefusal};
 use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{InvalidValue, ProposalId, SaleId, Sku};
@@ -43,19 +42,6 @@ pub enum SalesError {
     UnknownProposal(ProposalId),
     #[error("{most} proposals wait for a second operator, and no more may")]
     TooManyProposals { most: u32 },
-    #[error("sale {0} has no waiting room, or none yet")]
-    NoRoom(SaleId),
-    #[error("the order of sale {0} is not drawn yet")]
-    NotDrawn(SaleId),
-    #[error("the waiting room has too much to do")]
-    Busy,
-    /// Joining again answers the ticket, if it was written, or another one.
-    #[error("the ticket was perhaps not written")]
-    NotWritten,
-    #[error(transparent)]
-    Room(#[from] RoomRefusal),
-    #[error(transparent)]
-    Pass(#[from] PassError),
     /// A gate held the order up.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -79,18 +65,10 @@ impl SalesError {
         Refusal::NotOpen { opens_in: None }.into()
     }
 
-    /// Whether it turns a customer away for good, rather than asking for patience.
-    pub fn turns_away(&self) -> bool {
-        use RoomRefusal::{Closed, EntriesClosed, Full};
-        matches!(self, Self::Refused(_) | Self::Room(Closed(_) | EntriesClosed | Full { .. }))
-    }
-
     /// The error of another domain, which has a kind and a code of its own.
     fn inner(&self) -> Option<&dyn Fault> {
         match self {
             Self::Invalid(error) => Some(error),
-            Self::Room(error) => Some(error),
-            Self::Pass(error) => Some(error),
             Self::Catalog(error) => Some(error),
             Self::Inventory(error) | Self::NotReadyYet { because: error, .. } => Some(error),
             Self::Asking(error) => Some(error),
@@ -103,13 +81,9 @@ impl SalesError {
 impl Fault for SalesError {
     fn kind(&self) -> Kind {
         match self {
-            Self::UnknownSale(_) | Self::UnknownItem(_) | Self::NoRoom(_) | Self::NotDrawn(_) => {
-                Kind::NotFound
-            }
+            Self::UnknownSale(_) | Self::UnknownItem(_) => Kind::NotFound,
             Self::UnknownProposal(_) => Kind::NotFound,
             Self::TooManyProposals { .. } => Kind::Conflict,
-            Self::Busy => Kind::Busy,
-            Self::NotWritten => Kind::Unavailable,
             Self::Refused(Refusal::NotAdmitted) => Kind::Forbidden,
             Self::Refused(Refusal::TooFast { .. }) => Kind::TooMany,
             Self::NotInStatus { .. } | Self::NotADraft { .. } | Self::NotReady { .. } => Kind::Conflict,
@@ -134,10 +108,6 @@ impl Fault for SalesError {
             Self::Overtaken => "overtaken",
             Self::UnknownProposal(_) => "unknown-proposal",
             Self::TooManyProposals { .. } => "too-many-proposals",
-            Self::NoRoom(_) => "no-waiting-room",
-            Self::NotDrawn(_) => "not-drawn",
-            Self::Busy => "busy",
-            Self::NotWritten => "unavailable",
             Self::Refused(refusal) => refusal.gate(),
             other => other.inner().map_or("internal", Fault::code),
         }

@@ -1,24 +1,19 @@
 //! The messages of sales: first the operators' commands and queries, then what orders ask.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::Message;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::SalesError;
-use super::gates::{AdmissionUse, Heard, QuotaHold, QuotaRequest, Refusal, Refused, Tally, UnwrittenStops};
+use super::gates::{QuotaHold, QuotaRequest, Refusal, Refused, Tally, UnwrittenStops};
 use super::model::{
     Action, ChangeRecord, CommandOutcome, Finding, Halt, Initiator, Proposal, Sale, SaleDraft,
 };
 use super::sale_skus::{SaleSkus, SaleSkusVersion};
 use crate::actors::inventory::Allotment;
-use crate::actors::waiting_room::{
-    DatedChange, PlaceState, PublishedDraw, RoomCounts, StoredEntry, Ticket, TicketNumber,
-};
 use crate::types::{CustomerId, OrderId, ProposalId, Quantity, SaleId, Sku};
 
 /// Plans a sale.
@@ -254,63 +249,6 @@ pub struct GetSaleSkus {
     pub known: Option<SaleSkusVersion>,
 }
 
-/// Puts a customer into the waiting room of a sale.
-///
-/// Answers with the place, once it is durable. Refuses with `NoRoom`, and as the room does. Asking twice answers the same
-/// ticket.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<QueuePlace, SalesError>")]
-pub struct JoinQueue {
-    pub sale: SaleId,
-    pub customer: CustomerId,
-}
-
-/// Where somebody stands; answered from memory.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<QueuePlace, SalesError>")]
-pub struct GetPlace {
-    /// Its signature was checked.
-    pub ticket: Ticket,
-}
-
-#[derive(Debug, Clone)]
-pub struct QueuePlace {
-    pub ticket: String,
-    pub number: TicketNumber,
-    pub state: PlaceState,
-    /// From 1; only while waiting.
-    pub position: Option<u32>,
-    pub estimated_wait_seconds: Option<u64>,
-    /// `many`, `few`, `held` (others hold the last pieces and may let them go) or `none`.
-    /// Nothing before the sale has its pieces.
-    pub left: Option<&'static str>,
-    /// Only while admitted.
-    pub admission: Option<String>,
-    pub admitted_until: Option<Timestamp>,
-    pub ask_again_in_seconds: u32,
-}
-
-/// How a waiting room is doing.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<RoomFigures, SalesError>")]
-pub struct GetRoom {
-    pub sale: SaleId,
-}
-
-#[derive(Debug, Clone)]
-pub struct RoomFigures {
-    pub counts: RoomCounts,
-    pub is_drawn: bool,
-    pub admissions_per_second: f64,
-}
-
-/// The draw of a sale, seed and all, for everybody to check. Refuses with `NotDrawn` before it was made.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Arc<PublishedDraw>, SalesError>")]
-pub struct GetDraw {
-    pub sale: SaleId,
-}
-
 /// Somebody was refused at a door before the gates. Of a sale that is not run at this moment nothing is kept.
 #[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<(), SalesError>")]
@@ -321,62 +259,10 @@ pub struct NoteRefusal {
     pub door: Cow<'static, str>,
 }
 
-/// What a customer met in a sale before they ordered: tickets, and refusals by gate.
+/// What a customer was refused in a sale, and by which gate, oldest first. They are stored within a second or two.
 #[derive(Debug, Clone, Serialize, Deserialize, Message)]
-#[rtype(result = "Result<Traces, SalesError>")]
-pub struct GetTraces {
+#[rtype(result = "Result<Vec<Refused>, SalesError>")]
+pub struct ListRefusals {
     pub sale: SaleId,
     pub customer: CustomerId,
-}
-
-#[derive(Debug, Clone)]
-pub struct Traces {
-    pub entries: Vec<StoredEntry>,
-    /// Of each ticket in their order.
-    pub changes: Vec<DatedChange>,
-    /// Written down within a second or two.
-    pub refusals: Vec<Refused>,
-}
-
-/// The tickets whose admissions are used for an order at this moment.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<HashSet<TicketNumber>, SalesError>")]
-pub(in crate::actors) struct ListUses {
-    pub sale: SaleId,
-}
-
-/// What the doorkeeper of the waiting rooms goes by.
-///
-/// It is told of every use of an admission until it has said that it heard of it, so that an answer may be lost.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<SalesSeen, SalesError>")]
-pub(in crate::actors) struct LookAtSales {
-    pub heard: Heard,
-}
-
-#[derive(Debug)]
-pub(in crate::actors) struct SalesSeen {
-    /// Those that have, or will have, a waiting room.
-    pub sales: Vec<SaleSeen>,
-    pub admissions: Vec<AdmissionUse>,
-    /// What to say after those.
-    pub heard: Heard,
-    /// Every use before this moment was told.
-    pub told_to: Timestamp,
-    /// Of the orders that passed in the last second; nothing when there were none.
-    pub latency_p99: Option<Duration>,
-    /// Orders that passed and are on their way.
-    pub depth: u32,
-}
-
-#[derive(Debug, Clone)]
-pub(in crate::actors) struct SaleSeen {
-    pub sale: Arc<Sale>,
-    /// Whether the gates are open to customers.
-    pub is_selling: bool,
-    pub allotment: i64,
-    pub remaining: i64,
-    /// What remains of the SKUs that are not stopped.
-    pub orderable: i64,
-    pub held: i64,
 }

@@ -15,9 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::control::Approval;
 pub use self::control::{ChangeRecord, CommandOutcome, ControlledAction, Initiator, Proposal, SwitchCommand};
-pub use self::plan::{
-    AdmissionMode, AdmissionTerms, Finding, HoldSeconds, KonbiniTerms, SaleDraft, SaleItem, Terms,
-};
+pub use self::plan::{Finding, HoldSeconds, KonbiniTerms, SaleDraft, SaleItem, Terms};
 pub use self::status::{Action, Halt, SaleStatus};
 use super::error::SalesError;
 use crate::types::{SaleId, Sku};

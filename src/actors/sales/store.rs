@@ -10,9 +10,7 @@ use uuid::Uuid;
 
 use super::error::SalesError;
 use super::model::{Action, ChangeRecord, Finding, Initiator, Sale, SaleDraft, SaleItem};
-use crate::actors::waiting_room::{
-    DatedChange, EntryChange, EntryState, PublishedDraw, Seed, StoredEntry, TicketNumber,
-};
+use crate::actors::waiting_room::Seed;
 use crate::storage::{Database, PooledConnection, StorageError, Transaction};
 use crate::types::{CustomerId, Money, Quantity, SaleId, Sku};
 
@@ -360,70 +358,6 @@ impl SalesStore {
         let mut connection = self.database.connection().await?;
         Ok(overlaps(&connection.transaction().await?, sale, drain_within).await?)
     }
-
-    /// The seed of a sale's draw in hexadecimal digits, and the record of the draw once it was made.
-    pub(in crate::actors) async fn find_room(
-        &self,
-        sale: SaleId,
-    ) -> Result<(String, Option<String>), SalesError> {
-        let find = async {
-            let connection = self.database.connection().await?;
-            let statement = prepare(&connection, sql!("find_room")).await?;
-            Ok::<_, StorageError>(connection.query_opt(&statement, &[&sale.uuid()]).await?)
-        };
-        let row = find.await?.ok_or(SalesError::UnknownSale(sale))?;
-        Ok((row.get("seed"), row.get("record")))
-    }
-
-    pub(in crate::actors) async fn list_entries(
-        &self,
-        sale: SaleId,
-    ) -> Result<Vec<StoredEntry>, StorageError> {
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("list_entries")).await?;
-        let rows = connection.query(&statement, &[&sale.uuid()]).await?;
-        rows.iter().map(entry_from).collect()
-    }
-
-    pub(super) async fn list_customer_entries(
-        &self,
-        sale: SaleId,
-        customer: CustomerId,
-    ) -> Result<Vec<StoredEntry>, StorageError> {
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("list_customer_entries")).await?;
-        let rows = connection.query(&statement, &[&sale.uuid(), &customer.uuid()]).await?;
-        rows.iter().map(entry_from).collect()
-    }
-
-    pub(super) async fn list_customer_changes(
-        &self,
-        sale: SaleId,
-        customer: CustomerId,
-    ) -> Result<Vec<DatedChange>, StorageError> {
-        let connection = self.database.connection().await?;
-        let statement = prepare(&connection, sql!("list_customer_changes")).await?;
-        let rows = connection.query(&statement, &[&sale.uuid(), &customer.uuid()]).await?;
-        let change = |row: &Row| {
-            let (number, state) = (number_from(row)?, state_from(row)?);
-            let change = EntryChange { number, state, admitted_until: row.get("admitted_until") };
-            Ok(DatedChange { sale, change, at: row.get("at") })
-        };
-        rows.iter().map(change).collect()
-    }
-
-    /// Refuses with `Overtaken` when another draw was kept before.
-    pub(in crate::actors) async fn insert_draw(&self, draw: &PublishedDraw) -> Result<(), SalesError> {
-        let record = to_text(draw)?;
-        let insert = async {
-            let connection = self.database.connection().await?;
-            let statement = prepare(&connection, sql!("insert_draw")).await?;
-            Ok::<_, StorageError>(
-                connection.execute(&statement, &[&draw.sale.uuid(), &record, &draw.drawn_at]).await?,
-            )
-        };
-        if insert.await? == 0 { Err(SalesError::Overtaken) } else { Ok(()) }
-    }
 }
 
 async fn overlaps(
@@ -442,26 +376,6 @@ async fn overlaps(
         )
     };
     Ok(rows.iter().map(finding).collect())
-}
-
-fn entry_from(row: &Row) -> Result<StoredEntry, StorageError> {
-    Ok(StoredEntry {
-        number: number_from(row)?,
-        customer: CustomerId::from_uuid(row.get("customer_id")),
-        joined_at: row.get("joined_at"),
-        state: state_from(row)?,
-        admitted_until: row.get("admitted_until"),
-    })
-}
-
-fn number_from(row: &Row) -> Result<TicketNumber, StorageError> {
-    let number: i64 = row.get("number");
-    u32::try_from(number).ok().and_then(TicketNumber::new).ok_or_else(|| defective(number))
-}
-
-fn state_from(row: &Row) -> Result<EntryState, StorageError> {
-    let state: &str = row.get("state");
-    EntryState::from_name(state).ok_or_else(|| defective(state))
 }
 
 async fn prepare(

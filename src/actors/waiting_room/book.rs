@@ -1,4 +1,4 @@
-//! What the waiting rooms' journal writes: who came, and what became of them.
+//! What the journal of the waiting rooms writes: new entries, and changes of entries.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::room::{EntryChange, StoredEntry};
+use super::model::{DatedChange, StoredEntry};
 use crate::actors::runtime::Book;
 use crate::storage::{Connection, StorageError};
 use crate::types::SaleId;
@@ -15,16 +15,8 @@ use crate::types::SaleId;
 #[derive(Debug, Clone)]
 pub enum RoomEntry {
     Join(SaleId, StoredEntry),
-    /// All of them or none, so that those who come later never stand in the database without those before them.
+    /// All of them or none, so that the database never has a later change without those before it.
     Changes(Arc<[DatedChange]>),
-}
-
-/// What became of a ticket, and when; no two changes of a ticket have the same time.
-#[derive(Debug, Clone, Copy)]
-pub struct DatedChange {
-    pub sale: SaleId,
-    pub change: EntryChange,
-    pub at: Timestamp,
 }
 
 /// Writes many entries of many rooms at once.
@@ -33,7 +25,7 @@ pub struct RoomBook;
 
 impl Book for RoomBook {
     type Entry = RoomEntry;
-    /// The number is somebody else's.
+    /// The number is another customer's.
     type Refusal = ();
 
     async fn write(
@@ -70,7 +62,8 @@ async fn insert_entries(
         customers.push(entry.customer.uuid());
         times.push(entry.joined_at);
     }
-    let statement = connection.prepare_cached(include_str!("../../../sql/sales/insert_entries.sql")).await?;
+    let statement =
+        connection.prepare_cached(include_str!("../../../sql/waiting_room/insert_entries.sql")).await?;
     let rows = connection.query(&statement, &[&sales, &numbers, &customers, &times]).await?;
     let entered: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let is_entered =
@@ -85,7 +78,8 @@ async fn change_entries(connection: &Connection, changes: &[DatedChange]) -> Res
     let states: Vec<&str> = all.clone().map(|dated| dated.change.state.as_str()).collect();
     let ends: Vec<Option<Timestamp>> = all.clone().map(|dated| dated.change.admitted_until).collect();
     let times: Vec<Timestamp> = all.map(|dated| dated.at).collect();
-    let statement = connection.prepare_cached(include_str!("../../../sql/sales/change_entries.sql")).await?;
+    let statement =
+        connection.prepare_cached(include_str!("../../../sql/waiting_room/change_entries.sql")).await?;
     connection.execute(&statement, &[&sales, &numbers, &states, &ends, &times]).await?;
     Ok(())
 }

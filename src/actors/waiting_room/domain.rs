@@ -1,24 +1,26 @@
-//! The waiting rooms as the engine wires them: what they answer, and how they start and drain.
+//! The waiting room as the engine wires it: what it answers, and how it starts and drains. It asks no other domain.
 
 use std::time::Duration;
 
-use super::actor::{Doorkeeper, WaitingActor};
+use super::actor::WaitingRoomActor;
 use super::book::RoomBook;
+use super::error::WaitingRoomError;
+use super::messages::{GetDraw, GetPlace, GetRoom, GetTicketHistory, JoinQueue, ObserveSales};
 use super::passes::PassKey;
 use super::rooms::Rooms;
+use super::service::WaitingRoomService;
+use super::store::WaitingRoomStore;
 use crate::actors::runtime::{Domain, Handle, Host, Journal, contract};
-use crate::actors::sales::domain::SalesDomain;
-use crate::actors::sales::error::SalesError;
-use crate::actors::sales::messages::{GetDraw, GetPlace, GetRoom, JoinQueue};
-use crate::actors::sales::store::SalesStore;
 use crate::config;
 
 contract! {
-    /// What the waiting rooms answer.
-    pub struct WaitingRoomPorts of WaitingActor, SalesError {
+    /// What the waiting room answers.
+    pub struct WaitingRoomPorts of WaitingRoomActor, WaitingRoomError {
         join_queue: JoinQueue,
-        get_room: GetRoom,
         get_draw: GetDraw,
+        get_room: GetRoom,
+        get_ticket_history: GetTicketHistory,
+        observe_sales: ObserveSales,
     }
     beside the mailbox {
         get_place: GetPlace,
@@ -27,19 +29,19 @@ contract! {
 
 pub struct WaitingRoomDomain {
     pub ports: WaitingRoomPorts,
-    actor: Handle<WaitingActor>,
+    actor: Handle<WaitingRoomActor>,
     journal: Journal<RoomBook>,
 }
 
 impl WaitingRoomDomain {
-    /// Many people come at once, so the waiting rooms have a thread of their own.
-    pub fn start(host: &mut Host, sales: &SalesDomain, key: PassKey, config: &config::Sales) -> Self {
+    /// Many customers come at once, so the waiting rooms have a thread of their own.
+    pub fn start(host: &mut Host, key: PassKey, config: &config::Sales) -> Self {
         let thread = host.start_thread();
         let rooms = Rooms::new(key);
         let journal = host.start_lane("waiting rooms", 0, &thread, RoomBook);
-        let store = SalesStore::new(host.database());
-        let keeper = Doorkeeper::new(store, journal.clone(), sales.actor.clone(), rooms.clone(), config);
-        let actor = host.supervise("waiting rooms", &thread, move || WaitingActor::new(keeper.clone()));
+        let store = WaitingRoomStore::new(host.database());
+        let service = WaitingRoomService::new(store, journal.clone(), rooms.clone(), config);
+        let actor = host.supervise("waiting rooms", &thread, move || WaitingRoomActor::new(service.clone()));
         Self { ports: WaitingRoomPorts::of(&actor, rooms.port()), actor, journal }
     }
 }

@@ -29,7 +29,7 @@ use rand::rngs::SysRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::passes::TicketNumber;
+use super::model::TicketNumber;
 use crate::error::{Fault, Kind};
 use crate::types::{CustomerId, InvalidValue, SaleId};
 

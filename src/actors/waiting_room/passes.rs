@@ -16,7 +16,6 @@
 //! still worth something: whether an admission was used already is known to the room alone.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -31,6 +30,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::draw::unhex;
+use super::model::TicketNumber;
 use crate::error::{Fault, Kind};
 use crate::storage::private_file::{self, PrivateFileError};
 use crate::types::{CustomerId, SaleId};
@@ -45,52 +45,16 @@ pub(super) const SIGNATURE_BYTES: usize = 16;
 const TICKET_BYTES: usize = 1 + 16 + 4 + 16;
 const ADMISSION_BYTES: usize = TICKET_BYTES + 8;
 
-/// The number of a ticket, in the order of joining; the first one is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TicketNumber(NonZeroU32);
-
-impl TicketNumber {
-    /// None for 0, which is nobody's number.
-    pub const fn new(number: u32) -> Option<Self> {
-        match NonZeroU32::new(number) {
-            Some(number) => Some(Self(number)),
-            None => None,
-        }
-    }
-
-    /// As a plain number, at least 1.
-    pub const fn get(self) -> u32 {
-        self.0.get()
-    }
-
-    /// Where its entry stands in a list of all.
-    pub(super) const fn index(self) -> usize {
-        self.0.get() as usize - 1
-    }
-
-    /// The number of what stands there in a list of all.
-    pub(super) fn at(index: usize) -> Option<Self> {
-        u32::try_from(index).ok()?.checked_add(1).and_then(Self::new)
-    }
-}
-
-impl fmt::Display for TicketNumber {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-/// Which number is whose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Whose number it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ticket {
     pub sale: SaleId,
     pub number: TicketNumber,
     pub customer: CustomerId,
 }
 
-/// Who may buy until when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who may order until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admission {
     pub sale: SaleId,
     pub number: TicketNumber,

@@ -16,7 +16,8 @@ use super::{
     Settlement, SkuFigures, Summary, amount_of, pseudonym,
 };
 use crate::actors::orders::OrderNumber;
-use crate::actors::sales::{EntriesDigest, PublishedDraw, Terms, TicketNumber};
+use crate::actors::sales::Terms;
+use crate::actors::waiting_room::{EntriesDigest, PublishedDraw, TicketNumber};
 use crate::audit::AuditError;
 use crate::audit::balance::OrderedPieces;
 use crate::audit::snapshots::{first_id_at, read_ordered};

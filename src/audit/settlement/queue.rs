@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::SalePlan;
-use crate::actors::sales::{PublishedDraw, TicketNumber};
+use crate::actors::waiting_room::{PublishedDraw, TicketNumber};
 
 /// The tickets of a sale, and the order in which they were admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

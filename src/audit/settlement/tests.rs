@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::queue::AdmissionRecord;
 use super::sign::{ChainHash, ReportKey, signed_text};
 use super::*;
-use crate::actors::sales::{ClosedEntries, Seed, TicketNumber};
+use crate::actors::waiting_room::{ClosedEntries, Seed, TicketNumber};
 use crate::types::CustomerId;
 
 /// Four tickets were drawn and two came later; all but the last one were admitted, in three rounds.

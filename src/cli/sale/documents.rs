@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use uuid::Uuid;
 
 use super::client::Access;
-use crate::actors::sales::{PublishedDraw, TicketNumber};
+use crate::actors::waiting_room::{PublishedDraw, TicketNumber};
 use crate::config::Config;
 use crate::http::views::{DecisionView, WhyView};
 

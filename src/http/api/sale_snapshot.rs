@@ -6,7 +6,8 @@ use futures_util::future::join3;
 use jiff::Timestamp;
 
 use super::vitals::VitalsView;
-use crate::actors::sales::{GetLive, GetRoom, Live, RoomFigures, SalesError};
+use crate::actors::sales::{GetLive, Live, SalesError};
+use crate::actors::waiting_room::{GetRoom, RoomFigures};
 use crate::audit::{AuditStatus, GetAuditStatus};
 use crate::http::gateway::Gateway;
 use crate::types::SaleId;

@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actors::sales::{
-    AdmissionMode, Announced, ChallengeError, GetAnnounced, GetDraw, GetPlace, JoinQueue, NoteRefusal,
-    PublishedDraw, QueuePlace, SalesError, Ticket,
+use crate::actors::sales::{Announced, GetAnnounced, NoteRefusal};
+use crate::actors::waiting_room::{
+    AdmissionMode, ChallengeError, GetDraw, GetPlace, JoinQueue, PublishedDraw, QueuePlace, Ticket,
+    WaitingRoomError,
 };
 use crate::error::Fault;
 use crate::http::gateway::Gateway;
@@ -95,7 +96,7 @@ impl PlaceView {
             state: place.state.as_str().into(),
             position: place.position,
             estimated_wait_seconds: place.estimated_wait_seconds,
-            left: place.left.map(Cow::from),
+            left: place.left.map(|left| left.as_str().into()),
             admission: place.admission,
             admitted_until: place.admitted_until,
         }
@@ -152,8 +153,8 @@ pub async fn join_queue(
     let place = match gateway.ports.waiting_room.join_queue.ask(JoinQueue { sale, customer }).await {
         Ok(place) => place,
         // A sale that was announced a moment ago.
-        Err(SalesError::NoRoom(_)) if is_to_have_room(&gateway, sale).await => {
-            return Err(SalesError::Busy.into());
+        Err(WaitingRoomError::NoRoom(_)) if is_to_have_room(&gateway, sale).await => {
+            return Err(WaitingRoomError::Busy.into());
         }
         Err(refusal) => {
             if refusal.turns_away() {

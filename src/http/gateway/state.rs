@@ -8,8 +8,8 @@ use actix_web::web::Bytes;
 
 use super::streams::Streams;
 use crate::actors::payments::WebhookSecret;
-use crate::actors::sales::{Challenge, PassKey, ProofOfWork};
 use crate::actors::users::{Identity, TokenError};
+use crate::actors::waiting_room::{Challenge, PassKey, ProofOfWork};
 use crate::config::Config;
 use crate::http::api::docs::openapi;
 use crate::http::api::waiting_room::WrittenDraws;

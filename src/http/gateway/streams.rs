@@ -20,8 +20,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use super::answer::Answer;
 use super::problem::Problem;
 use super::state::{Gateway, OpenRequest, OpenRequests};
-use crate::actors::sales::Ticket;
 use crate::actors::users::Permission;
+use crate::actors::waiting_room::Ticket;
 use crate::config;
 use crate::error::{Fault, Kind};
 

@@ -4,11 +4,10 @@
 //! its holds remains for the sale; once it is closed, what comes back is returned to general stock.
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
 use super::reservation::ReservationState;
 use crate::actors::inventory::InventoryError;
-use crate::types::{Quantity, SaleId, Sku};
+use crate::types::{PiecesLeft, Quantity, SaleId, Sku};
 
 /// The figures of a sale's allotment of one SKU, in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,34 +26,6 @@ pub struct Allotment {
     /// In reservations that expired.
     pub expired: i64,
     pub is_closed: bool,
-}
-
-/// How much of an allotment is left, as roughly as customers are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum PiecesLeft {
-    Many,
-    /// Less than a fifth.
-    Few,
-    /// The last pieces are held by other customers, who may let them go.
-    Held,
-    None,
-}
-
-impl PiecesLeft {
-    pub const fn of(allotment: i64, remaining: i64, held: i64) -> Self {
-        match (remaining, held) {
-            (0, 0) => Self::None,
-            (0, _) => Self::Held,
-            (remaining, _) if remaining.saturating_mul(5) < allotment => Self::Few,
-            _ => Self::Many,
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 impl Allotment {

@@ -97,8 +97,12 @@ impl Neighbours {
             });
             Ok(())
         });
-        let sales =
-            SalesPorts { hold_quota, confirm_quota, release_quota, ..SalesPorts::refusing(SalesError::Busy) };
+        let sales = SalesPorts {
+            hold_quota,
+            confirm_quota,
+            release_quota,
+            ..SalesPorts::refusing(SalesError::Asking(AskError::Busy("sales".into())))
+        };
         let catalog = CatalogPorts::refusing(CatalogError::Asking(AskError::Busy("catalog".into())));
         let payments = PaymentsPorts::refusing(PaymentsError::Declined);
         OrdersNeeds::from(&catalog, &inventory, &payments, &sales)

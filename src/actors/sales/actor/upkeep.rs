@@ -11,6 +11,7 @@ use super::{AllotmentsRead, EnterSale, EnterSwitch, SalesActor};
 use crate::actors::runtime::{Background, RunsInBackground};
 use crate::actors::sales::error::SalesError;
 use crate::actors::sales::model::{Action, Sale, SaleStatus};
+use crate::actors::sales::waiting_room::Figures;
 use crate::storage::StorageError;
 use crate::types::SaleId;
 
@@ -28,6 +29,7 @@ pub enum Task {
     /// Writes the allotments of one sale into its plan.
     FollowAllotments(SaleId),
     ReadAllotments,
+    TellWaitingRoom,
     /// Reads sales, proposals and the switch again.
     Refresh,
     StoreRefusals,
@@ -49,6 +51,36 @@ impl RunsInBackground for SalesActor {
 }
 
 impl SalesActor {
+    /// Tells the waiting room how the sales stand, again at once when it has to know more.
+    pub(super) fn tell_waiting_room(&mut self, context: &mut Context<Self>) {
+        if self.background.is_running(&Task::TellWaitingRoom) {
+            return;
+        }
+        let allotments = &self.allotments;
+        let figures = |sale| {
+            let AllotmentsRead { at, allotments } = allotments.get(&sale)?;
+            Some(Figures { allotments: allotments.as_slice(), read_at: *at })
+        };
+        let update = self.room_updates.next(&mut self.gates, figures, Timestamp::now());
+        let observe_sales = self.service.needs.observe_sales.clone();
+        let telling = async move { observe_sales.ask(update).await };
+        self.run_in_background(
+            Task::TellWaitingRoom,
+            context,
+            telling,
+            |actor, answer, context| match answer {
+                Ok(observed) => {
+                    if actor.room_updates.answered(observed) {
+                        actor.tell_waiting_room(context);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the waiting room could not be told how the sales stand")
+                }
+            },
+        );
+    }
+
     /// Carries out what is due by the schedule, all sales side by side.
     pub(super) fn keep_schedule(&mut self, context: &mut Context<Self>) {
         let now = Timestamp::now();

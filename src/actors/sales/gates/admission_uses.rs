@@ -5,34 +5,10 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::Gates;
-use crate::actors::waiting_room::TicketNumber;
+use crate::actors::waiting_room::{AdmissionUse, UsesTold};
 use crate::types::SaleId;
-
-/// An admission that was used for an order, or that came back because the order came to nothing.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct AdmissionUse {
-    pub sale: SaleId,
-    pub number: TicketNumber,
-    pub is_used: bool,
-    pub at: Timestamp,
-}
-
-/// How many uses and returns of admissions the waiting room has heard of, in one epoch of the gates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Heard {
-    epoch: u64,
-    uses: u64,
-}
-
-impl Heard {
-    /// Whether the gates began anew in between.
-    pub fn is_of_another_life(self, other: Self) -> bool {
-        self.epoch != other.epoch
-    }
-}
 
 /// Uses and returns that the waiting room has not confirmed yet.
 pub(super) struct AdmissionUses {
@@ -53,51 +29,51 @@ impl AdmissionUses {
 
     fn tell(
         &mut self,
-        heard: Heard,
+        acknowledged: UsesTold,
         read_at: impl Fn(SaleId) -> Option<Timestamp>,
-    ) -> (Vec<AdmissionUse>, Heard, Option<Timestamp>) {
+    ) -> (Vec<AdmissionUse>, UsesTold, Option<Timestamp>) {
         // A count of an earlier epoch is about other uses.
-        while heard.epoch == self.epoch && self.confirmed < heard.uses {
+        while acknowledged.generation == self.epoch && self.confirmed < acknowledged.count {
             self.pending.pop_front();
             self.confirmed += 1;
         }
-        let told: Vec<AdmissionUse> = self
+        let uses: Vec<AdmissionUse> = self
             .pending
             .iter()
             .take_while(|used| read_at(used.sale).is_none_or(|read_at| used.at < read_at))
             .copied()
             .collect();
-        let heard = Heard { epoch: self.epoch, uses: self.confirmed + told.len() as u64 };
-        let untold = self.pending.get(told.len()).map(|used| used.at);
-        (told, heard, untold)
+        let told = UsesTold { generation: self.epoch, count: self.confirmed + uses.len() as u64 };
+        let untold = self.pending.get(uses.len()).map(|used| used.at);
+        (uses, told, untold)
     }
 }
 
 impl Gates {
-    /// Forgets the uses and returns of admissions that were heard of, and answers with those after them.
+    /// Forgets the uses and returns of admissions that were acknowledged, and answers with those after them.
     ///
     /// A use is told once the figures of its sale, read at the time that `read_at` gives, include it: until its pieces are
     /// gone from the figures, a used admission counts as outstanding. Answers also with the time of the first one that is not
     /// told yet.
     pub fn tell_admissions(
         &mut self,
-        heard: Heard,
+        acknowledged: UsesTold,
         read_at: impl Fn(SaleId) -> Option<Timestamp>,
-    ) -> (Vec<AdmissionUse>, Heard, Option<Timestamp>) {
-        self.admissions.tell(heard, read_at)
+    ) -> (Vec<AdmissionUse>, UsesTold, Option<Timestamp>) {
+        self.admissions.tell(acknowledged, read_at)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::model::AdmissionMode;
     use super::super::tests::{at, customer, gates, request, rules, try_hold};
     use super::super::{Paces, QuotaRequest};
     use super::*;
-    use crate::actors::waiting_room::Admission;
+    use crate::actors::waiting_room::AdmissionMode;
+    use crate::actors::waiting_room::{Admission, TicketNumber};
 
     #[test]
-    fn uses_of_admissions_are_told_until_they_were_heard_of() {
+    fn uses_of_admissions_are_told_until_they_are_acknowledged() {
         let (mut gates, id) = gates(|sale| sale.draft.terms.admission.mode = AdmissionMode::Queue);
         let mut order = |number: u32| {
             let customer = customer(number.into());
@@ -109,16 +85,16 @@ mod tests {
         };
         order(1);
         order(2);
-        let told = |gates: &mut Gates, heard| {
-            let (uses, heard, _) = gates.tell_admissions(heard, |_| None);
-            (uses.iter().map(|used| used.number.get()).collect::<Vec<_>>(), heard)
+        let tell = |gates: &mut Gates, acknowledged| {
+            let (uses, told, _) = gates.tell_admissions(acknowledged, |_| None);
+            (uses.iter().map(|used| used.number.get()).collect::<Vec<_>>(), told)
         };
-        let nothing = Heard::default();
-        assert_eq!(told(&mut gates, nothing).0, [1, 2]);
-        let (again, heard) = told(&mut gates, nothing);
+        let none = UsesTold::default();
+        assert_eq!(tell(&mut gates, none).0, [1, 2]);
+        let (again, told) = tell(&mut gates, none);
         assert_eq!(again, [1, 2], "the answer was lost");
-        assert_eq!(told(&mut gates, heard).0, [0; 0]);
+        assert_eq!(tell(&mut gates, told).0, [0; 0]);
         let mut later = Gates::new(2, rules(), Paces::default());
-        assert_eq!(told(&mut later, heard).1, Heard { epoch: 2, uses: 0 });
+        assert_eq!(tell(&mut later, told).1, UsesTold { generation: 2, count: 0 });
     }
 }

@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::Gates;
-use super::admission_uses::AdmissionUse;
 use super::gate::Gate;
 use super::refusal::Refusal;
 use super::request::{QuotaHold, QuotaRequest};
 use crate::actors::inventory::Line;
+use crate::actors::waiting_room::AdmissionUse;
 use crate::actors::waiting_room::TicketNumber;
 use crate::types::{HoldCommand, HoldRefusal, HoldStep, OrderId, SaleId};
 

@@ -36,7 +36,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use admission_uses::{AdmissionUse, Heard};
 pub use counters::Tally;
 pub use holds::Confirmed;
 pub use paces::Paces;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::refusal::Refusal;
 use super::request::QuotaRequest;
 use crate::actors::inventory::Line;
-use crate::actors::sales::model::{AdmissionMode, Sale};
+use crate::actors::sales::model::Sale;
+use crate::actors::waiting_room::AdmissionMode;
 use crate::actors::waiting_room::{PassKey, TicketNumber};
 use crate::types::{HoldState, OrderId, Sku};
 

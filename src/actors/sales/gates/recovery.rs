@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Gates;
-use super::admission_uses::AdmissionUse;
 use super::quota::{Claim, KONBINI, ticket_of};
 use crate::actors::inventory::Claimed;
+use crate::actors::waiting_room::AdmissionUse;
 use crate::actors::waiting_room::TicketNumber;
 use crate::types::SaleId;
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
+use crate::actors::waiting_room::AdmissionTerms;
 use crate::types::{InvalidValue, Money, Quantity, Sku};
 
 /// The plan of a sale, as an operator writes it.
@@ -50,32 +50,6 @@ pub struct KonbiniTerms {
     pub allowed: bool,
     /// The share of a SKU's allotment that may be held for slips that are not paid, 0 to 1.
     pub share_max: f64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdmissionTerms {
-    pub mode: AdmissionMode,
-    /// Customers let in each second; `None` steers them by how fast orders are placed.
-    pub per_second: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum AdmissionMode {
-    /// Every customer may order.
-    None,
-    /// First come, first served; those who came before the opening in random order.
-    Queue,
-    /// Entries until the opening, then drawn.
-    Lottery,
-}
-
-impl AdmissionMode {
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// One thing that keeps a sale from being run as it is planned.
@@ -179,6 +153,7 @@ impl TryFrom<ItemForm> for SaleItem {
 #[cfg(test)]
 pub(in super::super) mod tests {
     use super::*;
+    use crate::actors::waiting_room::AdmissionMode;
 
     pub fn draft() -> SaleDraft {
         SaleDraft {

@@ -8,7 +8,8 @@ use futures_util::future::{Ready, ready};
 use jiff::Timestamp;
 
 use crate::actors::orders::IdempotencyKey;
-use crate::actors::sales::{Admission, DeviceId};
+use crate::actors::sales::DeviceId;
+use crate::actors::waiting_room::Admission;
 use crate::http::gateway::Gateway;
 use crate::http::gateway::problem::Problem;
 

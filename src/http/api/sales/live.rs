@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use super::views::SaleView;
 use crate::actors::inventory::Allotment;
-use crate::actors::sales::{GATES, RoomFigures, Tally};
+use crate::actors::sales::{GATES, Tally};
 use crate::actors::users::Permission;
+use crate::actors::waiting_room::RoomFigures;
 use crate::audit::AuditStatus;
 use crate::http::api::sale_snapshot::SaleSnapshot;
 use crate::http::api::vitals::VitalsView;

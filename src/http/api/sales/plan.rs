@@ -12,9 +12,10 @@ use super::terms::{
 };
 use super::views::{FindingView, SaleView, SalesView};
 use crate::actors::sales::{
-    AdmissionTerms, CreateSale, GetSale, HoldSeconds, Initiator, KonbiniTerms, ListProposals, ListSales,
-    ReplanSale, SaleDraft, SaleItem, SalesError, Terms, ValidateSale,
+    CreateSale, GetSale, HoldSeconds, Initiator, KonbiniTerms, ListProposals, ListSales, ReplanSale,
+    SaleDraft, SaleItem, SalesError, Terms, ValidateSale,
 };
+use crate::actors::waiting_room::AdmissionTerms;
 use crate::http::api::proposals::ProposalView;
 use crate::http::gateway::Gateway;
 use crate::http::gateway::access::Caller;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::actors::sales::{AdmissionMode, AdmissionTerms, HoldSeconds, KonbiniTerms};
+use crate::actors::sales::{HoldSeconds, KonbiniTerms};
+use crate::actors::waiting_room::{AdmissionMode, AdmissionTerms};
 use crate::http::gateway::input;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::terms::{AdmissionTermsBody, HoldSecondsBody, KonbiniTermsBody};
 use crate::actors::sales::{
-    AdmissionTerms, ChangeRecord, Finding, HoldSeconds, KonbiniTerms, Sale, SaleDraft, SaleItem, SaleStatus,
+    ChangeRecord, Finding, HoldSeconds, KonbiniTerms, Sale, SaleDraft, SaleItem, SaleStatus,
 };
+use crate::actors::waiting_room::AdmissionTerms;
 use crate::http::api::proposals::ProposalView;
 use crate::types::CustomerId;
 

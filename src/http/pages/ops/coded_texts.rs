@@ -198,7 +198,8 @@ impl OpsTexts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actors::sales::{Action, AdmissionMode, GATES, SaleStatus};
+    use crate::actors::sales::{Action, GATES, SaleStatus};
+    use crate::actors::waiting_room::AdmissionMode;
     use crate::http::pages::kit::{Catalogue as _, assert_translated};
 
     #[test]

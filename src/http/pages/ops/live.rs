@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::sellout::Rates;
 use super::{Operator, proposals};
-use crate::actors::sales::{GATES, ListProposals, Live, RoomFigures, SalesError, Tally};
+use crate::actors::sales::{GATES, ListProposals, Live, SalesError, Tally};
 use crate::actors::users::Permission;
+use crate::actors::waiting_room::RoomFigures;
 use crate::audit;
 use crate::http::api::sale_snapshot::SaleSnapshot;
 use crate::http::api::vitals::VitalsView;

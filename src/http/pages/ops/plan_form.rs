@@ -1,9 +1,8 @@
 //! The form of a sale's plan: what was typed, and the plan that it stands for or everything that is wrong with it.
 
 use super::translations::OpsTexts;
-use crate::actors::sales::{
-    AdmissionMode, AdmissionTerms, Finding, HoldSeconds, KonbiniTerms, SaleDraft, SaleItem, Terms,
-};
+use crate::actors::sales::{Finding, HoldSeconds, KonbiniTerms, SaleDraft, SaleItem, Terms};
+use crate::actors::waiting_room::{AdmissionMode, AdmissionTerms};
 use crate::http::gateway::problem::Problem;
 use crate::http::pages::kit::{Form, jst, whole_number};
 use crate::types::{Money, Quantity, Sku};

@@ -1,4 +1,4 @@
-//! How many of those who wait may be let in now: no more than the shop can serve, and than there are pieces for.
+//! Rules of how many waiting customers are admitted now: no more than the shop can serve, and than there are pieces for.
 //!
 //! The rate is fixed, or found by additive increase and multiplicative decrease: a step more for every second in which
 //! orders are answered in time, less by a constant part for every second in which they are not. Chiu and Jain
@@ -11,6 +11,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use super::model::OrderLoad;
 
 /// A second with too late answers or too many waiting messages leaves so much of the rate.
 const DECREASE: f64 = 0.7;
@@ -45,15 +47,6 @@ pub struct AdmissionPolicy {
     pub admissions_per_piece: f64,
 }
 
-/// How the orders are doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Observed {
-    /// Of the orders answered lately; none when there were none.
-    pub latency_p99: Option<Duration>,
-    /// Messages that wait in the mailbox of orders.
-    pub depth: u32,
-}
-
 /// Who wants in, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
@@ -72,7 +65,7 @@ pub struct AdmissionControl {
     /// Per second.
     rate: f64,
     began: Timestamp,
-    /// Begin of the second that is being observed.
+    /// Begin of the second that is being load.
     observed_since: Timestamp,
     /// Whether anything in it was too late or too much.
     was_congested: bool,
@@ -108,10 +101,10 @@ impl AdmissionControl {
     ///
     /// It grows only when it was what kept somebody waiting: else it would have grown to the most by the time that
     /// everybody comes, without anybody having tried whether the shop bears it.
-    pub fn observe(&mut self, now: Timestamp, observed: Observed) {
+    pub fn observe(&mut self, now: Timestamp, load: OrderLoad) {
         let AdmissionRate::Automatic { least, most } = self.policy.rate else { return };
-        self.was_congested |= observed.depth > self.policy.depth_max
-            || observed.latency_p99.is_some_and(|latency| latency > self.policy.latency_target);
+        self.was_congested |= load.depth > self.policy.depth_max
+            || load.latency_p99.is_some_and(|latency| latency > self.policy.latency_target);
         if seconds_between(self.observed_since, now) < 1.0 {
             return;
         }
@@ -181,9 +174,9 @@ mod tests {
 
     use super::*;
 
-    const GOOD: Observed = Observed { latency_p99: Some(Duration::from_millis(50)), depth: 0 };
-    const LATE: Observed = Observed { latency_p99: Some(Duration::from_millis(500)), depth: 0 };
-    const DEEP: Observed = Observed { latency_p99: None, depth: 1_001 };
+    const GOOD: OrderLoad = OrderLoad { latency_p99: Some(Duration::from_millis(50)), depth: 0 };
+    const LATE: OrderLoad = OrderLoad { latency_p99: Some(Duration::from_millis(500)), depth: 0 };
+    const DEEP: OrderLoad = OrderLoad { latency_p99: None, depth: 1_001 };
     const ALL_WANT: Demand = Demand { waiting: u32::MAX, outstanding: 0, remaining_pieces: u64::MAX };
 
     fn at(millis: i64) -> Timestamp {
@@ -248,9 +241,9 @@ mod tests {
     }
 
     /// Lets in and observes for a second.
-    fn pass_second(control: &mut AdmissionControl, second: i64, observed: Observed) -> f64 {
+    fn pass_second(control: &mut AdmissionControl, second: i64, load: OrderLoad) -> f64 {
         control.grant(at(second * 1_000), ALL_WANT);
-        control.observe(at(second * 1_000), observed);
+        control.observe(at(second * 1_000), load);
         control.rate()
     }
 
