@@ -190,7 +190,9 @@ mod tests {
 
     fn opened(pieces: i64, customers: u128) -> RunningRoom {
         let mut running = running(pieces);
-        (1..=customers).for_each(|who| drop(enter(&mut running, who, -5)));
+        for who in 1..=customers {
+            enter(&mut running, who, -5);
+        }
         let draw = running.entries_to_draw(at(0)).unwrap().draw(&running.seed, at(0));
         running.room.drawn(&draw).unwrap();
         running.draw = Some(Arc::new(draw));
