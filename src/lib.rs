@@ -2,25 +2,28 @@
 //! hundred thousand people want the same SKU in the same second.
 //!
 //! ```text
-//!  cli ──► engine  builds everything, once
+//!  cli ──► engine    builds everything, once: `engine/domains.rs` is the wiring
 //!             │
-//!   http ─────┼──► actors::<domain>::messages        the gateway only sends messages, through ports
+//!   http ─────┼──► ports of a domain               declared in `actors/<domain>/domain.rs`, one line per message
 //!             │         │
-//!             │     actors::<domain>::actor          carries out what `model` decides
+//!             │     actors/<domain>/actor.rs       carries out what the rules (`model.rs`) decide
 //!             │         │              │
-//!             │       store, book    runtime         supervision, bounded questions, the journal
+//!             │       store, book    actors/runtime   supervision, bounded questions, the journal, entities
 //!             │         │              │
 //!             └────► storage ◄─────────┘             PostgreSQL: pool, journal lanes, migrations, embedded cluster
 //!
-//!  audit reads all schemas at one moment and changes nothing: whole shops, open sales, settlements
-//!  dry_run plays a planned sale in a shop of its own, through the same domains
-//!  events: the facts that domains report, their envelope and their types
-//!  seed fills a new shop through the same ports; types, error, config, process_figures, rlimit are
-//!  known to all
+//!   orders ──► sales ──► waiting_room                imports and questions go downhill only;
+//!     └──────────┴──► catalog, inventory, payments   upward go events
+//!
+//!  audit    reads all schemas at one moment and changes nothing: the shop, open sales, settlements
+//!  dry_run  plays a planned sale in a shop of its own, through the same domains
+//!  events   the envelope of what domains report, and the trait of their event enums
+//!  seed     fills a new shop through the same ports
+//!  types, error, config, process_figures, rlimit are used everywhere
 //! ```
 //!
-//! Read on in `http/mod.rs` (the route table), [`actors`] (the domains) and one `messages.rs`. `ARCHITECTURE.md` has
-//! the invariants and two walkthroughs.
+//! Read on in `http/mod.rs` (the route table), [`actors`] (the domains) and one `messages.rs`. `ARCHITECTURE.md` says
+//! where each decision is made, what must never be found in the code, and what happens step by step.
 
 pub mod actors;
 pub mod audit;

@@ -2,14 +2,18 @@
 //!
 //! | domain | owns | asks |
 //! |---|---|---|
-//! | [`users`] | accounts, sessions, tokens | nobody |
-//! | [`catalog`] | products, variants, prices | nobody |
-//! | [`inventory`] | stock, reservations, the ledger | nobody |
-//! | [`payments`] | methods, slips, captures, refunds | nobody |
-//! | [`orders`] | orders and their lives | catalog, inventory, payments |
+//! | [`users`] | accounts, sessions, tokens, permissions | – |
+//! | [`catalog`] | products, variants, prices | – |
+//! | [`inventory`] | stock, reservations, allotments, the ledger | – |
+//! | [`payments`] | methods, slips, captures, refunds, provider reports | – |
+//! | [`waiting_room`] | tickets, the draw, admissions | – |
+//! | [`sales`] | flash sales: schedule, limits, stops, second operator | catalog, inventory, waiting_room |
+//! | [`orders`] | orders and their status; coordinates the others | catalog, inventory, payments, sales |
 //!
-//! Every folder has the same shape: `messages` is the contract, `model` the rules, `actor` carries them out, `store`
-//! and `book` know the SQL. [`runtime`] is what all of them stand on.
+//! Every folder has the same shape. `domain.rs` declares what the domain answers and asks, and how it starts and
+//! drains; `messages.rs` has the messages; `model.rs` and every file that begins with `//! Rules` decide without waiting
+//! for anything; `actor.rs` carries out; `service.rs` is what the actor shares with its running answers; `store.rs` and
+//! `book.rs` know the SQL. [`runtime`] has the mechanisms that all of them use.
 
 pub mod catalog;
 pub mod inventory;
