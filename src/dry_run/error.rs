@@ -1,5 +1,6 @@
 //! Why a dry run is refused or failed.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::actors::catalog::CatalogError;
@@ -9,7 +10,7 @@ use crate::error::{Fault, Kind};
 use crate::storage::{ScratchError, StorageError};
 use crate::types::{InvalidValue, SaleId};
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum DryRunError {
     #[error("sale {0} has had no dry run")]
     NeverRun(SaleId),

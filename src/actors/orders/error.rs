@@ -1,5 +1,6 @@
 //! Refusals and failures of orders, and those of the domains that it asks.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::model::OrderStatus;
@@ -12,7 +13,7 @@ use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{InvalidValue, Money, OrderId};
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum OrdersError {
     #[error("there is no order {0}")]
     UnknownOrder(OrderId),

@@ -21,7 +21,7 @@ use crate::types::{Cursor, CustomerId, Limit, OrderId, Page, SaleId};
 /// Refuses with `UnknownSku`, `OutOfStock`, `Declined` or a gate of the sale; after a refusal nothing is held and the key
 /// is free. The same key and request again answer the first order; another request with the key is refused with
 /// `KeyReused`.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Placed, OrdersError>")]
 pub struct PlaceOrder {
     pub customer: CustomerId,

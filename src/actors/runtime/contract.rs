@@ -6,23 +6,28 @@
 //! serialised, and the reply and the error that follow from it.
 
 use actix::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::handle::AskError;
 #[cfg(test)]
 use super::port::Port;
 use crate::error::Fault;
 
-/// A message that another domain, or another process, may ask.
-pub trait Question: Message<Result = Result<Self::Reply, Self::Error>> + Send + 'static {
-    type Reply: Send + 'static;
-    type Error: Fault + From<AskError> + Send + 'static;
+/// A message that another domain, or another process, may ask: it, its reply and its error own their data and can be
+/// serialised.
+pub trait Question:
+    Message<Result = Result<Self::Reply, Self::Error>> + Serialize + DeserializeOwned + Send + 'static
+{
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    type Error: Fault + From<AskError> + Serialize + DeserializeOwned + Send + 'static;
 }
 
 impl<M, T, E> Question for M
 where
-    M: Message<Result = Result<T, E>> + Send + 'static,
-    T: Send + 'static,
-    E: Fault + From<AskError> + Send + 'static,
+    M: Message<Result = Result<T, E>> + Serialize + DeserializeOwned + Send + 'static,
+    T: Serialize + DeserializeOwned + Send + 'static,
+    E: Fault + From<AskError> + Serialize + DeserializeOwned + Send + 'static,
 {
     type Reply = T;
     type Error = E;

@@ -1,6 +1,7 @@
 //! What sales refuses, and what can fail while it asks other domains.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::gates::Refusal;
@@ -12,7 +13,7 @@ use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::{InvalidValue, ProposalId, SaleId, Sku};
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum SalesError {
     #[error("there is no sale {0}")]
     UnknownSale(SaleId),

@@ -177,7 +177,7 @@ pub struct Live {
 /// Answers with the hold, or with `None` when the order is in no sale. Refuses with the gate.
 /// It counts until it is released. Held again with the first answer, it is counted by gates that began anew since, which
 /// may refuse it; otherwise asking again answers the same.
-#[derive(Debug, Clone, Message)]
+#[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<Option<Arc<QuotaHold>>, SalesError>")]
 pub struct HoldQuota {
     pub request: Arc<QuotaRequest>,

@@ -12,7 +12,7 @@ use crate::actors::waiting_room::Admission;
 use crate::types::{CustomerId, InvalidValue, Money, OrderId, SaleId, Sku};
 
 /// An order that wants a part of a sale's quota.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct QuotaRequest {
     pub order: OrderId,
     pub customer: CustomerId,
