@@ -1,5 +1,6 @@
 //! Why the audit refuses or fails.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::actors::inventory::InventoryError;
@@ -11,7 +12,7 @@ use crate::error::{Fault, Kind};
 use crate::storage::StorageError;
 use crate::types::SaleId;
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum AuditError {
     #[error("there is no sale {0}")]
     UnknownSale(SaleId),
