@@ -526,8 +526,12 @@ fn the_audit_reads_and_changes_nothing() {
     let files: Vec<_> = sources().into_iter().filter(|file| file.path.starts_with("src/audit/")).collect();
     assert!(files.len() > 10);
     // Whatever it has to do with the domains and the gateway, it takes part in no transaction of theirs.
-    let wrong = ["crate::http", "crate::cli", "crate::engine", "Journal", ".execute(", "Store"];
-    let found = found_where(&files, |_| false, |_, line| wrong.iter().any(|name| line.contains(name)));
+    let wrong = ["crate::http", "crate::cli", "crate::engine", "Journal", ".execute("];
+    let names_a_store = |line: &str| {
+        line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|name| name.ends_with("Store"))
+    };
+    let is_wrong = |line: &str| names_a_store(line) || wrong.iter().any(|name| line.contains(name));
+    let found = found_where(&files, |_| false, |_, line| is_wrong(line));
     assert_eq!(found, [] as [String; 0]);
     let read_only = found_where(
         &files,

@@ -229,7 +229,7 @@ async fn the_command_verifies_a_report_or_says_what_does_not_match() {
     let run = verified(&elsewhere, &file, None).await;
     assert_eq!(run.status.code(), Some(0), "{run:?}");
     assert!(said(&run).contains(&settled.signature.key_id), "{run:?}");
-    assert!(said(&run).contains("known from the report alone"), "{run:?}");
+    assert!(said(&run).contains("which is not known here"), "{run:?}");
     // A reader who has the key already needs no engine.
     let key = data_dir.join("keys/report-ed25519.pub.pem");
     let run = verified(&elsewhere, &file, Some(&key)).await;
