@@ -31,9 +31,16 @@ pub(super) async fn reconcile(service: OrderService, every: Duration, orphan_aft
         let round = async {
             let mut is_more = expire_due(&service).await?;
             is_more |= settle_unsettled(&service).await?;
+            let begun_before = before(orphan_after);
             // The last kind taken is the first one released.
             for sweep in sweeps.iter_mut().rev() {
-                is_more |= sweep.release_orphans(&service, orphan_after).await?;
+                // A domain that does not answer holds up neither the other sweeps nor the next batch of orders.
+                match sweep.release_orphans(&service, begun_before).await {
+                    Ok(more) => is_more |= more,
+                    Err(error) => {
+                        tracing::warn!(%error, "a sweep for what no order holds is repeated in the next round")
+                    }
+                }
             }
             Ok::<_, OrdersError>(is_more)
         };
@@ -109,12 +116,12 @@ impl Sweep {
     async fn release_orphans(
         &mut self,
         service: &OrderService,
-        orphan_after: Duration,
+        begun_before: Timestamp,
     ) -> Result<bool, OrdersError> {
         if Instant::now() >= self.anew_at {
             *self = Self::of(self.kind);
         }
-        let held = self.kind.list_held(&service.needs, before(orphan_after), self.passed, ROUND).await?;
+        let held = self.kind.list_held(&service.needs, begun_before, self.passed, ROUND).await?;
         let Some(last) = held.last().map(|held| held.order) else { return Ok(false) };
         let is_full = i64::try_from(held.len()).unwrap_or(ROUND) >= ROUND;
         let orders: Vec<OrderId> = held.iter().map(|held| held.order).collect();

@@ -106,6 +106,12 @@ impl<A: Actor> Handle<A> {
         Self { limits: AskLimits { answer_within, ..self.limits }, ..self.clone() }
     }
 
+    /// The same actor with slots of its own: a question through this handle is not refused because others wait.
+    pub fn apart(&self, asks_max: usize) -> Self {
+        let limits = AskLimits { asks_max, ..self.limits };
+        Self { limits, slots: Arc::new(Semaphore::new(asks_max)), ..self.clone() }
+    }
+
     /// Asks and waits for the answer, at most until the deadline.
     ///
     /// A question keeps its slot until the actor is done with it, also when the caller has given up, so that the slots

@@ -109,6 +109,16 @@ impl SaleSkuList {
         }
     }
 
+    /// Removes every sale but these: after a restart of the actor, those that ended meanwhile.
+    pub fn keep_only(&self, sales: &HashSet<SaleId>) {
+        let mut kept = self.kept();
+        let before = kept.by_sale.len();
+        kept.by_sale.retain(|sale, _| sales.contains(sale));
+        if kept.by_sale.len() != before {
+            kept.renew();
+        }
+    }
+
     /// Follows the switch for everything.
     pub fn set_everything_stopped(&self, is_stopped: bool, now: Instant) {
         let mut kept = self.kept();

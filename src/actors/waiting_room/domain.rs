@@ -30,6 +30,8 @@ contract! {
 pub struct WaitingRoomDomain {
     pub ports: WaitingRoomPorts,
     actor: Handle<WaitingRoomActor>,
+    /// For sales alone, so that a crowd that joins does not keep the rooms from being told.
+    told: Handle<WaitingRoomActor>,
     journal: Journal<RoomBook>,
 }
 
@@ -42,13 +44,17 @@ impl WaitingRoomDomain {
         let store = WaitingRoomStore::new(host.database());
         let service = WaitingRoomService::new(store, journal.clone(), rooms.clone(), config);
         let actor = host.supervise("waiting rooms", &thread, move || WaitingRoomActor::new(service.clone()));
-        Self { ports: WaitingRoomPorts::of(&actor, rooms.port()), actor, journal }
+        let told = actor.apart(1);
+        let ports =
+            WaitingRoomPorts { observe_sales: told.port(), ..WaitingRoomPorts::of(&actor, rooms.port()) };
+        Self { ports, actor, told, journal }
     }
 }
 
 impl Domain for WaitingRoomDomain {
     async fn drain(&self, within: Duration) {
         self.actor.drain(within).await;
+        self.told.drain(within).await;
     }
 
     async fn flush(&self) {

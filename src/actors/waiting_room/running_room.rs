@@ -43,7 +43,8 @@ pub(super) struct RunningRoom {
     pub draw: Option<Arc<PublishedDraw>>,
     pub control: AdmissionControl,
     pub sale: SaleState,
-    /// Whether a new generation of sales began since all used admissions were told.
+    /// Whether all used admissions are to be told once more: after it was loaded, and after a new generation of sales
+    /// began.
     pub asks_used: bool,
     /// When its sale was over for good.
     pub ended_at: Option<Timestamp>,
@@ -60,7 +61,7 @@ impl RunningRoom {
         now: Timestamp,
     ) -> Self {
         let control = AdmissionControl::new(policy(sale.plan, settings), now);
-        Self { room, seed, draw, control, sale, asks_used: false, ended_at: None }
+        Self { room, seed, draw, control, sale, asks_used: true, ended_at: None }
     }
 
     /// Takes a number for a customer. Refuses with `SoldOut` where no ticket is worth anything, with `Busy` between the

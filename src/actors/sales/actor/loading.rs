@@ -26,6 +26,8 @@ impl SalesActor {
             actor.list_switch();
             actor.settled = loaded.settled.into_iter().map(Arc::new).collect();
             actor.proposals = loaded.proposals;
+            let unfinished = loaded.unfinished.iter().map(|unfinished| unfinished.sale.id).collect();
+            actor.service.sale_skus.keep_only(&unfinished);
             for Unfinished { sale, claimed, read } in loaded.unfinished {
                 let id = sale.id;
                 actor.enter(sale);
