@@ -10,7 +10,7 @@ use std::fmt;
 pub enum Kind {
     /// The request itself is wrong; repeating it unchanged will fail again.
     Invalid,
-    /// Nobody, or nobody we believe, is asking.
+    /// The caller is unknown, or its credentials are not accepted.
     Unauthenticated,
     /// The caller is known and may not do this.
     Forbidden,

@@ -1,4 +1,4 @@
--- Ends the proposals that nobody agreed to in time.
+-- Ends the proposals that no second operator approved in time.
 -- $1 now
 with lapsed as (
     delete from sales.proposals where lapses_at <= $1 returning sale_id, action, sku

@@ -1,4 +1,4 @@
--- Enters many into waiting rooms. One who is entered already stays as they are; a number that somebody else has by now
+-- Enters many into waiting rooms. A customer who is entered already is left as is; a number that another customer has by now
 -- is not returned.
 -- $1 sales  $2 numbers  $3 customers  $4 times of joining
 insert into sales.entries as entered (sale_id, number, customer_id, state, joined_at)

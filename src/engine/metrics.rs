@@ -15,7 +15,7 @@ const SECONDS: [f64; 14] =
 /// Entries of one commit.
 const ENTRIES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
-/// One recorder for the process, whoever asks first.
+/// Answers with the one recorder of the process, and installs it at the first call.
 pub(super) fn start() -> anyhow::Result<PrometheusHandle> {
     static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
     let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);

@@ -48,7 +48,7 @@ pub struct Engine {
 /// What a shop brings of its own, in place of what is built in.
 #[derive(Default)]
 pub struct Extensions {
-    /// What is asked of whoever joins a waiting room; nothing: what the configuration says.
+    /// What a customer must answer to join a waiting room; `None` uses what the configuration says.
     pub challenge: Option<Arc<dyn Challenge>>,
 }
 

@@ -23,7 +23,7 @@ const FINDINGS = {
   differs: "the shop has it, but not as it was answered",
   stuck: "neither done nor undone when the run was over",
   above_limit: "more pieces of the sale for one customer or card than its limit",
-  out_of_turn: "let into the sale before somebody in front, or not as was drawn",
+  out_of_turn: "admitted before a customer in front, or not as was drawn",
   unexplained: "refused in the sale, and the shop cannot say why",
 };
 
@@ -631,7 +631,7 @@ function auditFigure() {
   const { audit } = result;
   const title = "Was anything oversold?";
   if (!audit)
-    return figure(title, "Not audited", "", "nobody compared the answers with the shop", "Run again with --audit to know.");
+    return figure(title, "Not audited", "", "the answers were not compared with the shop", "Run again with --audit to know.");
   if (audit.clean && audit.checked.accepted === 0)
     return figure(title, "Nothing sold", "", "the audit had nothing to find", "No order was accepted.");
   if (audit.clean) {

@@ -1,7 +1,7 @@
 //! A domain's contract, declared once: the messages that it answers, and those that it asks of others.
 //!
 //! [`contract!`] makes the ports of a domain from one line for each message; [`needs!`] makes what a domain asks of the
-//! others from their contracts. Whoever holds a port cannot tell whether an actor of this process answers it, another
+//! others from their contracts. The holder of a port cannot tell whether an actor of this process answers it, another
 //! process, or a test's fake. A gRPC client and server need no more than the same lines: a name, a message that can be
 //! serialised, and the reply and the error that follow from it.
 

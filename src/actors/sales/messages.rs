@@ -249,7 +249,7 @@ pub struct GetSaleSkus {
     pub known: Option<SaleSkusVersion>,
 }
 
-/// Somebody was refused at a door before the gates. Of a sale that is not run at this moment nothing is kept.
+/// Notes that a customer was refused before the gates, at the waiting room. Nothing is kept for a sale that is not on.
 #[derive(Debug, Clone, Serialize, Deserialize, Message)]
 #[rtype(result = "Result<(), SalesError>")]
 pub struct NoteRefusal {

@@ -5,7 +5,7 @@
 //! ("Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989) show that
 //! of all linear rules this is the one that converges to what can be served; it is how TCP shares a link.
 //!
-//! Whoever is let in orders a while later, so a rate shows its effect late. The bound on outstanding admissions is
+//! An admitted customer orders a while later, so a rate shows its effect late. The bound on outstanding admissions is
 //! what holds in the meantime.
 
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub struct AdmissionControl {
     observed_since: Timestamp,
     /// Whether anything in it was too late or too much.
     was_congested: bool,
-    /// Whether somebody who wanted in in it had to wait for the rate alone.
+    /// Whether a customer had to wait for the rate alone during it.
     was_short: bool,
     tokens: f64,
     refilled_at: Timestamp,
@@ -99,7 +99,7 @@ impl AdmissionControl {
 
     /// Tells how the orders are doing, as often as is known; the rate changes once a second, by the worst in it.
     ///
-    /// It grows only when it was what kept somebody waiting: else it would have grown to the most by the time that
+    /// It grows only when it was what kept customers waiting: else it would have grown to the most by the time that
     /// everybody comes, without anybody having tried whether the shop bears it.
     pub fn observe(&mut self, now: Timestamp, load: OrderLoad) {
         let AdmissionRate::Automatic { least, most } = self.policy.rate else { return };
@@ -148,7 +148,7 @@ impl AdmissionControl {
         self.rate
     }
 
-    /// How long somebody waits who has so many ahead, at the rate of the last seconds.
+    /// How long a customer with so many ahead waits, at the rate of the last seconds.
     ///
     /// None when too few seconds have been seen, or when it would be more than a day.
     pub fn estimate(&self, ahead: u32) -> Option<Duration> {
@@ -275,7 +275,7 @@ mod tests {
         control.observe(at(2_000), GOOD);
         assert_eq!(control.rate(), 14.0);
         control.observe(at(3_000), GOOD);
-        assert_eq!(control.rate(), 14.0, "nobody was kept waiting by the rate");
+        assert_eq!(control.rate(), 14.0, "the rate kept no customer waiting");
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
         }
         let early = control.estimate(199).unwrap().as_secs_f64();
         assert!((9.0..11.0).contains(&early), "{early}");
-        // For half a minute nobody could be let in for want of pieces.
+        // For half a minute no customer could be admitted for want of pieces.
         while millis < 35_000 {
             millis += 100;
             control.grant(at(millis), Demand { remaining_pieces: 0, ..ALL_WANT });

@@ -42,7 +42,7 @@ pub enum ChallengeError {
     Expired,
     #[error("the answer does not solve the challenge")]
     NotSolved,
-    /// Whoever has to be asked does not answer.
+    /// The service that has to be asked does not answer.
     #[error("the answer to the challenge cannot be checked at this moment")]
     Unavailable,
 }
@@ -77,7 +77,7 @@ impl From<PassError> for ChallengeError {
     }
 }
 
-/// Something that a client must answer before it may join: the built-in one, or somebody else's service.
+/// Something that a client must answer before it may join: the built-in one, or an external service.
 pub trait Challenge: Send + Sync {
     /// A text for the customer, from which the client finds the answer.
     fn issue(&self, customer: CustomerId, now: Timestamp) -> String;

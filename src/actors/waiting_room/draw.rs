@@ -1,4 +1,4 @@
-//! The draw that puts those who came before the opening in an order that nobody chose, and that anybody can recompute.
+//! The draw that puts those who came before the opening in a random order, which everyone can recompute.
 //!
 //! Before the sale the shop publishes a commitment to a secret seed. At the opening it fixes the entries by a digest,
 //! draws, and reveals the seed:
@@ -13,10 +13,10 @@
 //!
 //! `||` joins bytes; `number` is the ticket number as 4 bytes, big-endian; `customer` and `sale` are the 16 bytes of
 //! their UUIDs. Ticket numbers start at 1. A number is missing when its entry could not be written: its ticket was
-//! handed to nobody, it is in neither digest nor order, and the published draw lists it.
+//! handed out to no customer, it is in neither digest nor order, and the published draw lists it.
 //!
-//! It proves that the seed was chosen before the entries, and that nobody picked entries once the digest was known.
-//! It does not prove that whoever knows the seed entered nobody in the last moment: for that the seed would have to
+//! It proves that the seed was chosen before the entries, and that no entries were picked once the digest was known.
+//! It does not prove that a person who knows the seed made no entries in the last moment: for that the seed would have to
 //! be mixed with a beacon that the shop does not control.
 
 use std::fmt;
@@ -219,7 +219,7 @@ pub fn draw(
     ranked.into_iter().map(|(_, ticket)| ticket).collect()
 }
 
-/// The entries that a draw is about, after which nobody else comes in before it.
+/// The entries that a draw is about; no further ones are taken before it.
 ///
 /// It owns what it needs, so that a large draw can be made on a thread that may take its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,7 +272,7 @@ pub struct PublishedDraw {
     pub entries_digest: EntriesDigest,
     /// The highest number handed out before the draw, or 0.
     pub tickets: u32,
-    /// Numbers that nobody got, because their entry could not be written.
+    /// Numbers that no customer got, because their entry could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<TicketNumber>,
     /// Who is let in first, second, …
@@ -282,8 +282,8 @@ pub struct PublishedDraw {
 impl PublishedDraw {
     /// Recomputes all that can be recomputed without knowing who entered; the error says what is wrong.
     ///
-    /// Whoever holds a commitment from before the sale must compare it with this one too, and the holder of a ticket
-    /// must look for it in the order: a number among `missing` was said to be nobody's.
+    /// The holder of a commitment from before the sale must compare it with this one too, and the holder of a ticket
+    /// must look for it in the order: a number among `missing` was declared unassigned.
     pub fn verify(&self) -> Result<(), DrawError> {
         let actual = self.seed.commitment();
         if actual != self.commitment {

@@ -89,7 +89,7 @@ impl AdmissionMode {
 pub enum RoomMode {
     /// Customers who join before the opening are drawn; later ones stand behind them in the order of joining.
     Queue,
-    /// Customers who join before the opening are drawn; nobody may join later.
+    /// Customers who join before the opening are drawn; no customer may join later.
     Lottery,
 }
 

@@ -7,8 +7,8 @@
 //!   ten million tables.
 //! - A ninth key takes over, of the eight slots, the bucket that is fullest again, and goes on with what is in it.
 //!   As long as the table has a slot for every key that tried within the time that a bucket needs to refill, that
-//!   is a full bucket, and nobody loses anything. When it has not, a newcomer may be refused for what others did, and
-//!   whoever was forgotten may get a fuller bucket than it left. But all keys together never get more than the buckets
+//!   is a full bucket, and no key loses anything. When it has not, a newcomer may be refused for what others did, and
+//!   a forgotten key may get a fuller bucket than it left. But all keys together never get more than the buckets
 //!   of the table give, so making up keys does not help.
 
 use std::hash::{BuildHasher, Hash, RandomState};

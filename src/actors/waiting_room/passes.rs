@@ -1,6 +1,6 @@
 //! The papers of a waiting room: a ticket says which number is whose, an admission who may buy until when.
 //!
-//! They are signed with a key of the engine's own, so that whoever serves a request believes or refuses one without
+//! They are signed with a key of the engine's own, so that the process that serves a request accepts or refuses one without
 //! asking anybody. A paper is the base64url text, without padding, of
 //!
 //! | bytes | ticket | admission |
@@ -159,7 +159,7 @@ impl PassKey {
         Ok(Admission { sale, number, customer, expires_at })
     }
 
-    /// A word that always stands for the same name, and from which nobody without the key finds the name.
+    /// A word that always stands for the same name, and from which the name cannot be found without the key.
     pub fn pseudonym(&self, kind: &str, name: &str) -> String {
         let code = self.code(name.as_bytes(), kind.as_bytes()).finalize().into_bytes();
         format!("{kind}:{}", URL_SAFE_NO_PAD.encode(&code[..SIGNATURE_BYTES]))

@@ -21,7 +21,7 @@
 //!
 //! Before the opening no ticket has a place: customers who joined are put in a drawn order then. In a
 //! [queue](RoomMode::Queue) later customers stand behind them, first come, first served; in a
-//! [lottery](RoomMode::Lottery) nobody may join later, and the customers behind the winners move up when a winner lets
+//! [lottery](RoomMode::Lottery) no customer may join later, and the customers behind the winners move up when a winner lets
 //! the admission lapse.
 //!
 //! A ticket is handed out when its entry is written, so joining has two steps: `join` takes a number, then `confirm`

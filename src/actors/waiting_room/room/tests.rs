@@ -33,7 +33,7 @@ pub(super) fn queue() -> WaitingRoom {
     WaitingRoom::new(RoomMode::Queue, sale(), 100)
 }
 
-/// A room that opened with nobody, so that all stand in the order of joining.
+/// A room that opened empty, so that all stand in the order of joining.
 pub(super) fn opened() -> WaitingRoom {
     let mut room = queue();
     room.draw(&seed(), at(0)).unwrap();
@@ -322,7 +322,7 @@ proptest! {
         for event in &events {
             stored.happen(event);
         }
-        // What is on its way in a crash was told to nobody.
+        // An entry on its way in a crash was told to no customer.
         while !stored.pending.is_empty() {
             stored.written(true, false);
         }
