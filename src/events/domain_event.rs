@@ -25,7 +25,7 @@ impl EventType {
     }
 }
 
-/// All events of one domain; implemented by [`domain_events!`].
+/// All events of one domain; implemented by `domain_events!`.
 pub trait DomainEvent: Sized {
     /// Where the events come from: `source` in the envelope.
     const SOURCE: &'static str;

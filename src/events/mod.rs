@@ -6,7 +6,7 @@
 //! other services  ◄──  Kafka  ◄──  relay  ◄──  Envelope (CloudEvents 1.0), read back from the row
 //! ```
 //!
-//! A domain declares one enum with [`domain_events!`] in its `events.rs`. A variant is one type of event: a name, a
+//! A domain declares one enum with `domain_events!` in its `events.rs`. A variant is one type of event: a name, a
 //! version and a payload, described by `schemas/events/<name>.v<version>.json`. The name and version of a payload that
 //! is stored never change, nor do its fields lose their names: what reads them may be older or newer than this code.
 

@@ -45,7 +45,7 @@ impl LineBody {
     }
 }
 
-/// How it is paid: the method, and beside it the one object of the same name. [`PaymentChoice`] describes it.
+/// How it is paid: the method, and beside it the one object of the same name. `PaymentChoice` describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentBody {
