@@ -240,3 +240,46 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix::{Context, ResponseFuture};
+    use actix_rt::Arbiter;
+
+    use super::*;
+    use crate::actors::runtime::supervise;
+
+    struct Waiter;
+
+    impl Actor for Waiter {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct WaitFor(Arc<Semaphore>);
+
+    impl Handler<WaitFor> for Waiter {
+        type Result = ResponseFuture<()>;
+
+        fn handle(&mut self, WaitFor(permits): WaitFor, _: &mut Context<Self>) -> Self::Result {
+            Box::pin(async move { drop(permits.acquire().await) })
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_handle_apart_answers_while_all_other_slots_are_taken() {
+        let limits = AskLimits { asks_max: 1, answer_within: Duration::from_secs(30) };
+        let handle = supervise("waiter", &Arbiter::current(), limits, || Waiter);
+        let (apart, permits) = (handle.apart(1), Arc::new(Semaphore::new(0)));
+        let (asker, message) = (handle.clone(), WaitFor(permits.clone()));
+        let first = actix_rt::spawn(async move { asker.ask(message).await });
+        while handle.slots.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(handle.ask(WaitFor(permits.clone())).await, Err(AskError::Busy(_))));
+        assert_eq!(apart.ask(WaitFor(Arc::new(Semaphore::new(1)))).await, Ok(()));
+        permits.add_permits(1);
+        assert_eq!(first.await.unwrap(), Ok(()));
+    }
+}
